@@ -1,0 +1,58 @@
+"""Edge SDK: what the host and the device share.
+
+Public names load on first use; importing the package imports neither numpy nor OpenCV.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from edge_sdk.bundle import Bundle
+    from edge_sdk.engines import Engine, open_engine
+    from edge_sdk.errors import EdgeError
+    from edge_sdk.evaluation import Evaluation, evaluate
+    from edge_sdk.frames import Frame
+    from edge_sdk.images import read_image
+    from edge_sdk.recognizer import Recognizer
+    from edge_sdk.results import Classification, Result
+
+__all__ = [
+    "Bundle",
+    "Classification",
+    "EdgeError",
+    "Engine",
+    "Evaluation",
+    "Frame",
+    "Recognizer",
+    "Result",
+    "evaluate",
+    "open_engine",
+    "read_image",
+]
+
+_HOMES = {
+    "Bundle": "bundle",
+    "Classification": "results",
+    "EdgeError": "errors",
+    "Engine": "engines",
+    "Evaluation": "evaluation",
+    "Frame": "frames",
+    "Recognizer": "recognizer",
+    "Result": "results",
+    "evaluate": "evaluation",
+    "open_engine": "engines",
+    "read_image": "images",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

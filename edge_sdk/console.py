@@ -1,0 +1,171 @@
+"""What commands print: one JSON document or text on stdout, progress and errors on stderr."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any, TypeVar
+
+import click
+
+from edge_sdk.errors import EdgeError, GateFailed, Interrupted
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def json_option(command: F) -> F:
+    """The option every answering command has: --json, given to the command as `as_json`."""
+    return click.option(
+        "--json", "as_json", is_flag=True, help="One JSON document on stdout, nothing else."
+    )(command)
+
+
+def answer(document: dict[str, Any], text: str, *, as_json: bool) -> None:
+    """Print the document (--json) or its text form."""
+    click.echo(json.dumps(document, indent=1, ensure_ascii=False) if as_json else text)
+
+
+def note(message: str) -> None:
+    """A line for the person at the terminal: stderr."""
+    click.echo(message, err=True)
+
+
+def warn(message: str) -> None:
+    """A warning line on stderr."""
+    click.echo(f"warning: {message}", err=True)
+
+
+def table(rows: Sequence[Sequence[object]], *, head: Sequence[str] = ()) -> str:
+    """Aligned columns: numbers to the right, the rest to the left."""
+    texts = [[str(cell) for cell in row] for row in ([head] if head else []) + list(rows)]
+    if not texts:
+        return ""
+    widths = [max(len(row[i]) for row in texts) for i in range(len(texts[0]))]
+    right = [
+        all(isinstance(row[i], (int, float)) for row in rows) and bool(rows)
+        for i in range(len(widths))
+    ]
+    lines = [
+        "  ".join(
+            cell.rjust(width) if to_right else cell.ljust(width)
+            for cell, width, to_right in zip(row, widths, right, strict=True)
+        ).rstrip()
+        for row in texts
+    ]
+    if head:
+        lines.insert(1, "  ".join("-" * width for width in widths))
+    return "\n".join(lines)
+
+
+def size(count: int) -> str:
+    """Bytes for people: "236,240 bytes"."""
+    return f"{count:,} bytes"
+
+
+def share(value: float | None, digits: int = 2) -> str:
+    """A share 0..1 as a percentage; "not measured" for None."""
+    return "not measured" if value is None else f"{100 * value:.{digits}f} %"
+
+
+def ms(value: float | None, because: str = "too few samples") -> str:
+    """Milliseconds for people; the reason in brackets where there is no value."""
+    if value is None:
+        return f"- ({because})"
+    return f"{value:.3f} ms" if value < 1 else f"{value:.2f} ms"
+
+
+class Progress:
+    """A line on a terminal that rewrites itself at most ten times a second; silent in a pipe."""
+
+    def __init__(self) -> None:
+        self.enabled = sys.stderr.isatty()
+        self._last = 0.0
+        self._shown = False
+
+    def __call__(self, text: str, *, final: bool = False) -> None:
+        """Show `text`; `final` keeps it and starts a new line."""
+        now = time.monotonic()
+        if not self.enabled or (not final and now - self._last < 0.1):
+            return
+        self._last, self._shown = now, not final
+        sys.stderr.write(f"\r\x1b[K{text}" + ("\n" if final else ""))
+        sys.stderr.flush()
+
+    def clear(self) -> None:
+        """Take the line away."""
+        if self._shown:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
+            self._shown = False
+
+
+@contextmanager
+def stop_signals(stop: Callable[[], None]) -> Iterator[None]:
+    """While inside, SIGINT and SIGTERM call `stop` (which must only set a flag) once; a second one
+    ends the process the usual way.
+    """
+
+    def handler(number: int, _frame: FrameType | None) -> None:
+        signal.signal(number, signal.default_int_handler)
+        stop()
+
+    before = {n: signal.signal(n, handler) for n in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)
+
+
+def run(group: click.Group, arguments: Sequence[str] | None = None) -> int:
+    """Run a command line and turn how it ended into an exit status.
+
+    0 done; 1 an error of the user's or the machine's; 2 usage; 3 a gate failed.
+    """
+    try:
+        group.main(args=arguments, prog_name="edge-sdk", standalone_mode=False)
+    except click.exceptions.Exit as exit_:
+        return int(exit_.exit_code)
+    except click.Abort:
+        return _report(Interrupted("interrupted", fix="run the same command again"))
+    except click.ClickException as error:
+        error.show()
+        return int(error.exit_code)
+    except KeyboardInterrupt:
+        return _report(Interrupted("interrupted", fix="run the same command again"))
+    except EdgeError as error:
+        return _report(error)
+    except BrokenPipeError:
+        # The reader of our output has gone (`| head`); let nothing be said at exit either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:
+        return _report(
+            EdgeError(
+                f"unexpected {type(error).__name__}: {error}",
+                fix="run it again with EDGE_SDK_DEBUG=1 and report what it prints",
+            ),
+            cause=error,
+        )
+    return 0
+
+
+def _report(error: EdgeError, cause: BaseException | None = None) -> int:
+    if os.environ.get("EDGE_SDK_DEBUG") == "1":
+        traceback.print_exception(cause or error)
+    if isinstance(error, GateFailed):
+        click.echo(json.dumps(error.document, indent=1, ensure_ascii=False))
+    note(f"error: {_flat(str(error))}")
+    note(f"fix: {_flat(error.fix)}")
+    return error.exit_status
+
+
+def _flat(text: str) -> str:
+    return " ".join(text.split())

@@ -1,0 +1,78 @@
+"""What litert and tflite-runtime share: the classic TensorFlow Lite interpreter interface."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_sdk.engines import Engine, EngineInfo
+from edge_sdk.errors import ModelError
+from edge_sdk.tensors import QuantParams, TensorSpec
+
+
+class InterpreterEngine(Engine):
+    """An allocated interpreter. `build` makes it from nothing; `name` and `version` go into errors.
+
+    Raises ModelError when the interpreter refuses the model.
+    """
+
+    def __init__(
+        self, build: Callable[[], Any], *, name: str, version: str, resolver: str, threads: int
+    ) -> None:
+        try:
+            interpreter = build()
+            interpreter.allocate_tensors()
+        except (ValueError, RuntimeError) as error:
+            raise ModelError(
+                f"{name} {version} refuses the model: {_one_line(error)}",
+                fix="check the file with `edge-sdk inspect`; convert it again if it is damaged",
+            ) from error
+        self._interpreter: Any = interpreter
+        self.inputs = tuple(_spec(d) for d in interpreter.get_input_details())
+        self.outputs = tuple(_spec(d) for d in interpreter.get_output_details())
+        # Bound accessors: asking for the tensor by number each time costs another lookup.
+        self._inputs = [interpreter.tensor(d["index"]) for d in interpreter.get_input_details()]
+        self._output_ids = [d["index"] for d in interpreter.get_output_details()]
+        self.info = EngineInfo(name, version, resolver, _delegate(interpreter), threads)
+
+    def _view(self, index: int) -> NDArray[Any]:
+        view: NDArray[Any] = self._inputs[index]()
+        return view
+
+    def _invoke(self) -> None:
+        self._interpreter.invoke()
+
+    def _output(self, index: int) -> NDArray[Any]:
+        value: NDArray[Any] = self._interpreter.get_tensor(self._output_ids[index])
+        return value
+
+    def _close(self) -> None:
+        self._inputs = []
+        self._interpreter = None
+
+
+def _delegate(interpreter: Any) -> str:
+    """What really runs: after preparation a delegate shows as operators named DELEGATE.
+
+    Asking for XNNPACK is no proof: without /proc and /sys it is silently left out.
+    """
+    operators = interpreter._get_ops_details()
+    return "xnnpack" if any(o["op_name"] == "DELEGATE" for o in operators) else "none"
+
+
+def _spec(details: dict[str, Any]) -> TensorSpec:
+    scale, zero_point = details["quantization"]
+    return TensorSpec(
+        name=str(details["name"]),
+        shape=tuple(int(n) for n in details["shape"]),
+        dtype=np.dtype(details["dtype"]).name,
+        quant=QuantParams(float(scale), int(zero_point)) if scale else None,
+    )
+
+
+def _one_line(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return text if len(text) <= 300 else text[:297] + "..."

@@ -1,0 +1,31 @@
+"""Engine `litert`: ai-edge-litert, with XNNPACK by default."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+
+from edge_sdk.engines import Engine, Resolver, missing_package
+from edge_sdk.engines.interpreter import InterpreterEngine
+
+
+def open_model(model: bytes, *, threads: int, resolver: Resolver) -> Engine:
+    """Open a .tflite model. Raises MissingPackage, ModelError."""
+    try:
+        from ai_edge_litert.interpreter import Interpreter, OpResolverType
+    except ImportError as error:
+        raise missing_package("litert", error) from error
+    kinds = {
+        "builtin": OpResolverType.BUILTIN,
+        "builtin-without-delegates": OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+    }
+    return InterpreterEngine(
+        lambda: Interpreter(
+            model_content=model,
+            num_threads=threads,
+            experimental_op_resolver_type=kinds[resolver],
+        ),
+        name="litert",
+        version=version("ai-edge-litert"),
+        resolver=resolver,
+        threads=threads,
+    )

@@ -1,0 +1,90 @@
+"""Files written whole or not at all, and read with errors that say what to do."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from pathlib import Path
+
+from edge_sdk.errors import FileError
+
+
+def write_atomic(path: str | Path, data: bytes) -> None:
+    """Write `data` to `path` so that at any moment the old file or the new one is there.
+
+    Write to a temporary file beside it, fsync, rename, fsync the folder. Whatever ends this early
+    (a full disk, Ctrl-C) leaves the old file, and takes the temporary one away.
+    Raises FileError.
+    """
+    path = Path(path)
+    temporary: str | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        with os.fdopen(descriptor, "wb") as file:
+            os.fchmod(file.fileno(), 0o666 & ~_umask())
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).replace(path)
+        temporary = None
+        sync_folder(path.parent)
+    except OSError as error:
+        raise FileError(
+            f"cannot write {path}: {error.strerror or error}",
+            fix="free some space, or name a folder you may write to with --out",
+        ) from error
+    finally:
+        if temporary is not None:
+            with contextlib.suppress(OSError):
+                Path(temporary).unlink()
+
+
+def sync_folder(folder: Path) -> None:
+    """fsync a folder, so that a rename inside it survives a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def read_file(path: str | Path, *, what: str, most_bytes: int | None = None) -> bytes:
+    """All bytes of a file. `what` names its role in errors ("bundle", "model").
+
+    Raises FileError when it is missing, a folder, unreadable, or larger than `most_bytes`.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise FileError(f"{path} is a folder, not a {what}", fix=f"name the {what} file itself")
+    try:
+        size = path.stat().st_size
+        if most_bytes is not None and size > most_bytes:
+            raise FileError(
+                f"{path} is too large for a {what}: {size} bytes, at most {most_bytes}",
+                fix=f"name a {what} file",
+            )
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise FileError(
+            f"{path} does not exist", fix=f"check the path; a {what} file is expected"
+        ) from error
+    except OSError as error:
+        if isinstance(error, FileError):
+            raise
+        raise FileError(
+            f"cannot read {path}: {error.strerror or error}", fix="check its permissions"
+        ) from error
+
+
+def state_folder() -> Path:
+    """Where this machine remembers what it has proven: $XDG_STATE_HOME/edge-sdk."""
+    base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(base) / "edge-sdk"
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

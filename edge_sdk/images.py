@@ -1,0 +1,161 @@
+"""The one image decoder, folder listing and image writer.
+
+Decoded: whatever OpenCV reads, as 8-bit BGR or grey. Rotation by EXIF is applied, 16-bit values are
+scaled down, transparency is laid over white. A truncated file is an error, not a half-grey picture.
+Written pictures carry pixels only: no EXIF, no GPS position.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_sdk.errors import DataError, FileError, ImageError
+from edge_sdk.files import write_atomic
+from edge_sdk.frames import Frame
+
+SUFFIXES = frozenset(
+    (".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".webp", ".tif", ".tiff", ".pgm", ".ppm", ".pbm")
+)
+
+# Corrupt files are answered by ImageError; OpenCV's own lines on stderr would only repeat it.
+cv2.setLogLevel(0)
+
+
+def read_image(path: str | Path) -> Frame:
+    """Decode one file. Raises FileError when it is not there, ImageError when it is not a picture."""
+    path = Path(path)
+    try:
+        data = path.read_bytes()
+    except IsADirectoryError as error:
+        raise FileError(f"{path} is a folder, not a picture", fix="name a picture file") from error
+    except FileNotFoundError as error:
+        raise FileError(f"{path} does not exist", fix="check the path") from error
+    except OSError as error:
+        raise FileError(
+            f"cannot read {path}: {error.strerror}", fix="check its permissions"
+        ) from error
+    return decode_image(data, name=str(path))
+
+
+def decode_image(data: bytes, *, name: str = "picture") -> Frame:
+    """Decode the bytes of a picture file into a BGR frame. Raises ImageError, naming `name`."""
+    if not data:
+        raise ImageError(f"{name} is empty", fix="remove it or copy it again")
+    if data[:2] == b"\xff\xd8" and not _jpeg_is_complete(data):
+        raise ImageError(f"{name} is a truncated JPEG", fix="remove it or copy it again")
+    buffer = np.frombuffer(data, np.uint8)
+    try:
+        pixels = cv2.imdecode(buffer, cv2.IMREAD_COLOR)
+        if pixels is not None and _png_has_alpha(data):
+            pixels = _over_white(cv2.imdecode(buffer, cv2.IMREAD_UNCHANGED), pixels)
+    except cv2.error:
+        pixels = None
+    if pixels is None:
+        raise ImageError(
+            f"{name} cannot be decoded: truncated, damaged or not a picture",
+            fix="remove it or copy it again",
+        )
+    return Frame(pixels, "bgr", source=name)
+
+
+def list_images(folder: str | Path, *, recursive: bool = False) -> list[Path]:
+    """Picture files (by suffix) in `folder`, sorted by name; hidden ones are left out.
+
+    Raises FileError when `folder` is missing or not a folder.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        what = "is not a folder" if folder.exists() else "does not exist"
+        raise FileError(f"{folder} {what}", fix="name a folder that holds pictures")
+    found = folder.rglob("*") if recursive else folder.iterdir()
+    return sorted(
+        path
+        for path in found
+        if path.suffix.lower() in SUFFIXES
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        and path.is_file()
+    )
+
+
+def list_classes(folder: str | Path) -> dict[str, list[Path]]:
+    """`folder/CLASS/**/picture` as {class: pictures}, classes sorted by name.
+
+    Raises FileError when `folder` is missing, DataError when it has no class folder, or an
+    empty one.
+    """
+    folder = Path(folder)
+    list_images(folder)
+    names = sorted(
+        entry.name for entry in os.scandir(folder) if entry.is_dir() and entry.name[0] != "."
+    )
+    if not names:
+        raise DataError(
+            f"{folder} has no class folders",
+            fix=f"make one folder per class inside it, e.g. {folder / 'cat'}, with pictures in each",
+        )
+    classes = {name: list_images(folder / name, recursive=True) for name in names}
+    empty = [name for name, pictures in classes.items() if not pictures]
+    if empty:
+        raise DataError(
+            f"class folder without pictures: {', '.join(empty)} in {folder}",
+            fix="put pictures into it, or remove the folder",
+        )
+    return classes
+
+
+def write_image(path: str | Path, frame: Frame) -> None:
+    """Encode `frame` by the path's suffix and write it whole. Raises FileError."""
+    path = Path(path)
+    pixels = frame.pixels[:, :, ::-1] if frame.color == "rgb" else frame.pixels
+    try:
+        ok, encoded = cv2.imencode(path.suffix or ".png", pixels)
+    except cv2.error as error:
+        raise FileError(f"cannot write {path} as a picture", fix="end it in .png or .jpg") from error
+    assert ok
+    write_atomic(path, encoded.tobytes())
+
+
+def frames_from(paths: list[Path]) -> Iterator[Frame]:
+    """Each picture in turn, decoded. Raises as `read_image` does."""
+    for path in paths:
+        yield read_image(path)
+
+
+def _png_has_alpha(data: bytes) -> bool:
+    """True for a PNG of colour type 4 or 6, or with a transparency chunk (PNG specification, 11)."""
+    return data[:4] == b"\x89PNG" and (data[25:26] in (b"\x04", b"\x06") or b"tRNS" in data[:4096])
+
+
+def _over_white(raw: NDArray[Any] | None, color: NDArray[Any]) -> NDArray[Any]:
+    """`color`, with the pixels that `raw`'s alpha channel hides turned white."""
+    if raw is None or raw.ndim != 3 or raw.shape[2] != 4 or raw.shape[:2] != color.shape[:2]:
+        return color
+    top = np.iinfo(raw.dtype).max
+    alpha = raw[:, :, 3:].astype(np.float32) / top
+    return np.rint(color * alpha + 255 * (1 - alpha)).astype(np.uint8)
+
+
+def _jpeg_is_complete(data: bytes) -> bool:
+    """True when an end-of-image marker follows the first scan (ITU-T T.81, B.1.1).
+
+    Some OpenCV versions decode a JPEG that stops half-way, filling the rest with grey. Inside
+    scan data FF is always stuffed, so FF D9 can only be the marker; before the scan, thumbnails
+    carry one of their own, hence the walk over the segments.
+    """
+    position = 2
+    while position + 4 <= len(data) and data[position] == 0xFF:
+        marker = data[position + 1]
+        if marker == 0xFF:
+            position += 1
+            continue
+        position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
+        if marker == 0xDA:
+            return data.find(b"\xff\xd9", position) >= 0
+    return False

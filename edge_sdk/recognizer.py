@@ -1,0 +1,148 @@
+"""One frame in, one answer out: preprocess, engine, postprocess, each timed.
+
+The converter's verification, `predict`, `evaluate` and the device's runtime all answer through this
+class; that is why what was verified is what runs.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_sdk.bundle import Bundle
+from edge_sdk.engines import Engine, EngineInfo
+from edge_sdk.errors import ModelError, NotAvailableYet
+from edge_sdk.frames import Frame
+from edge_sdk.golden import GoldenCheck
+from edge_sdk.manifest import Manifest
+from edge_sdk.preprocess import Preprocessor
+from edge_sdk.results import Result, StageTimes
+from edge_sdk.tasks import classify
+from edge_sdk.tensors import TensorSpec
+from edge_sdk.trust import open_bundle_engine
+
+TOP = 5
+
+
+class Recognizer:
+    """An engine with the preprocessing and postprocessing that its manifest asks for.
+
+    min_score: answers below it are left out; None takes the manifest's. top: at most so many
+    classes. golden: how the bundle's samples came out on this engine, None where not asked.
+    Not thread-safe. Raises ModelError when the engine's tensors are not the manifest's.
+    """
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        labels: tuple[str, ...],
+        engine: Engine,
+        *,
+        min_score: float | None = None,
+        top: int = TOP,
+        golden: GoldenCheck | None = None,
+        now_ns: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
+        if manifest.task != "classify" or manifest.input.preprocess is None:
+            raise NotAvailableYet(
+                f"task {manifest.task!r} is not available yet", fix="use a classify bundle"
+            )
+        self.manifest = manifest
+        self.labels = labels
+        self.engine = engine
+        self.golden = golden
+        self.min_score = manifest.postprocess.min_score if min_score is None else min_score
+        self.top = top
+        self._now_ns = now_ns
+        _check_tensor(manifest.input.tensor.spec, engine.inputs[0], "input")
+        for entry, spec in zip(manifest.outputs, engine.outputs, strict=True):
+            _check_tensor(entry.tensor.spec, spec, "output")
+        self.preprocessor = Preprocessor(manifest.input.preprocess, engine.inputs[0])
+        self._scores = [o.role for o in manifest.outputs].index("scores")
+
+    @classmethod
+    def open(
+        cls,
+        bundle: Bundle,
+        engine: str = "litert",
+        *,
+        threads: int = 1,
+        min_score: float | None = None,
+        now_ns: Callable[[], int] = time.monotonic_ns,
+    ) -> Recognizer:
+        """Open a bundle's model in an engine, proven by its golden samples.
+
+        Raises what `trust.open_bundle_engine` raises.
+        """
+        opened, golden = open_bundle_engine(bundle, engine, threads=threads)
+        try:
+            return cls(
+                bundle.manifest,
+                bundle.labels,
+                opened,
+                min_score=min_score,
+                golden=golden,
+                now_ns=now_ns,
+            )
+        except BaseException:
+            opened.close()
+            raise
+
+    @property
+    def info(self) -> EngineInfo:
+        """Which interpreter answers."""
+        return self.engine.info
+
+    def __call__(self, frame: Frame, *, capture_ns: int = 0) -> Result:
+        """Answer about one frame. `capture_ns`: what getting it cost, for the record."""
+        started = self._now_ns()
+        self.engine.fill(0, lambda tensor: self.preprocessor(frame, tensor))
+        filled = self._now_ns()
+        self.engine.invoke()
+        invoked = self._now_ns()
+        classes = classify.top(self.scores(), self.labels, self.top, self.min_score)
+        done = self._now_ns()
+        stages = StageTimes(capture_ns, filled - started, invoked - filled, done - invoked)
+        return Result(classes, frame.index, frame.sensor_ns, done, stages, frame.source)
+
+    def scores(self) -> NDArray[np.float32]:
+        """All scores of the last invoke, shape (classes,), float32."""
+        stored = self.engine.output(self._scores)
+        spec = self.engine.outputs[self._scores]
+        return classify.scores(stored, spec, self.manifest.postprocess.activation)
+
+    def close(self) -> None:
+        """Close the engine."""
+        self.engine.close()
+
+    def __enter__(self) -> Recognizer:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+
+def open_recognizer(path: str | Path, engine: str = "litert", *, threads: int = 1) -> Recognizer:
+    """A Recognizer straight from a bundle's file. Raises EdgeError."""
+    with Bundle.open(path) as bundle:
+        return Recognizer.open(bundle, engine, threads=threads)
+
+
+def _check_tensor(wanted: TensorSpec, found: TensorSpec, what: str) -> None:
+    close = (wanted.quant is None) == (found.quant is None) and (
+        wanted.quant is None
+        or found.quant is None
+        or (
+            wanted.quant.zero_point == found.quant.zero_point
+            and abs(wanted.quant.scale - found.quant.scale) <= 1e-6 * found.quant.scale
+        )
+    )
+    if wanted.shape != found.shape or wanted.dtype != found.dtype or not close:
+        raise ModelError(
+            f"the manifest's {what} {wanted} is not the model's {found}",
+            fix="build the bundle again",
+        )

@@ -1,0 +1,141 @@
+"""Histograms, percentiles that know when they have too few samples, and intervals."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+
+MINIMUM_SAMPLES = {"p50": 11, "p90": 64, "p95": 130, "p99": 662, "p999": 6636}
+"""Fewest samples at which a percentile is stated at all.
+
+Source: MLPerf LoadGen's early-stopping minima at 99 % confidence (p90, p95, p99, p99.9); 11 for the
+median, where a distribution-free interval first has ten samples beside it.
+"""
+
+_RANKS = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99, "p999": 0.999}
+
+
+class Histogram:
+    """Counts of durations in ns, in bins no wider than 1/1024 of their value.
+
+    Each power of two is cut into 1024 bins, values below 2048 are kept exactly; a value is
+    reported as its bin's middle, so the error is below 0.05 % + 0.5 ns. Memory grows with the
+    number of different bins used, not with the number of samples.
+    """
+
+    SUB_BITS = 10
+
+    def __init__(self) -> None:
+        self._counts: dict[int, int] = {}
+        self.count = 0
+        self.max = 0
+
+    def add(self, value_ns: int) -> None:
+        """Count one duration (negative ones as 0)."""
+        value = max(0, value_ns)
+        index = self._index(value)
+        self._counts[index] = self._counts.get(index, 0) + 1
+        self.count += 1
+        self.max = max(self.max, value)
+
+    def quantile(self, rank: float) -> float:
+        """The value at `rank` (0..1) by nearest rank, in ns. Raises ValueError when empty."""
+        if not self.count:
+            raise ValueError("an empty histogram has no quantile")
+        wanted = max(1, math.ceil(rank * self.count))
+        seen = 0
+        for index in sorted(self._counts):
+            seen += self._counts[index]
+            if seen >= wanted:
+                return min(self._middle(index), float(self.max))
+        return float(self.max)
+
+    def percentiles(self, names: Iterable[str] = ("p50", "p90", "p95", "p99")) -> dict[str, float | None]:
+        """{name: ms}, None where there are fewer samples than MINIMUM_SAMPLES asks for."""
+        return {
+            name: self.quantile(_RANKS[name]) / 1e6
+            if self.count >= MINIMUM_SAMPLES[name]
+            else None
+            for name in names
+        }
+
+    def summary(self) -> dict[str, float | None]:
+        """p50, p90, p95, p99, p999 and max in ms; None where there are too few samples."""
+        highest = self.max / 1e6 if self.count else None
+        return {**self.percentiles(MINIMUM_SAMPLES), "max": highest}
+
+    def bins(self) -> Iterator[tuple[float, float, int]]:
+        """(low, high, count) of each used bin in ns, ascending."""
+        for index in sorted(self._counts):
+            low, width = self._bounds(index)
+            yield float(low), float(low + width), self._counts[index]
+
+    def _index(self, value: int) -> int:
+        shift = max(0, value.bit_length() - 1 - self.SUB_BITS)
+        return (shift << (self.SUB_BITS + 1)) + (value >> shift)
+
+    def _bounds(self, index: int) -> tuple[int, int]:
+        shift, top = index >> (self.SUB_BITS + 1), index & ((2 << self.SUB_BITS) - 1)
+        return top << shift, 1 << shift
+
+    def _middle(self, index: int) -> float:
+        low, width = self._bounds(index)
+        return low + (width - 1) / 2
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A two-sided confidence interval."""
+
+    low: float
+    high: float
+    confidence: float = 0.95
+
+    def as_list(self) -> list[float]:
+        """[low, high]."""
+        return [self.low, self.high]
+
+
+def wilson(successes: int, trials: int, confidence: float = 0.95) -> Interval:
+    """Wilson score interval of a proportion.
+
+    Source: E. B. Wilson, JASA 22 (1927) 209-212. Raises ValueError for trials < 1.
+    """
+    if trials < 1 or not 0 <= successes <= trials:
+        raise ValueError(f"{successes} successes of {trials} trials")
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    share = successes / trials
+    middle = share + z * z / (2 * trials)
+    spread = z * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials))
+    scale = 1 + z * z / trials
+    low = 0.0 if successes == 0 else (middle - spread) / scale
+    high = 1.0 if successes == trials else (middle + spread) / scale
+    return Interval(low, high, confidence)
+
+
+def paired_difference(
+    only_first: int, only_second: int, trials: int, confidence: float = 0.95
+) -> Interval:
+    """Interval of the difference of two proportions measured on the same samples.
+
+    only_first, only_second: samples that only one of the two got right. Wald interval with the
+    Bonett-Price adjustment (Bonett & Price, J. Educ. Behav. Stat. 37 (2012) 479-488).
+    """
+    if trials < 1:
+        raise ValueError("no trials")
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    first, second = (only_first + 1) / (trials + 2), (only_second + 1) / (trials + 2)
+    gap = first - second
+    spread = z * math.sqrt((first + second - gap * gap) / (trials + 2))
+    return Interval(max(-1.0, gap - spread), min(1.0, gap + spread), confidence)
+
+
+def median(values: Sequence[float]) -> float:
+    """The middle value (the mean of the two middle ones). Raises ValueError when empty."""
+    if not values:
+        raise ValueError("no values")
+    ordered = sorted(values)
+    half = len(ordered) // 2
+    return ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2

@@ -1,0 +1,43 @@
+"""Classification: a row of scores -> classes, best first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_sdk.results import Classification
+from edge_sdk.tensors import TensorSpec, dequantize
+
+Activation = Literal["none", "softmax", "sigmoid"]
+
+
+def scores(
+    stored: NDArray[Any], spec: TensorSpec, activation: Activation = "none"
+) -> NDArray[np.float32]:
+    """Real scores, shape (classes,), float32, from a stored output of shape (1, …, classes)."""
+    values = dequantize(stored, spec).reshape(-1)
+    if activation == "softmax":
+        exponents = np.exp(values - values.max())
+        return (exponents / exponents.sum()).astype(np.float32)
+    if activation == "sigmoid":
+        # Clipped where float32 is 0 or 1 anyway, so that exp cannot overflow.
+        return (1 / (1 + np.exp(-np.clip(values, -80, 80)))).astype(np.float32)
+    return values
+
+
+def top(
+    values: NDArray[np.float32], labels: Sequence[str], k: int, min_score: float = 0.0
+) -> tuple[Classification, ...]:
+    """The `k` best classes with a score of at least `min_score`, best first.
+
+    Equal scores keep the order of the labels, on every machine (a stable sort).
+    """
+    order = np.argsort(-values, kind="stable")[:k]
+    return tuple(
+        Classification(labels[index], int(index), float(values[index]))
+        for index in order
+        if values[index] >= min_score
+    )
