@@ -117,6 +117,17 @@ class Bundle:
         record: dict[str, Any] = json.loads(self._members.get("build.json", b"{}"))
         return record
 
+    @property
+    def identity(self) -> dict[str, str]:
+        """How reports name the bundle: name, version, sha256 of the file, path."""
+        manifest = self.manifest
+        return {
+            "name": manifest.name,
+            "version": manifest.version,
+            "sha256": self.sha256,
+            "path": str(self.path),
+        }
+
     def close(self) -> None:
         """Let the members go."""
         self._members = {}
@@ -150,9 +161,7 @@ def write_bundle(path: str | Path, manifest: Manifest, members: Mapping[str, byt
     body = file.getvalue()[:-64]
     data = body + hashlib.sha256(body).hexdigest().encode()
     found = _read_members(data, Path(path))
-    _check_members(
-        parse_manifest(found["manifest.json"], where="manifest.json"), found, Path(path)
-    )
+    _check_members(parse_manifest(found["manifest.json"], where="manifest.json"), found, Path(path))
     write_atomic(path, data)
 
 
@@ -196,9 +205,7 @@ def _check_entries(entries: list[zipfile.ZipInfo], path: Path) -> None:
         if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_LZMA):
             raise BundleError(f"{path}: {name} is compressed in an unknown way", fix=_REBUILD)
         if entry.file_size > MOST_RATIO * max(entry.compress_size, 1):
-            raise BundleError(
-                f"{path}: {name} expands more than {MOST_RATIO} times", fix=_REBUILD
-            )
+            raise BundleError(f"{path}: {name} expands more than {MOST_RATIO} times", fix=_REBUILD)
     total = sum(entry.file_size for entry in entries)
     if total > MOST_BYTES:
         raise BundleError(f"{path} holds {total} bytes, at most {MOST_BYTES}", fix=_REBUILD)

@@ -55,9 +55,7 @@ def parse(cls: type[T], data: Mapping[str, Any], *, where: str, path: str = "") 
         if name in data:
             values[name] = _value(hints[name], data[name], where, here)
             _check_limits(values[name], field.metadata, where, here)
-        elif (
-            field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-        ):
+        elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
             raise ConfigError(f"{where}: {here} is missing", fix=f"add {here}")
     return cls(**values)
 

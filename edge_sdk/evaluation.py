@@ -95,7 +95,7 @@ class Evaluation:
         used = rows > 0
         return float(np.mean(2 * hits[used] / (rows[used] + columns[used])))
 
-    def as_dict(self, *, bundle: str, engine: str) -> dict[str, Any]:
+    def as_dict(self, *, bundle: dict[str, str], engine: dict[str, Any]) -> dict[str, Any]:
         """The evaluate document of CONTRACTS.md."""
         return {
             "schema": "edge-sdk/evaluate/1",

@@ -100,8 +100,8 @@ def require_golden(bundle: Bundle, engine: Engine) -> GoldenCheck:
             f"{bundle.manifest.golden.version} of {bundle.manifest.golden.engine}",
             document={
                 "schema": "edge-sdk/golden/1",
-                "bundle": str(bundle.path),
-                "engine": {"name": info.name, "version": info.version, "delegate": info.delegate},
+                "bundle": bundle.identity,
+                "engine": info.as_dict(),
                 "golden": check.as_dict(),
             },
         )
@@ -120,9 +120,7 @@ def difference(wanted: NDArray[Any], found: NDArray[Any]) -> float:
     return float(np.max(np.where(np.isnan(gap), np.inf, gap), initial=0.0))
 
 
-def _outside(
-    wanted: NDArray[Any], found: NDArray[Any], steps: int, role: str
-) -> str:
+def _outside(wanted: NDArray[Any], found: NDArray[Any], steps: int, role: str) -> str:
     """Why `found` is outside the tolerance, or ""."""
     integers = np.issubdtype(wanted.dtype, np.integer)
     real, seen = wanted.astype(np.float64), found.astype(np.float64)

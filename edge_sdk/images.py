@@ -25,7 +25,7 @@ SUFFIXES = frozenset(
 )
 
 # Corrupt files are answered by ImageError; OpenCV's own lines on stderr would only repeat it.
-cv2.setLogLevel(0)
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 
 def read_image(path: str | Path) -> Frame:
@@ -117,7 +117,9 @@ def write_image(path: str | Path, frame: Frame) -> None:
     try:
         ok, encoded = cv2.imencode(path.suffix or ".png", pixels)
     except cv2.error as error:
-        raise FileError(f"cannot write {path} as a picture", fix="end it in .png or .jpg") from error
+        raise FileError(
+            f"cannot write {path} as a picture", fix="end it in .png or .jpg"
+        ) from error
     assert ok
     write_atomic(path, encoded.tobytes())
 

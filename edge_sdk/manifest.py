@@ -73,9 +73,7 @@ class InputEntry:
 class OutputEntry:
     """An output tensor and its role."""
 
-    role: Literal[
-        "scores", "boxes", "classes", "count", "raw_boxes", "raw_scores", "state"
-    ]
+    role: Literal["scores", "boxes", "classes", "count", "raw_boxes", "raw_scores", "state"]
     tensor: TensorEntry
 
 
@@ -220,9 +218,7 @@ def _check(manifest: Manifest, where: str) -> None:
 def _check_classify(manifest: Manifest, where: str) -> None:
     roles = [output.role for output in manifest.outputs]
     if "scores" not in roles:
-        raise BundleError(
-            f'{where}: no output has the role "scores"', fix="build the bundle again"
-        )
+        raise BundleError(f'{where}: no output has the role "scores"', fix="build the bundle again")
     classes = manifest.outputs[roles.index("scores")].tensor.shape[-1]
     if classes != manifest.labels.count:
         raise BundleError(

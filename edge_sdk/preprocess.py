@@ -123,9 +123,7 @@ class Preprocessor:
         self._resize_and_convert(source, frame.color, target)
         return placement
 
-    def _fit(
-        self, frame: Frame
-    ) -> tuple[NDArray[Any], tuple[int, int, int, int], Placement]:
+    def _fit(self, frame: Frame) -> tuple[NDArray[Any], tuple[int, int, int, int], Placement]:
         """The part of the frame that is used, and the rectangle of the tensor that it fills."""
         height, width = frame.pixels.shape[:2]
         pixels = frame.pixels
@@ -147,9 +145,7 @@ class Preprocessor:
             return pixels, (left, top, new_w, new_h), placement
         return pixels, whole, Placement(self.width / width, self.height / height, 0.0, 0.0)
 
-    def _resize_and_convert(
-        self, source: NDArray[Any], color: Color, target: NDArray[Any]
-    ) -> None:
+    def _resize_and_convert(self, source: NDArray[Any], color: Color, target: NDArray[Any]) -> None:
         # Resize first: converting 720p pixels that the resize then throws away costs five times
         # as much. OpenCV writes into `dst` only where shape, type and layout fit; a strided
         # target (letterbox) fits too, a mismatch would be silently written elsewhere.
@@ -196,7 +192,8 @@ def _table(spec: PreprocessSpec, tensor: TensorSpec) -> NDArray[Any]:
     """fed_values as the tensor stores them: shape (1, 256, channels) as cv2.LUT wants it."""
     if tensor.dtype not in ("int8", "uint8", "float32"):
         raise ModelError(
-            f"input {tensor.name} is {tensor.dtype}", fix="use a model with int8, uint8 or float32 input"
+            f"input {tensor.name} is {tensor.dtype}",
+            fix="use a model with int8, uint8 or float32 input",
         )
     stored = quantize(fed_values(spec), tensor)
     return np.ascontiguousarray(stored.reshape(1, 256, spec.channels))

@@ -52,12 +52,12 @@ class Histogram:
                 return min(self._middle(index), float(self.max))
         return float(self.max)
 
-    def percentiles(self, names: Iterable[str] = ("p50", "p90", "p95", "p99")) -> dict[str, float | None]:
+    def percentiles(
+        self, names: Iterable[str] = ("p50", "p90", "p95", "p99")
+    ) -> dict[str, float | None]:
         """{name: ms}, None where there are fewer samples than MINIMUM_SAMPLES asks for."""
         return {
-            name: self.quantile(_RANKS[name]) / 1e6
-            if self.count >= MINIMUM_SAMPLES[name]
-            else None
+            name: self.quantile(_RANKS[name]) / 1e6 if self.count >= MINIMUM_SAMPLES[name] else None
             for name in names
         }
 

@@ -44,7 +44,8 @@ def quantize(values: NDArray[Any], spec: TensorSpec) -> NDArray[Any]:
         return values.astype(spec.dtype)
     info = np.iinfo(spec.dtype)
     steps = np.rint(values.astype(np.float64) / spec.quant.scale) + spec.quant.zero_point
-    return np.clip(steps, info.min, info.max).astype(spec.dtype)
+    stored: NDArray[Any] = np.clip(steps, info.min, info.max).astype(spec.dtype)
+    return stored
 
 
 def dequantize(stored: NDArray[Any], spec: TensorSpec) -> NDArray[np.float32]:

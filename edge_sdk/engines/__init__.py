@@ -9,10 +9,9 @@ Backends are opened by name; each imports its interpreter when it is opened, not
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeVar
 
 import numpy as np
@@ -40,6 +39,10 @@ class EngineInfo:
     delegate: str
     threads: int
     mapped: float | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The JSON form."""
+        return asdict(self)
 
 
 class Engine(ABC):

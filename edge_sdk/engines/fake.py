@@ -80,9 +80,7 @@ def open_model(model: bytes, *, threads: int, resolver: Resolver) -> Engine:
     from edge_sdk.tflite.graph import read_graph
 
     graph = read_graph(model)
-    return FakeEngine(
-        graph.input_specs, graph.output_specs, threads=threads, resolver=resolver
-    )
+    return FakeEngine(graph.input_specs, graph.output_specs, threads=threads, resolver=resolver)
 
 
 def _random(spec: TensorSpec, random: np.random.Generator) -> NDArray[Any]:

@@ -1,6 +1,6 @@
 """The child of `isolated`: opens the model it is handed, then answers one line for each request.
 
-    python -m edge_sdk.engines.isolated_child MODEL_FD TENSOR_FD PARENT_PID NAME THREADS RESOLVER
+python -m edge_sdk.engines.isolated_child MODEL_FD TENSOR_FD PARENT_PID NAME THREADS RESOLVER
 """
 
 from __future__ import annotations

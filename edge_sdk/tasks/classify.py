@@ -18,13 +18,14 @@ def scores(
     stored: NDArray[Any], spec: TensorSpec, activation: Activation = "none"
 ) -> NDArray[np.float32]:
     """Real scores, shape (classes,), float32, from a stored output of shape (1, …, classes)."""
-    values = dequantize(stored, spec).reshape(-1)
+    values: NDArray[np.float32] = dequantize(stored, spec).reshape(-1)
     if activation == "softmax":
         exponents = np.exp(values - values.max())
-        return (exponents / exponents.sum()).astype(np.float32)
+        shares: NDArray[np.float32] = (exponents / exponents.sum()).astype(np.float32)
+        return shares
     if activation == "sigmoid":
         # Clipped where float32 is 0 or 1 anyway, so that exp cannot overflow.
-        return (1 / (1 + np.exp(-np.clip(values, -80, 80)))).astype(np.float32)
+        values = (1 / (1 + np.exp(-np.clip(values, -80, 80)))).astype(np.float32)
     return values
 
 

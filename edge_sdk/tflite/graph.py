@@ -192,6 +192,10 @@ def _read(model: bytes) -> Graph:
             constant_bytes=max(buffer.DataLength(), buffer.Size()) if buffer else 0,
         )
 
+    def operator(index: int, entry: Any) -> Operator:
+        name, version = codes[entry.OpcodeIndex()]
+        return Operator(index, name, version, numbers(entry, "Inputs"), numbers(entry, "Outputs"))
+
     codes = [code(c) for c in items(root.OperatorCodesLength(), root.OperatorCodes)]
     subgraphs = items(root.SubgraphsLength(), root.Subgraphs)
     if not subgraphs:
@@ -199,8 +203,7 @@ def _read(model: bytes) -> Graph:
     main = subgraphs[0]
     tensors = tuple(tensor(t) for t in items(main.TensorsLength(), main.Tensors))
     operators = tuple(
-        Operator(i, *codes[o.OpcodeIndex()], numbers(o, "Inputs"), numbers(o, "Outputs"))
-        for i, o in enumerate(items(main.OperatorsLength(), main.Operators))
+        operator(i, entry) for i, entry in enumerate(items(main.OperatorsLength(), main.Operators))
     )
     inputs, outputs = numbers(main, "Inputs"), numbers(main, "Outputs")
     used = [*inputs, *outputs, *(t for o in operators for t in (*o.inputs, *o.outputs) if t != -1)]

@@ -100,9 +100,7 @@ def _floats(table: Table, field: int) -> tuple[float, ...]:
         return ()
     start = table.Vector(offset)
     count = min(table.VectorLen(offset), len(table.Bytes) // 4)
-    return tuple(
-        float(table.Get(number_types.Float32Flags, start + 4 * i)) for i in range(count)
-    )
+    return tuple(float(table.Get(number_types.Float32Flags, start + 4 * i)) for i in range(count))
 
 
 def _string(table: Table, field: int) -> str:

@@ -67,7 +67,9 @@ def _model(
         graph.tensors.append(made)
         return len(graph.tensors) - 1
 
-    def operator(name: str, kind_of_options: str, options: Any, inputs: list[int], out: int) -> None:
+    def operator(
+        name: str, kind_of_options: str, options: Any, inputs: list[int], out: int
+    ) -> None:
         code = schema.OperatorCodeT()
         code.builtinCode = code.deprecatedBuiltinCode = getattr(schema.BuiltinOperator, name)
         code.version = 4 if name == "FULLY_CONNECTED" else 2 if name == "SOFTMAX" else 1
