@@ -36,6 +36,7 @@ MEMBERS = (
     "golden.npz",
     "build.json",
 )
+_PIECE = 4096
 _TIME = (1980, 1, 1, 0, 0, 0)
 _REBUILD = "build it again, or copy it again from where it was built"
 _DIGEST = re.compile(rb"[0-9a-f]{64}\Z")
@@ -64,7 +65,8 @@ class Bundle:
 
     with Bundle.open("doors-1.0.0.edge") as bundle: ...
 
-    manifest, labels (in the order of the scores), sha256 (hex, of the whole file), path.
+    manifest, labels (in the order of the scores), sha256 (hex, of the whole file), path, build (the
+    build record, build.json of CONTRACTS.md; empty where the bundle has none).
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class Bundle:
         self.manifest = manifest
         self._members = members
         self.labels = tuple(members[manifest.labels.file].decode("utf-8").splitlines())
+        self.build: dict[str, Any] = json.loads(members.get("build.json", b"{}"))
 
     @classmethod
     def open(cls, path: str | Path) -> Bundle:
@@ -112,12 +115,6 @@ class Bundle:
         return _read_golden(self.read(self.manifest.golden.file), self.manifest, self.path)
 
     @property
-    def build(self) -> dict[str, Any]:
-        """The build record (build.json of CONTRACTS.md); empty where the bundle has none."""
-        record: dict[str, Any] = json.loads(self._members.get("build.json", b"{}"))
-        return record
-
-    @property
     def identity(self) -> dict[str, str]:
         """How reports name the bundle: name, version, sha256 of the file, path."""
         manifest = self.manifest
@@ -146,6 +143,7 @@ def write_bundle(path: str | Path, manifest: Manifest, members: Mapping[str, byt
     is read back and checked as `Bundle.open` does, before it takes its name.
     Raises BundleError when the contents do not fit each other, FileError when it cannot be written.
     """
+    members = dict(sorted(members.items()))
     listed = {
         name: MemberEntry(len(data), hashlib.sha256(data).hexdigest())
         for name, data in members.items()
@@ -179,11 +177,19 @@ def _read_members(data: bytes, path: Path) -> dict[str, bytes]:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             entries = archive.infolist()
             _check_entries(entries, path)
-            return {entry.filename: archive.read(entry) for entry in entries}
+            return {entry.filename: _read_member(archive, entry) for entry in entries}
     except BundleError:
         raise
     except Exception as error:  # zipfile raises a dozen kinds on crafted files
         raise BundleError(f"{path} cannot be unpacked: {error}", fix=_REBUILD) from error
+
+
+def _read_member(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
+    """As ZipFile.read does, but in small pieces: read at once, LZMA is unpacked to whatever size it
+    has before it is cut to the one that the entry states, and that may be a lie.
+    """
+    with archive.open(entry) as file:
+        return b"".join(iter(lambda: file.read(_PIECE), b""))
 
 
 def _check_entries(entries: list[zipfile.ZipInfo], path: Path) -> None:
@@ -254,16 +260,19 @@ def _check_json(data: bytes, path: Path) -> None:
 
 def _read_golden(data: bytes, manifest: Manifest, path: Path) -> Golden:
     entry = manifest.golden
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            if sum(info.file_size for info in archive.infolist()) > MOST_BYTES:
-                raise ValueError("it is too large")
-        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-            loaded = {name: arrays[name] for name in arrays.files}
-    except Exception as error:  # numpy and zipfile raise many kinds on crafted files
-        raise BundleError(f"{path}: {entry.file} cannot be read: {error}", fix=_REBUILD) from error
     wanted = {"input_0": manifest.input.tensor}
     wanted |= {f"output_{i}": output.tensor for i, output in enumerate(manifest.outputs)}
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            entries = archive.infolist()
+        if sum(info.file_size for info in entries) > MOST_BYTES:
+            raise ValueError("it is too large")
+        if any(i.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for i in entries):
+            raise ValueError("it is compressed in an unknown way")
+        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+            loaded = {name: arrays[name] for name in wanted if name in arrays.files}
+    except Exception as error:  # numpy and zipfile raise many kinds on crafted files
+        raise BundleError(f"{path}: {entry.file} cannot be read: {error}", fix=_REBUILD) from error
     for name, tensor in wanted.items():
         array = loaded.get(name)
         shape = (entry.samples, *tensor.shape)

@@ -32,7 +32,6 @@ TABLE = (
     Row("Start", "demo", CORE, "The whole path on handwritten digits, with a replayed camera."),
     Row("Build", "build", CONVERTER, "Train, convert, verify and pack what a recipe describes."),
     Row("Build", "convert", CONVERTER, "Pack a model of your own."),
-    Row("Build", "models", CONVERTER, "Architectures with parameters, MACs and input."),
     Row("Run", "predict", CORE, "Answers for pictures."),
     Row("Run", "run", DEVICE, "Stream a camera through a bundle's model, until Ctrl-C."),
     Row("Measure", "evaluate", CORE, "Accuracy of a bundle on labelled pictures."),

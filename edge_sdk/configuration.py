@@ -91,7 +91,7 @@ def _value(hint: Any, value: Any, where: str, path: str) -> Any:
         if not any(value == choice and type(value) is type(choice) for choice in args):
             raise ConfigError(
                 f"{where}: {path} is {_shown(value)}",
-                fix=nearest(str(value), [str(a) for a in args]),
+                fix=nearest(_shown(value).strip("'"), [str(a) for a in args]),
             )
         return value
     if origin is tuple:
@@ -158,7 +158,7 @@ def _check_limits(value: Any, metadata: Mapping[str, Any], where: str, path: str
                 if bound is not None
             ]
             raise ConfigError(
-                f"{where}: {path} is {item:g}",
+                f"{where}: {path} is {_shown(item)}",
                 fix=f"set {path} {' and '.join(bounds)}",
             )
 
@@ -170,7 +170,10 @@ def _ill_typed(where: str, path: str, value: Any, wanted: str) -> ConfigError:
 
 
 def _shown(value: Any) -> str:
-    text = repr(value)
+    try:
+        text = repr(value)
+    except (RecursionError, ValueError):  # nested too deep, or a number of thousands of digits
+        text = f"a {type(value).__name__} too long to show"
     return text if len(text) <= 60 else text[:57] + "..."
 
 

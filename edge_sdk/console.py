@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -18,6 +19,7 @@ import click
 from edge_sdk.errors import EdgeError, GateFailed, Interrupted
 
 F = TypeVar("F", bound=Callable[..., Any])
+_answers_on_stderr = False
 
 
 def json_option(command: F) -> F:
@@ -29,7 +31,19 @@ def json_option(command: F) -> F:
 
 def answer(document: dict[str, Any], text: str, *, as_json: bool) -> None:
     """Print the document (--json) or its text form."""
-    click.echo(json.dumps(document, indent=1, ensure_ascii=False) if as_json else text)
+    shown = json.dumps(document, indent=1, ensure_ascii=False) if as_json else text
+    click.echo(shown, err=_answers_on_stderr)
+
+
+@contextmanager
+def answers_on_stderr() -> Iterator[None]:
+    """Inside, `answer` prints on stderr: for a command that runs others on its way."""
+    global _answers_on_stderr
+    _answers_on_stderr = True
+    try:
+        yield
+    finally:
+        _answers_on_stderr = False
 
 
 def note(message: str) -> None:
@@ -61,6 +75,21 @@ def table(rows: Sequence[Sequence[object]], *, head: Sequence[str] = ()) -> str:
     ]
     if head:
         lines.insert(1, "  ".join("-" * width for width in widths))
+    return "\n".join(lines)
+
+
+def outline(document: dict[str, Any], indent: int = 0) -> str:
+    """A document for people: one line a value, nested values further in, long lists cut."""
+    lines = []
+    for key, value in document.items():
+        lead = f"{'  ' * indent}{key}"
+        if isinstance(value, dict):
+            lines += [f"{lead}:", outline(value, indent + 1)] if value else [f"{lead}: none"]
+        elif isinstance(value, list) and value and isinstance(value[0], dict):
+            lines += [f"{lead}:", *(outline(item, indent + 1) for item in value)]
+        else:
+            text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+            lines.append(f"{lead}: {text if len(text) <= 200 else text[:197] + '...'}")
     return "\n".join(lines)
 
 
@@ -129,23 +158,18 @@ def run(group: click.Group, arguments: Sequence[str] | None = None) -> int:
 
     0 done; 1 an error of the user's or the machine's; 2 usage; 3 a gate failed.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A file's name need not be UTF-8: rather "\udcff" in the answer than no answer.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        group.main(args=arguments, prog_name="edge-sdk", standalone_mode=False)
-    except click.exceptions.Exit as exit_:
-        return int(exit_.exit_code)
-    except click.Abort:
+        ended = group.main(args=arguments, prog_name="edge-sdk", standalone_mode=False)
+    except (click.Abort, KeyboardInterrupt):
         return _report(Interrupted("interrupted", fix="run the same command again"))
     except click.ClickException as error:
         error.show()
         return int(error.exit_code)
-    except KeyboardInterrupt:
-        return _report(Interrupted("interrupted", fix="run the same command again"))
     except EdgeError as error:
         return _report(error)
-    except BrokenPipeError:
-        # The reader of our output has gone (`| head`); let nothing be said at exit either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
     except Exception as error:
         return _report(
             EdgeError(
@@ -154,7 +178,7 @@ def run(group: click.Group, arguments: Sequence[str] | None = None) -> int:
             ),
             cause=error,
         )
-    return 0
+    return ended if isinstance(ended, int) else 0  # click hands over what ctx.exit() was given
 
 
 def _report(error: EdgeError, cause: BaseException | None = None) -> int:

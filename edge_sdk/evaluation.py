@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_sdk.bundle import Bundle
+from edge_sdk.console import share, table
 from edge_sdk.errors import DataError, ImageError
 from edge_sdk.recognizer import Recognizer
 from edge_sdk.sources import LabelledPictures, Picture, open_source
@@ -25,7 +26,7 @@ PREFIX = 16
 
 @dataclass(frozen=True)
 class ClassScore:
-    """One class. recall: None without pictures of it; precision: None when it was never answered."""
+    """One class. recall: None without pictures of it; precision: None if it was never answered."""
 
     n: int
     recall: float | None
@@ -141,6 +142,40 @@ def evaluate(
         return evaluate_pictures(recognizer, source, known=known, progress=progress)
 
 
+def warnings(found: Evaluation) -> list[str]:
+    """What a reader of the accuracy must know."""
+    lines = []
+    if found.part == "all":
+        lines.append("the source has no test part: every picture was used")
+    if found.seen_in_training:
+        lines.append(
+            f"{found.seen_in_training} of {found.n} pictures were in the training set: "
+            "the accuracy is too high"
+        )
+    if found.unreadable:
+        lines.append(f"{len(found.unreadable)} pictures skipped: {'; '.join(found.unreadable)}")
+    return lines
+
+
+def describe(found: Evaluation) -> str:
+    """The outcome for people: totals, then each class with its recall and precision."""
+    interval = found.interval
+    summary = [
+        ["accuracy", f"{share(found.accuracy)} ({found.correct} of {found.n})"],
+        ["95 % interval", f"{share(interval.low)} to {share(interval.high)}"],
+        ["macro F1", f"{found.macro_f1:.4f}"],
+    ]
+    if found.top5 is not None:
+        summary.append(["top 5", share(found.top5)])
+    rows = [
+        [label, score.n, share(score.recall), share(score.precision)]
+        for label, score in found.per_class.items()
+        if score.n
+    ]
+    head = ("class", "pictures", "recall", "precision")
+    return f"{table(summary)}\n\n{table(rows, head=head)}"
+
+
 def evaluate_pictures(
     recognizer: Recognizer,
     source: LabelledPictures,
@@ -167,7 +202,7 @@ def evaluate_pictures(
         confusion[wanted, order[0]] += 1
         right.append(bool(order[0] == wanted))
         in_top5 += int(wanted in order[:5])
-        seen += int(bool(known) and picture.sha256()[:PREFIX] in known)
+        seen += int(bool(known) and picture.sha256[:PREFIX] in known)
         if progress:
             progress(done, len(source.pictures))
     check_unreadable(unreadable, len(source.pictures), MOST_UNREADABLE)
@@ -196,19 +231,20 @@ def check_unreadable(unreadable: list[str], total: int, most: float) -> None:
 
 def training_prefixes(build: dict[str, Any]) -> frozenset[str]:
     """The first 16 hex digits of each training picture's SHA-256, from a build record."""
-    packed = build.get("dataset", {}).get("train_sha256_prefixes", "")
+    dataset = build.get("dataset")
+    packed = dataset.get("train_sha256_prefixes") if isinstance(dataset, dict) else None
     text = packed if isinstance(packed, str) else ""
     return frozenset(text[i : i + PREFIX] for i in range(0, len(text), PREFIX))
 
 
 def pack_prefixes(pictures: Iterable[Picture]) -> str:
     """The training record: prefixes of all pictures' SHA-256, sorted, one after another."""
-    return "".join(sorted(picture.sha256()[:PREFIX] for picture in pictures))
+    return "".join(sorted(picture.sha256[:PREFIX] for picture in pictures))
 
 
 def digest_of(pictures: Iterable[Picture]) -> str:
     """One SHA-256 (hex) for a set of pictures with their labels, whatever their order."""
-    lines = sorted(f"{picture.sha256()} {picture.label}\n" for picture in pictures)
+    lines = sorted(f"{picture.sha256} {picture.label}\n" for picture in pictures)
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from edge_sdk.errors import FileError
@@ -20,6 +21,8 @@ def write_atomic(path: str | Path, data: bytes) -> None:
     path = Path(path)
     temporary: str | None = None
     try:
+        if path.is_dir():
+            raise FileError(f"{path} is a folder", fix=f"name a file in it: {path / 'NAME'}")
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         with os.fdopen(descriptor, "wb") as file:
@@ -30,6 +33,8 @@ def write_atomic(path: str | Path, data: bytes) -> None:
         Path(temporary).replace(path)
         temporary = None
         sync_folder(path.parent)
+    except FileError:
+        raise
     except OSError as error:
         raise FileError(
             f"cannot write {path}: {error.strerror or error}",
@@ -56,9 +61,9 @@ def read_file(path: str | Path, *, what: str, most_bytes: int | None = None) -> 
     Raises FileError when it is missing, a folder, unreadable, or larger than `most_bytes`.
     """
     path = Path(path)
-    if path.is_dir():
-        raise FileError(f"{path} is a folder, not a {what}", fix=f"name the {what} file itself")
-    try:
+    with reading(path, what=f"{what} file"):
+        if path.is_dir():
+            raise FileError(f"{path} is a folder, not a {what}", fix=f"name the {what} file itself")
         size = path.stat().st_size
         if most_bytes is not None and size > most_bytes:
             raise FileError(
@@ -66,15 +71,22 @@ def read_file(path: str | Path, *, what: str, most_bytes: int | None = None) -> 
                 fix=f"name a {what} file",
             )
         return path.read_bytes()
+
+
+@contextlib.contextmanager
+def reading(path: Path, *, what: str) -> Iterator[None]:
+    """While inside, an OSError is a FileError about `path`, where a `what` is expected."""
+    try:
+        yield
+    except FileError:
+        raise
     except FileNotFoundError as error:
         raise FileError(
-            f"{path} does not exist", fix=f"check the path; a {what} file is expected"
+            f"{path} does not exist", fix=f"check the path; a {what} is expected"
         ) from error
     except OSError as error:
-        if isinstance(error, FileError):
-            raise
         raise FileError(
-            f"cannot read {path}: {error.strerror or error}", fix="check its permissions"
+            f"cannot read {path}: {error.strerror or error}", fix="check the path and permissions"
         ) from error
 
 

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from edge_sdk.bundle import Bundle, Golden
 from edge_sdk.engines import Engine, EngineInfo
-from edge_sdk.errors import GateFailed
+from edge_sdk.errors import GateFailed, ModelError
 from edge_sdk.manifest import Manifest
+from edge_sdk.tensors import TensorSpec
 
 LEAST_SAMPLES = 10
 LEAST_STEPS = 4
@@ -64,7 +65,11 @@ def rule_for(manifest: Manifest, info: EngineInfo) -> Rule:
 
 
 def check_golden(manifest: Manifest, golden: Golden, engine: Engine) -> GoldenCheck:
-    """Run every golden sample through `engine` and compare by the rule that holds for it."""
+    """Run every golden sample through `engine` and compare by the rule that holds for it.
+
+    Raises ModelError when the engine's tensors are not the manifest's.
+    """
+    check_tensors(manifest, engine)
     rule = rule_for(manifest, engine.info)
     outputs = answers(engine, golden.inputs)
     pairs = list(zip(golden.outputs, outputs, strict=True))
@@ -108,6 +113,18 @@ def require_golden(bundle: Bundle, engine: Engine) -> GoldenCheck:
     return check
 
 
+def check_tensors(manifest: Manifest, engine: Engine) -> None:
+    """Raises ModelError when the engine's inputs and outputs are not those of the manifest."""
+    wanted = (manifest.input.tensor.spec, *(output.tensor.spec for output in manifest.outputs))
+    found = (*engine.inputs, *engine.outputs)
+    one_input = len(engine.inputs) == 1
+    if not one_input or len(wanted) != len(found) or not all(map(_alike, wanted, found)):
+        raise ModelError(
+            f"the manifest's tensors {wanted} are not the model's {found}",
+            fix="build the bundle again",
+        )
+
+
 def answers(engine: Engine, inputs: tuple[NDArray[Any], ...]) -> tuple[NDArray[Any], ...]:
     """The engine's outputs for stacked inputs: arrays of (samples, *tensor shape)."""
     rows = [engine(*sample) for sample in zip(*inputs, strict=True)]
@@ -118,6 +135,16 @@ def difference(wanted: NDArray[Any], found: NDArray[Any]) -> float:
     """The largest absolute difference; inf where one of them is not a number."""
     gap = np.abs(wanted.astype(np.float64) - found.astype(np.float64))
     return float(np.max(np.where(np.isnan(gap), np.inf, gap), initial=0.0))
+
+
+def _alike(wanted: TensorSpec, found: TensorSpec) -> bool:
+    """Same shape, dtype and quantization, by any name; a scale may have lost digits as text."""
+    if (wanted.shape, wanted.dtype) != (found.shape, found.dtype):
+        return False
+    if wanted.quant is None or found.quant is None:
+        return wanted.quant is found.quant
+    near = abs(wanted.quant.scale - found.quant.scale) <= 1e-6 * found.quant.scale
+    return near and wanted.quant.zero_point == found.quant.zero_point
 
 
 def _outside(wanted: NDArray[Any], found: NDArray[Any], steps: int, role: str) -> str:

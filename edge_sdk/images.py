@@ -1,6 +1,6 @@
 """The one image decoder, folder listing and image writer.
 
-Decoded: whatever OpenCV reads, as 8-bit BGR or grey. Rotation by EXIF is applied, 16-bit values are
+Decoded: whatever OpenCV reads, as 8-bit BGR. Rotation by EXIF is applied, 16-bit values are
 scaled down, transparency is laid over white. A truncated file is an error, not a half-grey picture.
 Written pictures carry pixels only: no EXIF, no GPS position.
 """
@@ -8,6 +8,7 @@ Written pictures carry pixels only: no EXIF, no GPS position.
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_sdk.errors import DataError, FileError, ImageError
-from edge_sdk.files import write_atomic
+from edge_sdk.files import read_file, reading, write_atomic
 from edge_sdk.frames import Frame
 
 SUFFIXES = frozenset(
@@ -25,23 +26,15 @@ SUFFIXES = frozenset(
 )
 
 # Corrupt files are answered by ImageError; OpenCV's own lines on stderr would only repeat it.
-cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+if hasattr(cv2, "setLogLevel"):  # OpenCV 4
+    cv2.setLogLevel(0)
+else:
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 
 def read_image(path: str | Path) -> Frame:
-    """Decode one file. Raises FileError when it is not there, ImageError when it is not a picture."""
-    path = Path(path)
-    try:
-        data = path.read_bytes()
-    except IsADirectoryError as error:
-        raise FileError(f"{path} is a folder, not a picture", fix="name a picture file") from error
-    except FileNotFoundError as error:
-        raise FileError(f"{path} does not exist", fix="check the path") from error
-    except OSError as error:
-        raise FileError(
-            f"cannot read {path}: {error.strerror}", fix="check its permissions"
-        ) from error
-    return decode_image(data, name=str(path))
+    """Decode one file. Raises FileError where there is none, ImageError where it is no picture."""
+    return decode_image(read_file(path, what="picture"), name=str(path))
 
 
 def decode_image(data: bytes, *, name: str = "picture") -> Frame:
@@ -53,7 +46,7 @@ def decode_image(data: bytes, *, name: str = "picture") -> Frame:
     buffer = np.frombuffer(data, np.uint8)
     try:
         pixels = cv2.imdecode(buffer, cv2.IMREAD_COLOR)
-        if pixels is not None and _png_has_alpha(data):
+        if pixels is not None and _has_alpha(data):
             pixels = _over_white(cv2.imdecode(buffer, cv2.IMREAD_UNCHANGED), pixels)
     except cv2.error:
         pixels = None
@@ -71,17 +64,17 @@ def list_images(folder: str | Path, *, recursive: bool = False) -> list[Path]:
     Raises FileError when `folder` is missing or not a folder.
     """
     folder = Path(folder)
-    if not folder.is_dir():
-        what = "is not a folder" if folder.exists() else "does not exist"
-        raise FileError(f"{folder} {what}", fix="name a folder that holds pictures")
-    found = folder.rglob("*") if recursive else folder.iterdir()
-    return sorted(
-        path
-        for path in found
-        if path.suffix.lower() in SUFFIXES
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-        and path.is_file()
-    )
+    with reading(folder, what="folder of pictures"):
+        if not stat.S_ISDIR(folder.stat().st_mode):
+            raise FileError(f"{folder} is not a folder", fix="name a folder that holds pictures")
+        found = folder.rglob("*") if recursive else folder.iterdir()
+        return sorted(
+            path
+            for path in found
+            if path.suffix.lower() in SUFFIXES
+            and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+            and path.is_file()
+        )
 
 
 def list_classes(folder: str | Path) -> dict[str, list[Path]]:
@@ -98,7 +91,7 @@ def list_classes(folder: str | Path) -> dict[str, list[Path]]:
     if not names:
         raise DataError(
             f"{folder} has no class folders",
-            fix=f"make one folder per class inside it, e.g. {folder / 'cat'}, with pictures in each",
+            fix=f"make a folder for each class in it, e.g. {folder / 'cat'}, with pictures inside",
         )
     classes = {name: list_images(folder / name, recursive=True) for name in names}
     empty = [name for name, pictures in classes.items() if not pictures]
@@ -115,12 +108,11 @@ def write_image(path: str | Path, frame: Frame) -> None:
     path = Path(path)
     pixels = frame.pixels[:, :, ::-1] if frame.color == "rgb" else frame.pixels
     try:
-        ok, encoded = cv2.imencode(path.suffix or ".png", pixels)
-    except cv2.error as error:
-        raise FileError(
-            f"cannot write {path} as a picture", fix="end it in .png or .jpg"
-        ) from error
-    assert ok
+        done, encoded = cv2.imencode(path.suffix or ".png", pixels)
+    except cv2.error:
+        done = False
+    if not done:
+        raise FileError(f"cannot write {path} as a picture", fix="end it in .png or .jpg")
     write_atomic(path, encoded.tobytes())
 
 
@@ -130,9 +122,13 @@ def frames_from(paths: list[Path]) -> Iterator[Frame]:
         yield read_image(path)
 
 
-def _png_has_alpha(data: bytes) -> bool:
-    """True for a PNG of colour type 4 or 6, or with a transparency chunk (PNG specification, 11)."""
-    return data[:4] == b"\x89PNG" and (data[25:26] in (b"\x04", b"\x06") or b"tRNS" in data[:4096])
+def _has_alpha(data: bytes) -> bool:
+    """True for a PNG of colour type 4 or 6, or with a transparency chunk (PNG specification, 11),
+    and for a WebP that may have an alpha channel (WebP container specification).
+    """
+    if data[:4] == b"\x89PNG":
+        return data[25:26] in (b"\x04", b"\x06") or b"tRNS" in data[: data.find(b"IDAT")]
+    return data[8:15] == b"WEBPVP8" and data[15:16] in (b"L", b"X")
 
 
 def _over_white(raw: NDArray[Any] | None, color: NDArray[Any]) -> NDArray[Any]:

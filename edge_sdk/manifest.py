@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -95,7 +96,7 @@ class LabelsEntry:
 
 @dataclass(frozen=True)
 class GoldenEntry:
-    """Where the golden samples come from and what answered them; `origin` is the JSON key "from"."""
+    """Where the golden samples are from and what answered them; `origin` is the JSON key "from"."""
 
     file: str
     samples: int = field(metadata=limits(least=1))
@@ -109,7 +110,7 @@ class GoldenEntry:
 
 @dataclass(frozen=True)
 class Budget:
-    """Limits; null means none. accuracy_loss: share; bytes: of model.tflite; mapped: share of MACs."""
+    """Limits; null: none. accuracy_loss: a share; bytes: of model.tflite; mapped: share of MACs."""
 
     accuracy_loss: float | None = None
     bytes: int | None = field(default=None, metadata=limits(least=1))
@@ -183,7 +184,9 @@ def check_name(name: str, version: str, where: str) -> None:
 def _check_schema(schema: Any, where: str) -> None:
     if schema == SCHEMA:
         return
-    stem, _, number = str(schema).rpartition("/")
+    if not isinstance(schema, str):
+        raise BundleError(f"{where} has no schema", fix="name a bundle made by edge-sdk")
+    stem, _, number = schema.rpartition("/")
     if stem + "/" == SCHEMA[:-1] and number.isdigit():
         raise BundleError(
             f"{where} has schema {schema!r}, this version reads {SCHEMA!r}",
@@ -219,7 +222,7 @@ def _check_classify(manifest: Manifest, where: str) -> None:
     roles = [output.role for output in manifest.outputs]
     if "scores" not in roles:
         raise BundleError(f'{where}: no output has the role "scores"', fix="build the bundle again")
-    classes = manifest.outputs[roles.index("scores")].tensor.shape[-1]
+    classes = math.prod(manifest.outputs[roles.index("scores")].tensor.shape)
     if classes != manifest.labels.count:
         raise BundleError(
             f"{where}: {manifest.labels.count} labels for {classes} scores",

@@ -15,14 +15,13 @@ from numpy.typing import NDArray
 
 from edge_sdk.bundle import Bundle
 from edge_sdk.engines import Engine, EngineInfo
-from edge_sdk.errors import ModelError, NotAvailableYet
+from edge_sdk.errors import NotAvailableYet
 from edge_sdk.frames import Frame
-from edge_sdk.golden import GoldenCheck
+from edge_sdk.golden import GoldenCheck, check_tensors
 from edge_sdk.manifest import Manifest
 from edge_sdk.preprocess import Preprocessor
 from edge_sdk.results import Result, StageTimes
 from edge_sdk.tasks import classify
-from edge_sdk.tensors import TensorSpec
 from edge_sdk.trust import open_bundle_engine
 
 TOP = 5
@@ -58,9 +57,7 @@ class Recognizer:
         self.min_score = manifest.postprocess.min_score if min_score is None else min_score
         self.top = top
         self._now_ns = now_ns
-        _check_tensor(manifest.input.tensor.spec, engine.inputs[0], "input")
-        for entry, spec in zip(manifest.outputs, engine.outputs, strict=True):
-            _check_tensor(entry.tensor.spec, spec, "output")
+        check_tensors(manifest, engine)
         self.preprocessor = Preprocessor(manifest.input.preprocess, engine.inputs[0])
         self._scores = [o.role for o in manifest.outputs].index("scores")
 
@@ -130,19 +127,3 @@ def open_recognizer(path: str | Path, engine: str = "litert", *, threads: int = 
     """A Recognizer straight from a bundle's file. Raises EdgeError."""
     with Bundle.open(path) as bundle:
         return Recognizer.open(bundle, engine, threads=threads)
-
-
-def _check_tensor(wanted: TensorSpec, found: TensorSpec, what: str) -> None:
-    close = (wanted.quant is None) == (found.quant is None) and (
-        wanted.quant is None
-        or found.quant is None
-        or (
-            wanted.quant.zero_point == found.quant.zero_point
-            and abs(wanted.quant.scale - found.quant.scale) <= 1e-6 * found.quant.scale
-        )
-    )
-    if wanted.shape != found.shape or wanted.dtype != found.dtype or not close:
-        raise ModelError(
-            f"the manifest's {what} {wanted} is not the model's {found}",
-            fix="build the bundle again",
-        )

@@ -10,6 +10,7 @@ import hashlib
 import importlib.metadata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,7 @@ class Picture:
         assert self.pixels is not None
         return Frame(self.pixels, self.color, source=self.name)
 
+    @cached_property
     def sha256(self) -> str:
         """SHA-256 (hex) of the file's bytes, or of the pixels. Raises OSError."""
         if self.path is not None:

@@ -38,12 +38,13 @@ class TensorSpec:
 def quantize(values: NDArray[Any], spec: TensorSpec) -> NDArray[Any]:
     """Real `values` (any shape, float) as `spec` stores them: rounded half to even, clipped.
 
-    A spec without quantization only changes the dtype.
+    Without quantization floats only change their dtype, integers stand for themselves.
     """
-    if spec.quant is None:
+    if not np.issubdtype(spec.dtype, np.integer):
         return values.astype(spec.dtype)
     info = np.iinfo(spec.dtype)
-    steps = np.rint(values.astype(np.float64) / spec.quant.scale) + spec.quant.zero_point
+    quant = spec.quant or QuantParams(1.0, 0)
+    steps = np.rint(values.astype(np.float64) / quant.scale) + quant.zero_point
     stored: NDArray[Any] = np.clip(steps, info.min, info.max).astype(spec.dtype)
     return stored
 

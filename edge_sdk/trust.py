@@ -1,8 +1,8 @@
 """Opening a model that nobody here has run before: in a child process first.
 
-A crafted file can crash an interpreter. So a model given by itself, or in a bundle that this machine
-has not accepted yet, is opened and run once in a child; a bundle that survives, and whose golden
-outputs match, is remembered by its SHA-256 in the state folder.
+A crafted file can crash an interpreter. So a model given by itself, or in a bundle that this
+machine has not accepted yet, is opened and run once in a child; a bundle that survives, and whose
+golden outputs match, is remembered by its SHA-256 in the state folder.
 """
 
 from __future__ import annotations

@@ -1,1 +1,35 @@
-"""Placeholder."""
+"""Edge SDK on the host: trains, converts, proves and packs image-recognition models.
+
+Public names load on first use; importing the package does not import TensorFlow.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from edge_converter.building import BuildReport, build
+    from edge_converter.existing import ConvertOptions, convert
+    from edge_converter.recipe import Recipe
+
+__all__ = ["BuildReport", "ConvertOptions", "Recipe", "build", "convert"]
+
+_HOMES = {
+    "BuildReport": "building",
+    "ConvertOptions": "existing",
+    "Recipe": "recipe",
+    "build": "building",
+    "convert": "existing",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_sdk.engines import Engine, EngineInfo, Resolver
-from edge_sdk.errors import EngineError
+from edge_sdk.errors import EngineError, ModelError
 from edge_sdk.tensors import TensorSpec
 
 Answer = Callable[[tuple[NDArray[Any], ...]], tuple[NDArray[Any], ...]]
@@ -80,7 +80,12 @@ def open_model(model: bytes, *, threads: int, resolver: Resolver) -> Engine:
     from edge_sdk.tflite.graph import read_graph
 
     graph = read_graph(model)
-    return FakeEngine(graph.input_specs, graph.output_specs, threads=threads, resolver=resolver)
+    try:
+        return FakeEngine(graph.input_specs, graph.output_specs, threads=threads, resolver=resolver)
+    except (TypeError, ValueError, MemoryError) as error:  # no numpy dtype; -1; far too large
+        raise ModelError(
+            f"fake cannot hold the model's inputs: {error}", fix="use a model with plain inputs"
+        ) from error
 
 
 def _random(spec: TensorSpec, random: np.random.Generator) -> NDArray[Any]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -23,20 +25,23 @@ class InterpreterEngine(Engine):
         self, build: Callable[[], Any], *, name: str, version: str, resolver: str, threads: int
     ) -> None:
         try:
-            interpreter = build()
-            interpreter.allocate_tensors()
-        except (ValueError, RuntimeError) as error:
+            with _quiet():
+                interpreter = build()
+                interpreter.allocate_tensors()
+            inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
+            delegate = _delegate(interpreter)
+        except Exception as error:  # ValueError, RuntimeError; UnicodeDecodeError for a name, …
             raise ModelError(
                 f"{name} {version} refuses the model: {_one_line(error)}",
                 fix="check the file with `edge-sdk inspect`; convert it again if it is damaged",
             ) from error
         self._interpreter: Any = interpreter
-        self.inputs = tuple(_spec(d) for d in interpreter.get_input_details())
-        self.outputs = tuple(_spec(d) for d in interpreter.get_output_details())
+        self.inputs = tuple(_spec(d) for d in inputs)
+        self.outputs = tuple(_spec(d) for d in outputs)
         # Bound accessors: asking for the tensor by number each time costs another lookup.
-        self._inputs = [interpreter.tensor(d["index"]) for d in interpreter.get_input_details()]
-        self._output_ids = [d["index"] for d in interpreter.get_output_details()]
-        self.info = EngineInfo(name, version, resolver, _delegate(interpreter), threads)
+        self._inputs = [interpreter.tensor(d["index"]) for d in inputs]
+        self._output_ids = [d["index"] for d in outputs]
+        self.info = EngineInfo(name, version, resolver, delegate, threads)
 
     def _view(self, index: int) -> NDArray[Any]:
         view: NDArray[Any] = self._inputs[index]()
@@ -52,6 +57,21 @@ class InterpreterEngine(Engine):
     def _close(self) -> None:
         self._inputs = []
         self._interpreter = None
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the line that the interpreter's C++ code prints on stderr when it makes a delegate;
+    what goes wrong comes as an exception.
+    """
+    kept, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nothing, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nothing)
 
 
 def _delegate(interpreter: Any) -> str:

@@ -11,7 +11,6 @@ import json
 import mmap
 import os
 import select
-import signal
 import subprocess
 import sys
 from typing import Any
@@ -22,6 +21,7 @@ from numpy.typing import NDArray
 from edge_sdk import errors
 from edge_sdk.engines import Engine, EngineInfo, Resolver
 from edge_sdk.errors import EdgeError, EngineError, ModelError
+from edge_sdk.processes import how_it_ended
 from edge_sdk.tensors import QuantParams, TensorSpec
 
 OPEN_TIMEOUT_S = 60.0
@@ -49,9 +49,10 @@ class IsolatedEngine(Engine):
         model_file = _memory_file("model", model)
         tensor_file = _memory_file("tensors", b"")
         try:
-            self._child = subprocess.Popen(  # noqa: S603
+            self._child = subprocess.Popen(
                 [
-                    *(sys.executable, "-m", "edge_sdk.engines.isolated_child"),
+                    # -P: the current folder may hold anybody's modules.
+                    *(sys.executable, "-P", "-m", "edge_sdk.engines.isolated_child"),
                     *(str(model_file), str(tensor_file), str(os.getpid())),
                     *(name, str(threads), resolver),
                 ],
@@ -122,10 +123,11 @@ class IsolatedEngine(Engine):
 
     def _death(self, doing: str) -> EdgeError:
         status = self._abandon()
-        how = signal.Signals(-status).name if status < 0 else f"exit status {status}"
+        how = how_it_ended(status)
         kind = ModelError if doing == "open the model" else EngineError
         return kind(
-            f"{self.info.name} died ({how}) while it tried to {doing}: the file is damaged or hostile",
+            f"{self.info.name} died ({how}) while it tried to {doing}: "
+            "the file is damaged or hostile",
             fix="do not use this model; get it again from where it was made",
         )
 

@@ -5,7 +5,6 @@ python -m edge_sdk.engines.isolated_child MODEL_FD TENSOR_FD PARENT_PID NAME THR
 
 from __future__ import annotations
 
-import ctypes
 import json
 import mmap
 import os
@@ -19,8 +18,7 @@ import numpy as np
 from edge_sdk.engines import Engine, Resolver, open_engine
 from edge_sdk.engines.isolated import aligned, shared_arrays
 from edge_sdk.errors import EdgeError
-
-PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
+from edge_sdk.processes import die_with_parent
 
 
 def main(arguments: list[str]) -> int:
@@ -28,6 +26,7 @@ def main(arguments: list[str]) -> int:
     model_fd, tensor_fd, parent = (int(a) for a in arguments[:3])
     name, threads, resolver = arguments[3], int(arguments[4]), cast(Resolver, arguments[5])
     die_with_parent(parent)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which may finish first
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever a library prints must not end up among the answers
     try:
@@ -49,13 +48,6 @@ def main(arguments: list[str]) -> int:
     for _ in sys.stdin.buffer:
         _say(answers, _invoke(engine, arrays))
     return 0
-
-
-def die_with_parent(parent: int) -> None:
-    """End this process when its parent ends, whatever ends it."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(1)  # it had already gone when we asked
 
 
 def _invoke(engine: Engine, arrays: list[Any]) -> dict[str, Any]:

@@ -44,7 +44,8 @@ class Tensor:
     def spec(self) -> TensorSpec:
         """The tensor as an engine would describe it."""
         one = len(self.scales) == 1
-        quant = QuantParams(self.scales[0], self.zero_points[0]) if one else None
+        zero_point = self.zero_points[0] if self.zero_points else 0
+        quant = QuantParams(self.scales[0], zero_point) if one else None
         return TensorSpec(self.name, self.shape, self.dtype, quant)
 
 
@@ -214,4 +215,6 @@ def _read(model: bytes) -> Graph:
         for m in items(root.MetadataLength(), root.Metadata)
         if buffers[m.Buffer()].DataLength()
     }
-    return Graph(tensors, operators, inputs, outputs, len(subgraphs), metadata)
+    graph = Graph(tensors, operators, inputs, outputs, len(subgraphs), metadata)
+    _ = graph.macs, graph.precision  # a layer without its weights shows itself here
+    return graph

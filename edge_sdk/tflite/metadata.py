@@ -73,12 +73,17 @@ def _labels(model: bytes, subgraph: Table) -> tuple[str, ...]:
         return ()
     try:
         with zipfile.ZipFile(io.BytesIO(model)) as files:
-            if files.getinfo(names[0]).file_size > _MOST_LABEL_BYTES:
+            entry = files.getinfo(names[0])
+            if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
                 return ()
-            text = files.read(names[0]).decode("utf-8")
-    except (KeyError, zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, OSError):
+            with files.open(entry) as file:
+                # The size in its header may be a lie: no more than this is ever unpacked.
+                data = file.read(_MOST_LABEL_BYTES + 1)
+    except (KeyError, zipfile.BadZipFile, zlib.error, RuntimeError, EOFError, OSError):
         return ()
-    return tuple(text.rstrip("\n").splitlines())
+    if len(data) > _MOST_LABEL_BYTES:
+        return ()
+    return tuple(data.decode("utf-8").rstrip("\n").splitlines())
 
 
 def _offset(table: Table, field: int) -> int:

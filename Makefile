@@ -1,0 +1,50 @@
+# Each target works as the first command in a fresh clone: it makes .venv and installs what it needs.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready-$(shell cat pyproject.toml converter/pyproject.toml device/pyproject.toml constraints/host.txt | sha256sum | cut -c1-16)
+export TF_CPP_MIN_LOG_LEVEL ?= 3
+
+.PHONY: demo test dev check campaign benchmark wheels clean
+
+demo: $(READY)  ## train, convert, verify, pack and stream handwritten digits
+	$(BIN)/edge-sdk demo
+
+test: $(READY)  ## every test, with seeded samples of the long campaigns; says what it skipped
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest tests --ignore=tests/benchmarks -n 2 --dist loadgroup
+	$(BIN)/coverage combine -q
+	$(BIN)/coverage report --skip-covered --fail-under=90
+
+dev: $(READY)  ## the environment alone
+	@echo "activate it with: . $(BIN)/activate"
+
+check: $(READY)  ## formatting, lint, types, layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+campaign: $(READY)  ## the full counts, into docs/campaigns.json
+	$(BIN)/python tests/campaigns/run.py
+
+benchmark: $(READY)  ## regenerates docs/performance.md
+	$(BIN)/python tests/benchmarks/run.py
+
+wheels: $(READY)  ## the three wheels, into dist/
+	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist . ./converter ./device
+
+clean:  ## takes away what the other targets made
+	rm -rf $(VENV) dist edge-sdk-demo .coverage*
+
+$(READY):
+	@$(PYTHON) -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "error: $(PYTHON) is older than 3.11, or has no venv"; \
+	    echo "fix: apt install python3-venv, or name another: make PYTHON=python3.12 $(MAKECMDGOALS)"; \
+	    exit 1; } >&2
+	@echo "Preparing $(VENV) (once; TensorFlow is large, this takes a few minutes) ..." >&2
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	  --constraint constraints/host.txt --editable '.[test,check]' \
+	  --editable './converter[digits]' --editable './device[video]'
+	@rm -f $(VENV)/.ready-* && touch $@

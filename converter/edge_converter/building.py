@@ -1,0 +1,340 @@
+"""From a recipe to a bundle: look at the data, train, convert, verify, pack.
+
+Each stage is kept by the hash of its inputs (stages.py). The record of the build is written
+whatever the outcome, the bundle only when every gate passed.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edge_converter.datasets import Dataset, open_dataset
+from edge_converter.packing import Contents, labels_text, make_golden, manifest_for
+from edge_converter.quantize import calibration_pictures, convert_model
+from edge_converter.recipe import Recipe
+from edge_converter.stages import Stages, versions
+from edge_converter.steps.train import train
+from edge_sdk.bundle import Golden, write_bundle
+from edge_sdk.console import share, size, table
+from edge_sdk.engines import open_engine
+from edge_sdk.errors import GateFailed
+from edge_sdk.evaluation import Evaluation, evaluate_pictures, pack_prefixes
+from edge_sdk.files import write_atomic
+from edge_sdk.images import write_image
+from edge_sdk.manifest import Budget, Manifest
+from edge_sdk.recognizer import Recognizer
+from edge_sdk.report import write_build_report
+from edge_sdk.sources import LabelledPictures
+from edge_sdk.statistics import paired_difference
+from edge_sdk.tflite.graph import read_graph
+
+SAMPLES_PER_CLASS = 10
+"""Test pictures of each class copied into the build folder when the source is not a folder."""
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, eq=False)
+class BuildReport:
+    """The outcome of a build. document: the build document of CONTRACTS.md; bundle: its path."""
+
+    document: dict[str, Any]
+    bundle: Path
+    folder: Path
+
+    @property
+    def accuracy_loss(self) -> float:
+        """Float minus converted accuracy on the same test pictures, 0..1."""
+        return float(self.document["accuracy_loss"])
+
+    @property
+    def passed(self) -> bool:
+        """Whether every gate passed."""
+        return bool(self.document["passed"])
+
+
+def build(
+    recipe: Recipe,
+    out: str | Path | None = None,
+    *,
+    say: Say = lambda _: None,
+    progress: Say = lambda _: None,
+) -> BuildReport:
+    """Build a recipe into the bundle `out` (default: NAME-VERSION.edge beside the recipe).
+
+    say: takes a line for each stage; progress: takes the line that rewrites itself.
+    Raises GateFailed when a budget is exceeded (the record is kept, no bundle is written; an old
+    one stays), DataError, TrainingError, FileError and what the recipe itself raises.
+    """
+    name = f"{recipe.name}-{recipe.version}"
+    bundle = Path(out) if out is not None else recipe.folder / f"{name}.edge"
+    folder = bundle.parent / f"{name}.build"
+    write_atomic(folder / "recipe.json", json_bytes(recipe.as_dict()))
+    stages = Stages(folder / "stages")
+    data = _look(recipe, say, progress)
+    trained = _train_stage(recipe, data, stages, say, progress)
+    write_atomic(folder / "model.keras", (trained / "model.keras").read_bytes())
+    converted = _convert_stage(recipe, data, trained, stages, folder, say)
+    verified = _verify_stage(recipe, data, converted, stages, say)
+    document = _document(recipe, data, trained, converted, verified, stages)
+    _write_samples(recipe, data, folder)
+    report = BuildReport(document, bundle, folder)
+    _write_record(report)
+    _require_budget(recipe, document, folder)
+    _pack(recipe, data, converted, document, bundle)
+    say(f"pack: {bundle}")
+    return report
+
+
+def describe(report: BuildReport) -> str:
+    """The build document for people."""
+    document = report.document
+    converted = document["converted"]
+    rows = [["bundle", str(report.bundle)], ["model", size(converted["bytes"])]]
+    if document["float"] is not None:
+        low, high = converted["interval"]
+        rows = [
+            ["float accuracy", _counted(document["float"])],
+            [f"{converted['quantization']} accuracy", _counted(converted)],
+            ["", f"95 % interval {share(low)} to {share(high)}"],
+            ["accuracy loss", share(document["accuracy_loss"])],
+            ["float model", size(document["float"]["bytes"])],
+            [f"{converted['quantization']} model", size(converted["bytes"])],
+            ["bundle", str(report.bundle)],
+            ["report", str(report.folder / "build.html")],
+        ]
+    return table(rows)
+
+
+def _counted(outcome: dict[str, Any]) -> str:
+    return f"{share(outcome['accuracy'])} ({outcome['correct']} of {outcome['n']})"
+
+
+def _look(recipe: Recipe, say: Say, progress: Say) -> Dataset:
+    data = open_dataset(recipe, lambda done, total: progress(f"data: {done} of {total} pictures"))
+    say(
+        f"data: {len(data.train)} to train, {len(data.val)} to validate, {len(data.test)} to test, "
+        f"{len(data.labels)} classes, {len(data.unreadable)} unreadable, "
+        f"{data.duplicates} duplicates"
+    )
+    if data.across:
+        say(f"warning: {data.across} pictures stand in more than one part: the test is too easy")
+    return data
+
+
+def _train_stage(recipe: Recipe, data: Dataset, stages: Stages, say: Say, progress: Say) -> Path:
+    def make(folder: Path) -> None:
+        history = train(recipe, data, folder / "model.keras", progress)
+        (folder / "history.json").write_text(json.dumps(history))
+
+    whole = recipe.as_dict()
+    wanted = {key: whole[key] for key in ("seed", "steps", "input", "model", "train", "augment")}
+    parts = {part: _order(data, part) for part in ("train", "val")}
+    folder = stages.run("train", [wanted, parts, data.labels], make)
+    _say_stage(stages, say)
+    return folder
+
+
+def _convert_stage(
+    recipe: Recipe, data: Dataset, trained: Path, stages: Stages, build_folder: Path, say: Say
+) -> Path:
+    def make(folder: Path) -> None:
+        agreement = convert_model(
+            recipe,
+            trained / "model.keras",
+            calibration_pictures(data.train, recipe.quantize, recipe.seed),
+            data.val,
+            folder,
+            build_folder / "convert.log",
+        )
+        text = json.dumps({name: found.as_dict() for name, found in agreement.items()})
+        (folder / "agreement.json").write_text(text)
+
+    folder = stages.run("convert", [trained.name, recipe.as_dict()["quantize"]], make)
+    _say_stage(stages, say)
+    return folder
+
+
+def _verify_stage(recipe: Recipe, data: Dataset, converted: Path, stages: Stages, say: Say) -> Path:
+    def make(folder: Path) -> None:
+        pictures = LabelledPictures(data.labels, data.test, "test")
+        for name in ("float", "model"):
+            model = (converted / f"{name}.tflite").read_bytes()
+            manifest, _ = _describe(recipe, data, model)
+            with open_engine("litert", model) as engine:
+                found = evaluate_pictures(Recognizer(manifest, data.labels, engine), pictures)
+            (folder / f"{name}.json").write_text(json.dumps(_outcome(found, len(model))))
+            np.save(folder / f"{name}-right.npy", found.right)
+
+    folder = stages.run("verify", [converted.name, _order(data, "test"), data.labels], make)
+    _say_stage(stages, say)
+    return folder
+
+
+def _outcome(found: Evaluation, size: int) -> dict[str, Any]:
+    return {
+        "accuracy": found.accuracy,
+        "correct": found.correct,
+        "n": found.n,
+        "interval": found.interval.as_list(),
+        "bytes": size,
+        "macro_f1": found.macro_f1,
+        "per_class": {label: asdict(score) for label, score in found.per_class.items()},
+        "confusion": found.confusion.tolist(),
+    }
+
+
+def _document(
+    recipe: Recipe, data: Dataset, trained: Path, converted: Path, verified: Path, stages: Stages
+) -> dict[str, Any]:
+    """The build document of CONTRACTS.md, with what the report shows beside it."""
+    floats = json.loads((verified / "float.json").read_text())
+    final = json.loads((verified / "model.json").read_text())
+    final["quantization"] = recipe.quantize.mode
+    right = [np.load(verified / f"{name}-right.npy") for name in ("float", "model")]
+    lost, won = int(np.sum(right[0] & ~right[1])), int(np.sum(right[1] & ~right[0]))
+    graph = read_graph((converted / "model.tflite").read_bytes())
+    document = {
+        "schema": "edge-sdk/build/1",
+        "name": recipe.name,
+        "version": recipe.version,
+        "recipe_sha256": recipe.sha256,
+        "recipe": recipe.as_dict(),
+        "labels": list(data.labels),
+        "dataset": {
+            "source": recipe.data.source,
+            "n_train": len(data.train),
+            "n_val": len(data.val),
+            "n_test": len(data.test),
+            "sha256": data.sha256,
+            "unreadable": list(data.unreadable),
+            "duplicates": data.duplicates,
+            "across_parts": data.across,
+            "per_class": data.per_class,
+            "train_sha256_prefixes": pack_prefixes(data.train),
+        },
+        "stages": stages.record,
+        "steps": [
+            {
+                "name": "train",
+                "accuracy": floats["accuracy"],
+                "bytes": floats["bytes"],
+                "macs": graph.macs,
+                "note": recipe.model.name,
+            }
+        ],
+        "float": floats,
+        "converted": final,
+        "accuracy_loss": floats["accuracy"] - final["accuracy"],
+        "accuracy_loss_interval": paired_difference(lost, won, final["n"]).as_list(),
+        "changed_answers": {"lost": lost, "won": won},
+        "agreement": json.loads((converted / "agreement.json").read_text()),
+        "history": json.loads((trained / "history.json").read_text()),
+        "budget": asdict(recipe.budget),
+        "tries": [],
+        "worst_layers": [],
+        "energy_model": None,
+        "versions": {"python": platform.python_version(), **versions()},
+    }
+    document["passed"] = not _exceeded(recipe, document)
+    return document
+
+
+def _exceeded(recipe: Recipe, document: dict[str, Any]) -> list[str]:
+    """One line for each limit that the build exceeds."""
+    budget, found = recipe.budget, document["converted"]
+    lines = []
+    # Counted in pictures: 0.99 - 0.98 is a little more than 0.01 in floating point.
+    lost = document["float"]["correct"] - found["correct"]
+    if lost > budget.accuracy_loss * found["n"] + 1e-9:
+        lines.append(
+            f"accuracy loss {document['accuracy_loss']:.4f} exceeds {budget.accuracy_loss:g} "
+            f"(float {document['float']['accuracy']:.4f}, converted {found['accuracy']:.4f}, "
+            f"{found['n']} test pictures)"
+        )
+    if budget.bytes is not None and found["bytes"] > budget.bytes:
+        lines.append(f"model.tflite has {found['bytes']} bytes, the budget is {budget.bytes}")
+    return lines
+
+
+def _require_budget(recipe: Recipe, document: dict[str, Any], folder: Path) -> None:
+    exceeded = _exceeded(recipe, document)
+    if exceeded:
+        raise GateFailed(
+            f"budget exceeded: {'; '.join(exceeded)}",
+            fix=f"look at {folder / 'build.html'}, then change the recipe or raise [budget]",
+            document=document,
+        )
+
+
+def _pack(
+    recipe: Recipe, data: Dataset, converted: Path, document: dict[str, Any], bundle: Path
+) -> None:
+    model = (converted / "model.tflite").read_bytes()
+    manifest, golden = _describe(recipe, data, model)
+    # Durations differ from build to build; without them the same build gives the same bytes.
+    record = {key: value for key, value in document.items() if key != "stages"}
+    write_bundle(
+        bundle,
+        manifest,
+        {
+            "model.tflite": model,
+            "labels.txt": labels_text(data.labels),
+            "golden.npz": golden.to_npz(),
+            "build.json": json_bytes(record),
+        },
+    )
+
+
+def _describe(recipe: Recipe, data: Dataset, model: bytes) -> tuple[Manifest, Golden]:
+    """The manifest and the golden samples of a converted model."""
+    budget, preprocess = recipe.budget, recipe.input.preprocess
+    limits = Budget(budget.accuracy_loss, budget.bytes, budget.mapped, budget.latency_ms)
+    contents = Contents(recipe.name, recipe.version, data.labels, preprocess, limits)
+    golden, origin = make_golden(model, preprocess, data.test, recipe.data.golden, seed=recipe.seed)
+    return manifest_for(model, contents, golden, origin), golden
+
+
+def _write_record(report: BuildReport) -> None:
+    write_atomic(report.folder / "build.json", json_bytes(report.document))
+    write_build_report(report.folder / "build.html", report.document)
+
+
+def _write_samples(recipe: Recipe, data: Dataset, folder: Path) -> None:
+    """Test pictures as files, CLASS/NAME.png, where the user has no folder of them: something to
+    try `predict` and `run` on.
+    """
+    samples = folder / "samples"
+    if any(picture.path for picture in data.test) or samples.is_dir():
+        return
+    working = folder / ".samples"
+    shutil.rmtree(working, ignore_errors=True)
+    for index, label in enumerate(data.labels):
+        own = [picture for picture in data.test if picture.label == index][:SAMPLES_PER_CLASS]
+        for picture in own:
+            write_image(working / label / f"{picture.name}.png", picture.read())
+    working.rename(samples)
+
+
+def _order(data: Dataset, part: str) -> list[str]:
+    """The pictures of a part with their labels, in order: what training depends on."""
+    return [f"{picture.sha256} {picture.label}" for picture in getattr(data, part)]
+
+
+def _say_stage(stages: Stages, say: Say) -> None:
+    last = stages.record[-1]
+    how = "reused" if last["cached"] else f"{last['seconds']:.1f} s"
+    say(f"{last['name']}: {how}")
+
+
+def json_bytes(value: Any) -> bytes:
+    """A JSON document as a file's bytes."""
+    return json.dumps(value, indent=1, ensure_ascii=False).encode() + b"\n"

@@ -1,0 +1,83 @@
+"""Commands of edge-sdk-converter: build, convert."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edge_sdk import console
+
+
+@click.command()
+@click.argument("recipe", default="./recipe.toml")
+@click.option("--out", type=click.Path(path_type=Path), help="The bundle to write (FILE.edge).")
+@click.option(
+    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a key of the recipe."
+)
+@click.option(
+    "--report", type=click.Path(path_type=Path), help="Folder for build.json and report.html."
+)
+@console.json_option
+def build(
+    recipe: str, out: Path | None, settings: tuple[str, ...], report: Path | None, as_json: bool
+) -> None:
+    """Train, convert, verify and pack what RECIPE describes.
+
+    RECIPE is PATH.toml (default ./recipe.toml) or recipe:NAME, a built-in one.
+    """
+    from edge_converter.building import build as run_build
+    from edge_converter.building import describe
+    from edge_converter.recipe import Recipe, parse_setting
+    from edge_sdk.report import write_report
+
+    loaded = Recipe.load(recipe, dict(parse_setting(text) for text in settings))
+    progress = console.Progress()
+    try:
+        result = run_build(loaded, out, say=_say(progress), progress=progress)
+    finally:
+        progress.clear()
+    if report is not None:
+        write_report(report, "build", result.document)
+    console.answer(result.document, describe(result), as_json=as_json)
+
+
+@click.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option(
+    "--data", type=click.Path(path_type=Path), help="Folder of pictures, any, unlabelled."
+)
+@click.option("--out", type=click.Path(path_type=Path), help="The bundle to write (FILE.edge).")
+@click.option("--task", type=click.Choice(["classify", "sequence", "detect"]), default="classify")
+@click.option("--labels", type=click.Path(path_type=Path), help="Text file, one label a line.")
+@click.option("--color", type=click.Choice(["rgb", "bgr", "gray"]), help="Default: rgb, or gray.")
+@click.option("--fit", type=click.Choice(["stretch", "crop", "letterbox"]), default="crop")
+@click.option("--resize", type=click.Choice(["linear", "area"]), default="linear")
+@click.option("--mean", help="fed = (pixel - mean) / std: one number, or one a channel: 1,2,3")
+@click.option("--std", help="See --mean.")
+@click.option("--quantize", help="Not available yet: models are packed unchanged.")
+@click.option("--io", help="Not available yet.")
+@click.option("--preset", help="Not available yet.")
+@click.option("--name", default="", help="The bundle's name (default: the file's).")
+@click.option("--version", default="1.0.0", show_default=True)
+@console.json_option
+def convert(
+    model: Path, data: Path | None, out: Path | None, as_json: bool, **options: Any
+) -> None:
+    """Pack MODEL, a .tflite file of your own, into a bundle."""
+    from edge_converter.building import describe
+    from edge_converter.existing import convert as run_convert
+    from edge_converter.existing import parse_options
+
+    parsed = parse_options(**options)
+    result = run_convert(model, parsed, data=data, out=out, say=_say(console.Progress()))
+    console.answer(result.document, describe(result), as_json=as_json)
+
+
+def _say(progress: console.Progress) -> Any:
+    def say(line: str) -> None:
+        progress.clear()
+        console.note(line)
+
+    return say

@@ -1,0 +1,59 @@
+"""`keras:NAME`: a data set that keras.datasets downloads."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from edge_converter.datasets import Source
+from edge_sdk.configuration import nearest
+from edge_sdk.errors import ConfigError, DataError
+from edge_sdk.sources import LabelledPictures, Picture
+
+LABELS = {
+    "mnist": tuple("0123456789"),
+    "fashion_mnist": (
+        *("t-shirt", "trouser", "pullover", "dress", "coat"),
+        *("sandal", "shirt", "sneaker", "bag", "ankle-boot"),
+    ),
+    "cifar10": (
+        *("airplane", "automobile", "bird", "cat", "deer"),
+        *("dog", "frog", "horse", "ship", "truck"),
+    ),
+    "cifar100": tuple(f"class-{number:02d}" for number in range(100)),
+}
+
+
+def open_source(name: str) -> Source:
+    """The train and test parts of a data set. Raises ConfigError (unknown), DataError (no
+    download).
+    """
+    if name not in LABELS:
+        raise ConfigError(f"unknown data set keras:{name}", fix=nearest(name, LABELS))
+    module = importlib.import_module(f"keras.datasets.{name}")
+    try:
+        (train, train_labels), (test, test_labels) = module.load_data()
+    except Exception as error:  # keras raises a bare Exception for a failed download
+        raise DataError(
+            f"keras:{name} cannot be downloaded: {' '.join(str(error).split())[:200]}",
+            fix="connect to the network once (keras keeps it in ~/.keras/datasets), or use "
+            "data.source = digits or folder:PATH",
+        ) from error
+    return Source(
+        LABELS[name],
+        {"train": _pictures(train, train_labels), "test": _pictures(test, test_labels)},
+    )
+
+
+def test_pictures(name: str) -> LabelledPictures:
+    """The test part, for `evaluate --data keras:NAME`. Raises as `open_source`."""
+    source = open_source(name)
+    return LabelledPictures(source.labels, source.parts["test"], "test")
+
+
+def _pictures(images: Any, labels: Any) -> list[Picture]:
+    color = "gray" if images.ndim == 3 else "rgb"
+    return [
+        Picture(int(label), f"{index:05d}", pixels=image, color=color)  # type: ignore[arg-type]
+        for index, (image, label) in enumerate(zip(images, labels.reshape(-1), strict=True))
+    ]

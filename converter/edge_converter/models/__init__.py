@@ -1,0 +1,50 @@
+"""Architectures by name. Each file builds one family and says what it suits."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import Any
+
+from edge_sdk.configuration import nearest
+from edge_sdk.errors import ConfigError, NotAvailableYet
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """One row of `edge-sdk models`. inputs: reference sizes (height, width, channels)."""
+
+    name: str
+    module: str
+    inputs: tuple[tuple[int, int, int], ...]
+    suits: str
+
+
+ARCHITECTURES = {
+    a.name: a
+    for a in (
+        Architecture(
+            "seed_cnn",
+            "edge_converter.models.seed_cnn",
+            ((28, 28, 1), (224, 224, 3)),
+            "small pictures of one thing, such as digits; the reference everything is held against",
+        ),
+    )
+}
+
+
+def build_model(name: str, shape: tuple[int, int, int], classes: int) -> Any:
+    """An untrained Keras model from (height, width, channels) to `classes` probabilities.
+
+    Raises ConfigError for an unknown name or a shape that is too small, NotAvailableYet for models
+    of the user's own.
+    """
+    if name.startswith(("file:", "python:")) or name == "features":
+        raise NotAvailableYet(
+            f"model.name {name!r} is not available yet",
+            fix=f"use one of: {', '.join(ARCHITECTURES)}",
+        )
+    if name not in ARCHITECTURES:
+        raise ConfigError(f"unknown model {name!r}", fix=nearest(name, ARCHITECTURES))
+    model: Any = importlib.import_module(ARCHITECTURES[name].module).build(shape, classes)
+    return model

@@ -1,0 +1,154 @@
+"""What goes into a bundle: golden samples with the steps they may differ by, and the manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_sdk.bundle import Golden
+from edge_sdk.engines import Engine, EngineInfo, open_engine
+from edge_sdk.frames import Frame
+from edge_sdk.golden import LEAST_SAMPLES, LEAST_STEPS, answers, difference
+from edge_sdk.manifest import (
+    Budget,
+    GoldenEntry,
+    InputEntry,
+    LabelsEntry,
+    Manifest,
+    ModelEntry,
+    OutputEntry,
+    Postprocess,
+    TensorEntry,
+)
+from edge_sdk.preprocess import Preprocessor, PreprocessSpec
+from edge_sdk.sources import Picture
+from edge_sdk.tasks.classify import Activation
+from edge_sdk.tensors import TensorSpec
+from edge_sdk.tflite.graph import read_graph
+
+Origin = Literal["test", "synthetic", "data"]
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What `manifest_for` needs to know beside the model itself."""
+
+    name: str
+    version: str
+    labels: tuple[str, ...]
+    preprocess: PreprocessSpec
+    budget: Budget = field(default_factory=Budget)
+    activation: Activation = "none"
+
+
+def labels_text(labels: Sequence[str]) -> bytes:
+    """labels.txt: one label a line, UTF-8."""
+    return "".join(f"{label}\n" for label in labels).encode()
+
+
+def manifest_for(model: bytes, contents: Contents, golden: Golden, origin: Origin) -> Manifest:
+    """The manifest of a classifier. Raises ModelError, BundleError where things do not fit."""
+    graph = read_graph(model)
+    with open_engine("litert", model) as engine:
+        info, steps = engine.info, _steps(model, golden)
+        tensor, output = engine.inputs[0], engine.outputs[0]
+    return Manifest(
+        contents.name,
+        contents.version,
+        "classify",
+        {"litert": ModelEntry("model.tflite", graph.precision, graph.macs)},
+        InputEntry(TensorEntry.of(tensor), contents.preprocess),
+        (OutputEntry("scores", TensorEntry.of(output)),),
+        LabelsEntry("labels.txt", len(contents.labels)),
+        _golden_entry(info, golden, origin, steps),
+        Postprocess(contents.activation),
+        contents.budget,
+    )
+
+
+def make_golden(
+    model: bytes,
+    preprocess: PreprocessSpec,
+    pictures: Sequence[Picture],
+    origin: Origin,
+    *,
+    seed: int = 0,
+) -> tuple[Golden, Origin]:
+    """10 samples with the outputs litert gives them, and where they are from.
+
+    Pictures are taken in turns over the classes. With fewer than 10 of them, or `origin`
+    "synthetic", the samples are drawn from `seed` instead.
+    """
+    with open_engine("litert", model) as engine:
+        preprocessor = Preprocessor(preprocess, engine.inputs[0])
+        if origin == "synthetic" or len(pictures) < LEAST_SAMPLES:
+            frames, origin = _synthetic(engine.inputs[0], preprocess, seed), "synthetic"
+        else:
+            frames = [picture.read() for picture in _in_turns(pictures)[:LEAST_SAMPLES]]
+        inputs = (_stacked(preprocessor, frames, engine),)
+        return Golden(inputs, answers(engine, inputs)), origin
+
+
+def _stacked(preprocessor: Preprocessor, frames: Sequence[Frame], engine: Engine) -> NDArray[Any]:
+    spec = engine.inputs[0]
+    out = np.empty((len(frames), *spec.shape), spec.dtype)
+    for row, frame in enumerate(frames):
+        preprocessor(frame, out[row])
+    return out
+
+
+def _in_turns(pictures: Sequence[Picture]) -> list[Picture]:
+    """One of each class, then the next of each, so that ten samples show ten classes."""
+    rank: dict[int, int] = {}
+    keyed = []
+    for position, picture in enumerate(pictures):
+        turn = rank[picture.label] = rank.get(picture.label, -1) + 1
+        keyed.append((turn, picture.label, position, picture))
+    return [entry[3] for entry in sorted(keyed, key=lambda entry: entry[:3])]
+
+
+def _synthetic(tensor: TensorSpec, preprocess: PreprocessSpec, seed: int) -> list[Frame]:
+    """Patches of colour with noise, at the size of the model: plain noise would hardly move it."""
+    random = np.random.default_rng(seed)
+    _, height, width, _ = tensor.shape
+    shape = (height, width) if preprocess.color == "gray" else (height, width, 3)
+    frames = []
+    for index in range(LEAST_SAMPLES):
+        coarse = random.integers(0, 256, (4, 4, *shape[2:]))
+        rows = np.arange(height) * 4 // height
+        columns = np.arange(width) * 4 // width
+        noise = random.integers(-32, 33, shape)
+        pixels = np.clip(coarse[rows][:, columns] + noise, 0, 255).astype(np.uint8)
+        frames.append(Frame(pixels, preprocess.color, index=index))
+    return frames
+
+
+def _steps(model: bytes, golden: Golden) -> int:
+    """CONTRACTS.md: max(4, 1 + the largest difference between XNNPACK and no delegate), in output
+    steps; for float outputs the rule needs none and 4 stands.
+    """
+    with open_engine("litert", model, resolver="builtin-without-delegates") as engine:
+        other = answers(engine, golden.inputs)
+    gaps = [
+        difference(wanted, found)
+        for wanted, found in zip(golden.outputs, other, strict=True)
+        if np.issubdtype(wanted.dtype, np.integer)
+    ]
+    return max(LEAST_STEPS, 1 + int(max(gaps, default=0)))
+
+
+def _golden_entry(info: EngineInfo, golden: Golden, origin: Origin, steps: int) -> GoldenEntry:
+    return GoldenEntry(
+        "golden.npz",
+        len(golden.inputs[0]),
+        origin,
+        info.name,
+        info.version,
+        info.resolver,
+        info.delegate,
+        steps,
+    )

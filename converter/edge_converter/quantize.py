@@ -1,0 +1,174 @@
+"""From a Keras model to .tflite: in a child process, and compared with the Keras model afterwards.
+
+TensorFlow's converter can crash the process (a rolled LSTM in int8) or return a model full of NaN
+without a word. So it runs in a child, and what it returns must agree with the Keras model on real
+samples before anything else is done with it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_converter.recipe import Quantize, Recipe
+from edge_converter.streaming import stack
+from edge_sdk.engines import Engine, open_engine
+from edge_sdk.errors import TrainingError
+from edge_sdk.preprocess import fed_values
+from edge_sdk.processes import how_it_ended
+from edge_sdk.sources import Picture
+from edge_sdk.tensors import dequantize, quantize
+
+CHILD_TIMEOUT_S = 1800
+AGREEMENT_SAMPLES = 32
+AGREEMENT_BOUNDS = {"float32": 1e-4, "float16": 1e-2, "dynamic": 0.25, "int8": 0.25}
+"""Largest mean total variation distance, half the sum of |converted - Keras| over the classes, that
+passes. Quantized bounds only catch a conversion gone wrong; what quantization costs in accuracy is
+the budget's business.
+"""
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How far a converted model is from the Keras model on `samples` real pictures.
+
+    distance: mean total variation distance (0..1); same_class: share with the same best class.
+    """
+
+    samples: int
+    distance: float
+    bound: float
+    same_class: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """The JSON form."""
+        return asdict(self)
+
+
+def convert_model(
+    recipe: Recipe,
+    model: Path,
+    calibration: Sequence[Picture],
+    checks: Sequence[Picture],
+    folder: Path,
+    log: Path,
+) -> dict[str, Agreement]:
+    """Write float.tflite (float32) and model.tflite (the recipe's mode) into `folder`.
+
+    calibration: pictures of the training part only. checks: real pictures to compare on. log: the
+    file that takes whatever TensorFlow prints.
+    Returns the agreement of each with the Keras model. Raises TrainingError.
+    """
+    np.save(folder / "calibration.npy", _pinned(stack(calibration, recipe.input), recipe))
+    np.save(folder / "checks.npy", stack(checks[:AGREEMENT_SAMPLES], recipe.input))
+    job = {"model": str(model), "mode": recipe.quantize.mode, "io": recipe.quantize.io}
+    (folder / "job.json").write_text(json.dumps(job))
+    _run_child(folder, log)
+    samples = np.load(folder / "checks.npy")
+    reference = np.load(folder / "reference.npy")
+    found = {
+        "float": _agree(folder / "float.tflite", "float32", samples, reference),
+        "converted": _agree(folder / "model.tflite", recipe.quantize.mode, samples, reference),
+    }
+    for name in ("calibration.npy", "checks.npy", "reference.npy", "job.json"):
+        (folder / name).unlink()
+    return found
+
+
+def calibration_pictures(
+    pictures: Sequence[Picture], settings: Quantize, seed: int
+) -> list[Picture]:
+    """`calibration_samples` of the training pictures, the same for the same seed."""
+    count = min(settings.calibration_samples, len(pictures))
+    chosen = np.random.default_rng(seed).permutation(len(pictures))[:count]
+    return [pictures[i] for i in sorted(chosen)]
+
+
+def _pinned(samples: NDArray[np.float32], recipe: Recipe) -> NDArray[np.float32]:
+    """The samples, with the darkest and the brightest fed value in two corner pixels of the first.
+
+    Calibration then sees the whole range a camera can deliver, whatever the pictures are, and the
+    input's scale and zero point come out as the fast input path needs them (preprocess.py). A
+    fake-quant node on the input would do the same, but stays in the graph as two operators.
+    """
+    fed = fed_values(recipe.input.preprocess)
+    samples[0, 0, 0, :] = fed.min()
+    samples[0, -1, -1, :] = fed.max()
+    return samples
+
+
+def _run_child(folder: Path, log: Path) -> None:
+    with log.open("wb") as output:
+        child = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "edge_converter.quantize_child"),
+                *(str(folder), str(os.getpid())),
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+        )
+        try:
+            status = child.wait(CHILD_TIMEOUT_S)
+        except subprocess.TimeoutExpired as error:
+            raise TrainingError(
+                f"the conversion did not end within {CHILD_TIMEOUT_S} s",
+                fix="use a smaller model, or fewer quantize.calibration_samples",
+            ) from error
+        finally:
+            if child.poll() is None:
+                child.kill()
+                child.wait()
+    if status != 0:
+        lines = log.read_text("utf-8", "replace").strip().splitlines()
+        last = lines[-1] if lines else "no output"
+        raise TrainingError(
+            f"the conversion failed ({how_it_ended(status)}): {last}",
+            fix=f"read {log}, then try another quantize.mode",
+        )
+
+
+def _agree(
+    path: Path, mode: str, samples: NDArray[np.float32], reference: NDArray[np.float32]
+) -> Agreement:
+    model = path.read_bytes()
+    with open_engine("isolated:litert", model) as engine:
+        found = _answers(engine, samples)
+    bound = AGREEMENT_BOUNDS[mode]
+    what = f"{path.name} ({mode})"
+    fix = 'try another quantize.mode, e.g. "float32", and report the model'
+    if found.shape != reference.shape:
+        shapes = f"{list(found.shape[1:])}, the Keras model {list(reference.shape[1:])}"
+        raise TrainingError(f"{what} answers with shape {shapes}", fix=fix)
+    if not np.all(np.isfinite(found)):
+        raise TrainingError(f"{what} answers NaN or infinity", fix=fix)
+    if np.ptp(found, axis=0).max() == 0 and np.ptp(reference, axis=0).max() > 1e-3:
+        raise TrainingError(f"{what} gives the same answer whatever it is fed", fix=fix)
+    distance = float(np.mean(np.abs(found - reference).sum(axis=1)) / 2)
+    if distance > bound:
+        raise TrainingError(
+            f"{what} is {distance:.3g} from the Keras model on {len(samples)} pictures "
+            f"(mean total variation distance, at most {bound:g})",
+            fix=fix,
+        )
+    same = float(np.mean(found.argmax(axis=1) == reference.argmax(axis=1)))
+    return Agreement(len(samples), distance, bound, same)
+
+
+def _answers(engine: Engine, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+    spec, out = engine.inputs[0], engine.outputs[0]
+    rows = [
+        dequantize(engine(quantize(samples[i : i + 1], spec))[0], out).reshape(-1)
+        for i in range(len(samples))
+    ]
+    return np.stack(rows)

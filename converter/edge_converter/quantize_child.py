@@ -1,0 +1,75 @@
+"""The child of quantize: python -m edge_converter.quantize_child FOLDER PARENT_PID.
+
+Reads job.json, calibration.npy and checks.npy in FOLDER; writes float.tflite, model.tflite and
+reference.npy, the Keras model's answers to checks.npy.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edge_sdk.processes import die_with_parent
+
+
+def main(arguments: list[str]) -> int:
+    """Convert what the job names."""
+    folder, parent = Path(arguments[0]), int(arguments[1])
+    die_with_parent(parent)
+    import keras
+
+    job = json.loads((folder / "job.json").read_text())
+    model = keras.models.load_model(job["model"], compile=False)
+    checks = np.load(folder / "checks.npy")
+    np.save(folder / "reference.npy", np.asarray(model.predict(checks, verbose=0)))
+    single = batch_of_one(model)
+    (folder / "float.tflite").write_bytes(to_tflite(single, "float32", "float32", folder))
+    (folder / "model.tflite").write_bytes(to_tflite(single, job["mode"], job["io"], folder))
+    return 0
+
+
+def batch_of_one(model: Any) -> Any:
+    """A clone with a fixed batch of 1: with an open batch the converter writes SHAPE,
+    STRIDED_SLICE and PACK into the graph.
+    """
+    import keras
+
+    tensors = [
+        keras.Input(batch_shape=(1, *tensor.shape[1:]), name="image") for tensor in model.inputs
+    ]
+    clone = keras.models.clone_model(model, input_tensors=tensors)
+    clone.set_weights(model.get_weights())
+    return clone
+
+
+def to_tflite(model: Any, mode: str, io: str, folder: Path) -> bytes:
+    """The model as .tflite bytes."""
+    import tensorflow as tf
+
+    converter = tf.lite.TFLiteConverter.from_keras_model(model)
+    if mode != "float32":
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if mode == "float16":
+        converter.target_spec.supported_types = [tf.float16]
+    if mode == "int8":
+        samples = np.load(folder / "calibration.npy", mmap_mode="r")
+
+        def representative() -> Iterator[list[Any]]:
+            for index in range(len(samples)):
+                yield [np.asarray(samples[index : index + 1])]
+
+        converter.representative_dataset = representative
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+        kinds = {"int8": tf.int8, "uint8": tf.uint8, "float32": tf.float32}
+        converter.inference_input_type = converter.inference_output_type = kinds[io]
+    result: bytes = converter.convert()
+    return result
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

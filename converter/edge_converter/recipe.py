@@ -1,0 +1,387 @@
+"""recipe.toml as frozen dataclasses: every key, every default, what is built and what is not yet.
+
+A field marked `later` is read and checked, but any value other than its default is refused with
+NotAvailableYet: a recipe never silently does less than it says.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from edge_sdk.configuration import as_dict, limits, nearest, parse
+from edge_sdk.errors import ConfigError, NotAvailableYet
+from edge_sdk.files import read_file
+from edge_sdk.manifest import check_name
+from edge_sdk.preprocess import PreprocessSpec, fed_values
+
+T = TypeVar("T")
+Step = Literal["train", "distill", "prune", "cluster", "qat"]
+Repair = Literal["calibration", "qat", "float_layers"]
+STEPS: tuple[Step, ...] = ("train", "distill", "prune", "cluster", "qat")
+BUILT_STEPS: tuple[Step, ...] = ("train",)
+_PATH_KEYS = ("data.source", "model.name", "model.weights", "distill.teacher")
+_PATH_KINDS = ("folder:", "csv:", "video:", "file:", "recipe:")
+
+
+def later(default: T, **bounds: float) -> T:
+    """A field that is part of the recipe and not built yet."""
+    metadata = {**limits(**bounds), "later": True}
+    result: T = field(default=default, metadata=metadata)
+    return result
+
+
+@dataclass(frozen=True)
+class Data:
+    """Where pictures and labels come from."""
+
+    source: str
+    split: tuple[float, float, float] = field(
+        default=(0.70, 0.15, 0.15), metadata=limits(least=0, most=1)
+    )
+    labels: tuple[str, ...] = ()
+    balance: Literal["none", "class-weights", "oversample"] = later("none")
+    max_unreadable: float = field(default=0.01, metadata=limits(least=0, most=1))
+    golden: Literal["test", "synthetic"] = "test"
+
+
+@dataclass(frozen=True)
+class Input(PreprocessSpec):
+    """What the model is fed; goes unchanged into the manifest."""
+
+    width: int = field(default=96, metadata=limits(least=1, most=4096))
+    height: int = field(default=96, metadata=limits(least=1, most=4096))
+
+    @property
+    def preprocess(self) -> PreprocessSpec:
+        """Without the size."""
+        return PreprocessSpec(self.color, self.fit, self.resize, self.mean, self.std)
+
+
+@dataclass(frozen=True)
+class Sequence:
+    """Only for task = "sequence"."""
+
+    frames: int = later(16, least=1)
+    stride: int = later(4, least=1)
+    cell: Literal["lstm", "gru"] = later("lstm")
+    units: int = later(32, least=1)
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of the architecture; seed_cnn has none."""
+
+    width: float = later(0.5, above=0)
+    depth: float = later(1.0, above=0)
+    space_to_depth: bool = later(False)
+
+
+@dataclass(frozen=True)
+class Model:
+    """The architecture and the weights it starts from."""
+
+    name: str
+    weights: str = later("none")
+    options: Options = Options()
+
+
+@dataclass(frozen=True)
+class Train:
+    """The train step."""
+
+    epochs: int = field(default=30, metadata=limits(least=1))
+    batch_size: int = field(default=32, metadata=limits(least=1))
+    loss: Literal["cross-entropy", "focal"] = later("cross-entropy")
+    learning_rate: float = field(default=0.001, metadata=limits(above=0))
+    schedule: Literal["constant", "cosine"] = "cosine"
+    warmup_epochs: int = later(0, least=0)
+    patience: int = field(default=5, metadata=limits(least=0))
+    head_epochs: int = later(0, least=0)
+    unfreeze_layers: int = later(0, least=0)
+    fine_tune_learning_rate: float = later(0.0001, above=0)
+
+
+@dataclass(frozen=True)
+class Augment:
+    """Changes to training images only."""
+
+    flip: Literal["none", "horizontal", "vertical", "both"] = later("none")
+    rotate_degrees: float = later(0.0, least=0, most=180)
+    crop: float = later(0.0, least=0, most=1)
+    zoom: float = later(0.0, least=0, most=1)
+    shift: float = later(0.0, least=0, most=1)
+    brightness: float = later(0.0, least=0, most=1)
+    contrast: float = later(0.0, least=0, most=1)
+    noise: float = later(0.0, least=0, most=1)
+    cutout: float = later(0.0, least=0, most=1)
+    mixup: float = later(0.0, least=0)
+
+
+@dataclass(frozen=True)
+class Distill:
+    """The distill step."""
+
+    teacher: str = later("")
+    temperature: float = later(4.0, above=0)
+    alpha: float = later(0.7, least=0, most=1)
+    features: tuple[tuple[str, str], ...] = later(())
+    epochs: int = later(10, least=1)
+
+
+@dataclass(frozen=True)
+class Prune:
+    """The prune step."""
+
+    unit: Literal["channels", "weights"] = later("channels")
+    rank: Literal["l1", "entropy"] = later("l1")
+    ratio: float = later(0.5, above=0, below=1)
+    epochs: int = later(5, least=1)
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """The cluster step."""
+
+    clusters: int = later(16, least=2)
+    epochs: int = later(3, least=1)
+
+
+@dataclass(frozen=True)
+class Qat:
+    """The qat step."""
+
+    epochs: int = later(3, least=1)
+    learning_rate: float = later(0.0001, above=0)
+
+
+@dataclass(frozen=True)
+class Quantize:
+    """How the trained model becomes a .tflite."""
+
+    mode: Literal["float32", "float16", "dynamic", "int8", "int16x8", "int4"] = "int8"
+    io: Literal["int8", "uint8", "float32"] = "int8"
+    calibration: Literal["minmax", "percentile"] = later("minmax")
+    calibration_samples: int = field(default=200, metadata=limits(least=1))
+    float_layers: tuple[str, ...] = later(())
+    repair: tuple[Repair, ...] = ("calibration", "qat", "float_layers")
+
+
+@dataclass(frozen=True)
+class Target:
+    """What the model is for. `board` adds figures labelled MODEL."""
+
+    engine: Literal["litert", "edgetpu"] = later("litert")
+    board: str = ""
+
+
+@dataclass(frozen=True)
+class RecipeBudget:
+    """Limits; exit status 3 when one is exceeded."""
+
+    accuracy_loss: float = field(default=0.01, metadata=limits(least=0, most=1))
+    bytes: int | None = field(default=None, metadata=limits(least=1))
+    mapped: float | None = later(None, least=0, most=1)
+    latency_ms: float | None = field(default=None, metadata=limits(above=0))
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A whole recipe. `folder`: what its relative paths start from."""
+
+    name: str
+    data: Data
+    model: Model
+    version: str = "1.0.0"
+    task: Literal["classify", "sequence"] = later("classify")
+    seed: int = field(default=0, metadata=limits(least=0, most=2**32 - 1))
+    steps: tuple[Step, ...] = ("train",)
+    input: Input = Input()
+    sequence: Sequence = Sequence()
+    train: Train = Train()
+    augment: Augment = Augment()
+    distill: Distill = Distill()
+    prune: Prune = Prune()
+    cluster: Cluster = Cluster()
+    qat: Qat = Qat()
+    quantize: Quantize = Quantize()
+    target: Target = Target()
+    budget: RecipeBudget = RecipeBudget()
+    folder: Path = field(default=Path(), init=False, compare=False)
+
+    @classmethod
+    def load(cls, source: str | Path, overrides: Mapping[str, Any] | None = None) -> Recipe:
+        """Read PATH.toml, or `recipe:NAME`, a built-in one (its paths start from the current
+        folder). overrides: {"train.epochs": 5}; their paths start from the current folder.
+
+        Raises FileError, ConfigError, NotAvailableYet.
+        """
+        text, where, folder = _read(str(source))
+        try:
+            data = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise ConfigError(f"{where}: {error}", fix="mend the TOML at that place") from error
+        for key, value in (overrides or {}).items():
+            _override(data, key, value)
+        recipe = cls.parse(data, where=where)
+        object.__setattr__(recipe, "folder", folder)
+        return recipe
+
+    @classmethod
+    def parse(cls, data: Mapping[str, Any], *, where: str = "recipe.toml") -> Recipe:
+        """A recipe from its table. Raises ConfigError, NotAvailableYet."""
+        recipe = parse(cls, data, where=where)
+        _check(recipe, data, where)
+        if recipe.quantize.mode != "int8":
+            quantize = dataclasses.replace(recipe.quantize, io="float32")
+            recipe = dataclasses.replace(recipe, quantize=quantize)
+        return recipe
+
+    def as_dict(self) -> dict[str, Any]:
+        """The plain form: `Recipe.parse` reads it back. Without `folder`."""
+        data: dict[str, Any] = as_dict(self)
+        del data["folder"]
+        data["budget"] = {k: v for k, v in data["budget"].items() if v is not None}
+        return {k: v for k, v in data.items() if k not in STEPS or k in _used_tables(self)}
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 (hex) of the recipe's meaning: its values, not its layout or its folder."""
+        return hashlib.sha256(json.dumps(self.as_dict(), sort_keys=True).encode()).hexdigest()
+
+
+def builtin_recipes() -> list[str]:
+    """Names for `recipe:NAME`."""
+    folder = resources.files("edge_converter") / "recipes"
+    return sorted(p.name[:-5] for p in folder.iterdir() if p.name.endswith(".toml"))
+
+
+def inspect(path: Path) -> dict[str, Any]:
+    """The inspect document of a recipe file, every default filled in. Raises as `Recipe.load`."""
+    recipe = Recipe.load(path)
+    return {
+        "schema": "edge-sdk/inspect/1",
+        "path": str(path),
+        "kind": "recipe",
+        "sha256": recipe.sha256,
+        "recipe": recipe.as_dict(),
+    }
+
+
+def parse_setting(text: str) -> tuple[str, Any]:
+    """("train.epochs", 5) from "train.epochs=5": the value as TOML, or as text where it is none.
+
+    Raises ConfigError without "=".
+    """
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise ConfigError(f"--set {text!r} has no KEY=VALUE", fix="write --set train.epochs=5")
+    try:
+        parsed: Any = tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        parsed = value
+    return key.strip(), parsed
+
+
+def _read(source: str) -> tuple[str, str, Path]:
+    if source.startswith("recipe:"):
+        name = source[len("recipe:") :]
+        if name not in builtin_recipes():
+            raise ConfigError(
+                f"unknown built-in recipe {name!r}", fix=nearest(name, builtin_recipes())
+            )
+        file = resources.files("edge_converter") / "recipes" / f"{name}.toml"
+        return file.read_text("utf-8"), source, Path.cwd()
+    path = Path(source)
+    data = read_file(path, what="recipe", most_bytes=1024 * 1024)
+    try:
+        return data.decode("utf-8"), str(path), path.resolve().parent
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not UTF-8 text", fix="save it as UTF-8") from error
+
+
+def _override(data: dict[str, Any], key: str, value: Any) -> None:
+    *tables, last = key.split(".")
+    for table in tables:
+        data = data.setdefault(table, {})
+        if not isinstance(data, dict):
+            raise ConfigError(f"--set {key}: {table} is not a table", fix="check the key's path")
+    if key in _PATH_KEYS and isinstance(value, str):
+        kind = next((k for k in _PATH_KINDS if value.startswith(k)), "")
+        if kind and (kind != "recipe:" or value.endswith(".toml")):
+            value = kind + str(Path(value[len(kind) :]).expanduser().absolute())
+    data[last] = value
+
+
+def _check(recipe: Recipe, data: Mapping[str, Any], where: str) -> None:
+    check_name(recipe.name, recipe.version, where)
+    _check_steps(recipe, data, where)
+    _refuse_later(recipe, where)
+    if len(set(recipe.data.labels)) != len(recipe.data.labels):
+        raise ConfigError(f"{where}: data.labels names a class twice", fix="name each class once")
+    if abs(sum(recipe.data.split) - 1) > 1e-6 or min(recipe.data.split) <= 0:
+        raise ConfigError(
+            f"{where}: data.split is {list(recipe.data.split)}",
+            fix="give three shares above 0 that add up to 1",
+        )
+    try:
+        fed_values(recipe.input.preprocess)
+    except ConfigError as error:
+        raise ConfigError(f"{where}: input.{error}", fix=error.fix) from error
+    io = data.get("quantize", {}).get("io", "float32")
+    if recipe.quantize.mode != "int8" and io != "float32":
+        raise ConfigError(
+            f'{where}: quantize.io is {io!r}, but mode "{recipe.quantize.mode}" has float32 I/O',
+            fix='remove quantize.io, or set quantize.mode = "int8"',
+        )
+
+
+def _check_steps(recipe: Recipe, data: Mapping[str, Any], where: str) -> None:
+    if len(set(recipe.steps)) != len(recipe.steps):
+        raise ConfigError(f"{where}: steps names a step twice", fix="name each step once")
+    for step in STEPS:
+        if step in data and step not in _used_tables(recipe):
+            raise ConfigError(
+                f"{where}: [{step}] is not used", fix=f'add "{step}" to steps, or remove the table'
+            )
+    for step in recipe.steps:
+        if step not in BUILT_STEPS:
+            raise NotAvailableYet(
+                f'{where}: step "{step}" is not available yet',
+                fix=f"remove it from steps (available: {', '.join(BUILT_STEPS)})",
+            )
+    if "train" not in recipe.steps:
+        raise NotAvailableYet(
+            f"{where}: a recipe without the train step is not available yet",
+            fix='set steps = ["train"]; to pack a trained .tflite use `edge-sdk convert`',
+        )
+    if recipe.quantize.mode in ("int16x8", "int4"):
+        raise NotAvailableYet(
+            f'{where}: quantize.mode "{recipe.quantize.mode}" is not available yet',
+            fix="use float32, float16, dynamic or int8",
+        )
+
+
+def _refuse_later(table: Any, where: str, path: str = "") -> None:
+    """Any key of `table` that differs from its default and is not built yet is an error."""
+    for entry in dataclasses.fields(table):
+        value = getattr(table, entry.name)
+        here = f"{path}.{entry.name}" if path else entry.name
+        if dataclasses.is_dataclass(value):
+            _refuse_later(value, where, here)
+        elif entry.metadata.get("later") and value != entry.default:
+            raise NotAvailableYet(
+                f"{where}: {here} = {json.dumps(as_dict(value))} is not available yet",
+                fix=f"leave {here} at its default, {json.dumps(as_dict(entry.default))}",
+            )
+
+
+def _used_tables(recipe: Recipe) -> set[str]:
+    return {*recipe.steps, *recipe.quantize.repair}

@@ -1,0 +1,1 @@
+"""Built-in recipes: `edge-sdk build recipe:NAME`."""

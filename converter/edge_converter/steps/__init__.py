@@ -1,0 +1,1 @@
+"""Steps of a recipe that change the model: one file, one table of the recipe."""

@@ -1,0 +1,133 @@
+"""`edge-sdk run` and `edge-sdk bench`: parse, call one function, print, return."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edge_sdk import console
+
+if TYPE_CHECKING:
+    from edge_device.report import RunReport
+
+_BUNDLE = click.argument("bundle", metavar="FILE.edge", type=click.Path(path_type=Path))
+_ENGINE = click.option("--engine", default="auto", show_default=True, help="Which interpreter.")
+_THREADS = click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    default=2,
+    show_default=True,
+    help="CPU threads of an inference.",
+)
+_REPORT = click.option(
+    "--report",
+    "folder",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Write the JSON document and report.html there.",
+)
+_POSITIVE = click.FloatRange(min=0, min_open=True)
+
+
+@click.command()
+@_BUNDLE
+@click.option(
+    "--camera",
+    metavar="SPEC",
+    help="folder:PATH, video:PATH, synthetic, fake; with ?fps=30&width=1280&height=720&loop=1"
+    "&rotate=180&hflip=1. fps=max is as fast as it goes.",
+)
+@click.option("--seconds", type=_POSITIVE, metavar="N", help="End after so long.")
+@click.option("--frames", type=click.IntRange(min=1), metavar="N", help="End after so many.")
+@click.option("--board", metavar="NAME", help="Add energy labelled MODEL for a board: rpi4.")
+@_ENGINE
+@_THREADS
+@click.option(
+    "--policy",
+    type=click.Choice(("latest", "all", "block")),
+    help="latest: drop the oldest (default). all: keep up to 64. block: keep one (default with "
+    "fps=max). Capture waits with the last two.",
+)
+@click.option(
+    "--min-score",
+    type=click.FloatRange(0, 1),
+    metavar="X",
+    help="Leave out classes below it (default: the bundle's).",
+)
+@click.option("--jsonl", metavar="FILE", help="Write each result as a line of JSON.")
+@_REPORT
+@console.json_option
+def run(
+    bundle: Path,
+    board: str | None,
+    jsonl: str | None,
+    folder: Path | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Stream a camera through FILE.edge, until the camera ends or Ctrl-C."""
+    with _until_stopped() as stop:
+        from edge_device.streaming import stream
+        from edge_hardware import load_board
+
+        sinks = ["console", *([f"jsonl:{jsonl}"] if jsonl else [])]
+        known = load_board(board) if board else None
+        _answer(
+            lambda: stream(bundle, sinks=sinks, board=known, stop=stop, **_given(options)),
+            folder,
+            as_json,
+        )
+
+
+@click.command()
+@_BUNDLE
+@click.option(
+    "--scenario",
+    default="single-stream",
+    show_default=True,
+    type=click.Choice(("single-stream", "multi-stream", "server", "offline")),
+    help="How load is made.",
+)
+@click.option("--seconds", type=_POSITIVE, default=30.0, show_default=True, help="Per repeat.")
+@click.option("--repeats", type=click.IntRange(min=1), default=1, show_default=True)
+@_THREADS
+@_ENGINE
+@_REPORT
+@console.json_option
+def bench(bundle: Path, folder: Path | None, as_json: bool, **options: Any) -> None:
+    """Latency and throughput of FILE.edge on made-up 1280 x 720 frames."""
+    with _until_stopped() as stop:
+        from edge_device.bench import run_bench
+
+        _answer(lambda: run_bench(bundle, stop=stop, **options), folder, as_json)
+
+
+def _answer(measure: Callable[[], RunReport], folder: Path | None, as_json: bool) -> None:
+    from edge_device.report import prepare_folder
+    from edge_device.summary import summary
+
+    if folder is not None:
+        prepare_folder(folder)
+    report = measure()
+    document = report.as_dict()
+    text = summary(document)
+    if folder is not None:
+        text += f"\n\nreport  {report.save(folder)}"
+    console.answer(document, text, as_json=as_json)
+
+
+def _given(options: dict[str, Any]) -> dict[str, Any]:
+    """The options that were given; the others keep the function's own defaults."""
+    return {name: value for name, value in options.items() if value is not None or name == "camera"}
+
+
+@contextmanager
+def _until_stopped() -> Iterator[Callable[[], bool]]:
+    """While inside, SIGINT and SIGTERM only make the yielded function answer True."""
+    asked: list[bool] = []
+    with console.stop_signals(lambda: asked.append(True)):
+        yield lambda: bool(asked)

@@ -1,0 +1,128 @@
+"""From the camera to the consumer: a capture thread, and what waits between the two.
+
+latest   one frame waits; a newer one takes its place and the older is dropped and counted
+all      up to 64 frames wait; then capture waits
+block    one frame waits; then capture waits
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Literal, NamedTuple
+
+from edge_device.cameras import Camera
+from edge_sdk.configuration import nearest
+from edge_sdk.errors import ConfigError
+from edge_sdk.frames import Frame
+
+Policy = Literal["latest", "all", "block"]
+
+DEPTH: dict[Policy, int] = {"latest": 1, "all": 64, "block": 1}
+"""How many frames wait at most."""
+
+CLOSE_TIMEOUT_S = 1.0
+"""How long `close` waits for the capture thread; a camera that hangs in a read is left behind."""
+
+_LOOK_S = 0.05
+"""How often a consumer that waits for a frame looks whether it should stop. A signal handler may
+only set a flag: it could interrupt this very thread while it holds the lock.
+"""
+
+
+class Captured(NamedTuple):
+    """A frame, and the ns from the sensor's instant until it was in hand."""
+
+    frame: Frame
+    capture_ns: int
+
+
+class Pipeline:
+    """Iterate over it for the frames to answer; the capture thread runs from the construction on.
+
+    policy: None is "latest", or "block" where the camera is unpaced. stop: asked now and then, from
+    the consumer's thread; True ends the iteration. drops: frames that gave way to newer ones.
+    What the camera raises is raised to the consumer, after the frames that came before it.
+    One consumer. Raises ConfigError for an unknown policy.
+    """
+
+    def __init__(
+        self,
+        camera: Camera,
+        policy: Policy | None = None,
+        *,
+        stop: Callable[[], bool] = lambda: False,
+        now_ns: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
+        self.policy = check_policy(policy) or ("block" if camera.unpaced else "latest")
+        self.drops = 0
+        self._camera = camera
+        self._stop = stop
+        self._now_ns = now_ns
+        self._waiting: deque[Captured] = deque()
+        self._changed = threading.Condition()
+        self._ended = False
+        self._closed = False
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._capture, name="edge-capture", daemon=True)
+        self._thread.start()
+
+    def __iter__(self) -> Iterator[Captured]:
+        while (captured := self._take()) is not None:
+            yield captured
+
+    def close(self) -> None:
+        """End the capture thread. Always returns, whatever the camera does. Twice is fine."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        self._thread.join(CLOSE_TIMEOUT_S)
+
+    def __enter__(self) -> Pipeline:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def _take(self) -> Captured | None:
+        with self._changed:
+            while not (self._waiting or self._ended or self._closed or self._stop()):
+                self._changed.wait(_LOOK_S)
+            if self._closed or self._stop():
+                return None
+            if self._waiting:
+                self._changed.notify_all()
+                return self._waiting.popleft()
+        if self._error is not None:
+            raise self._error
+        return None
+
+    def _capture(self) -> None:
+        try:
+            while not self._closed and (frame := self._camera.read()) is not None:
+                self._put(Captured(frame, self._now_ns() - frame.sensor_ns))
+        except BaseException as error:
+            self._error = error
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+
+    def _put(self, captured: Captured) -> None:
+        depth = DEPTH[self.policy]
+        with self._changed:
+            if self.policy == "latest" and len(self._waiting) == depth:
+                self._waiting.popleft()
+                self.drops += 1
+            while len(self._waiting) >= depth and not self._closed:
+                self._changed.wait()
+            self._waiting.append(captured)
+            self._changed.notify_all()
+
+
+def check_policy(policy: Policy | None) -> Policy | None:
+    """`policy`, where it is one. Raises ConfigError."""
+    if policy is not None and policy not in DEPTH:
+        raise ConfigError(f"unknown policy {policy!r}", fix=nearest(str(policy), DEPTH))
+    return policy

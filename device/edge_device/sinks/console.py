@@ -1,0 +1,50 @@
+"""Sink `console`: one line on a terminal that shows, once a second, how the run is going."""
+
+from __future__ import annotations
+
+from edge_device.sinks import Sink
+from edge_sdk.console import Progress
+from edge_sdk.results import Result
+
+_SECOND_NS = 1_000_000_000
+
+
+class ConsoleSink(Sink):
+    """Writes to stderr, and only where that is a terminal. Times are those of the results."""
+
+    name = "the terminal"
+
+    def __init__(self, progress: Progress | None = None) -> None:
+        self._progress = progress or Progress()
+        self._first_ns: int | None = None
+        self._shown_ns = 0
+        self._count = self._shown_count = 0
+
+    def _write(self, result: Result) -> None:
+        self._count += 1
+        if self._first_ns is None:
+            self._first_ns = self._shown_ns = result.result_ns
+        since = result.result_ns - self._shown_ns
+        if since < _SECOND_NS:
+            return
+        fps = (self._count - self._shown_count) * _SECOND_NS / since
+        seconds = (result.result_ns - self._first_ns) // _SECOND_NS
+        self._shown_ns, self._shown_count = result.result_ns, self._count
+        self._progress(status_line(result, seconds, fps, result.index + 1 - self._count))
+
+    def _close(self) -> None:
+        self._progress.clear()
+
+
+def status_line(result: Result, seconds: int, fps: float, dropped: int) -> str:
+    """For example "12 s  29.9 fps  age 3.1 ms  dropped 0  open 0.98"."""
+    best = result.classes[0] if result.classes else None
+    answer = f"{best.label} {best.score:.2f}" if best else "no class above the minimum score"
+    return (
+        f"{seconds} s  {fps:.1f} fps  age {result.frame_age_ms:.1f} ms  dropped {dropped}  {answer}"
+    )
+
+
+def open_backend(_address: str) -> ConsoleSink:
+    """The status line on this process's stderr."""
+    return ConsoleSink()

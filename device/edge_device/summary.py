@@ -1,0 +1,88 @@
+"""A run or bench document as text, for the person who waited for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from edge_sdk.console import ms, table
+
+_SHOWN = ("p50", "p90", "p99", "max")
+_NO_SAMPLES = "too few samples"
+
+
+def summary(document: Mapping[str, Any]) -> str:
+    """The closing table: rate, latency, stages, frame age, drops, energy, and whether it counts."""
+    lines = [[name, value] for name, value in _facts(document)]
+    rows = _durations(document)
+    return f"{table(lines)}\n\n{table(rows, head=('', *_SHOWN))}"
+
+
+def _facts(document: Mapping[str, Any]) -> list[tuple[str, str]]:
+    bundle, engine = document["bundle"], document["engine"]
+    facts = [
+        ("bundle", f"{bundle['name']} {bundle['version']}"),
+        ("engine", _engine(engine, document["golden"])),
+        _load(document),
+        ("answers", _answers(document)),
+    ]
+    if document["drops"] is not None:
+        facts.append(("drops", f"{document['drops']:,}"))
+    if document.get("unreadable"):
+        facts.append(("unreadable", f"{document['unreadable']:,} pictures skipped"))
+    if document["deadline_misses"] is not None:
+        late = f"{document['deadline_misses']:,} later than {document['deadline_ms']:g} ms"
+        facts.append(("deadline", late))
+    facts.append(("energy", _energy(document)))
+    facts.append(("valid", "yes" if document["valid"] else f"no: {document['invalid_because']}"))
+    return facts
+
+
+def _engine(engine: Mapping[str, Any], golden: Mapping[str, Any]) -> str:
+    proven = {True: f"golden {golden['rule']}", None: "unproven"}.get(golden["passed"], "failed")
+    threads = f"{engine['threads']} thread{'' if engine['threads'] == 1 else 's'}"
+    return f"{engine['name']} {engine['version']}, {engine['delegate']}, {threads}, {proven}"
+
+
+def _load(document: Mapping[str, Any]) -> tuple[str, str]:
+    if "input" in document:
+        size = document["input"]
+        made_up = f"{size['kind']} {size['width']} x {size['height']} frames"
+        workers = document["workers"]
+        shared = f", {workers} workers" if workers > 1 else ""
+        return "scenario", f"{document['scenario']}{shared}, {made_up}"
+    replayed = " (replayed)" if document["replayed"] else ""
+    return "camera", f"{document['camera']}{replayed}, policy {document['policy']}"
+
+
+def _answers(document: Mapping[str, Any]) -> str:
+    fps = "" if document["fps"] is None else f", {document['fps']:.2f} a second"
+    excluded = document["warmup"]["results"]
+    warmup = f"; {excluded:,} before that are warm-up" if excluded else ""
+    return f"{document['n']:,} in {document['seconds']:.1f} s{fps}{warmup}"
+
+
+def _energy(document: Mapping[str, Any]) -> str:
+    model = document["energy_model"]
+    if model is None:
+        because = document["energy_model_because"]
+        return f"not measured; no MODEL: {because}" if because else "not measured"
+    joules, spread = model["joules_per_inference"], model["uncertainty"]
+    return (
+        f"not measured; MODEL for {model['board']}: {1000 * joules:.3g} mJ an inference "
+        f"(+- {1000 * spread:.2g} mJ)"
+    )
+
+
+def _durations(document: Mapping[str, Any]) -> list[list[str]]:
+    rows = [["latency", *_cells(document["latency"])]]
+    for name, values in document["stages"].items():
+        if values["p50"] is not None:
+            rows.append([f"  {name}", *_cells(values)])
+    if document["frame_age"]["max"] is not None:
+        rows.append(["frame age", *_cells(document["frame_age"])])
+    return rows
+
+
+def _cells(values: Mapping[str, float | None]) -> list[str]:
+    return [ms(values[name], _NO_SAMPLES) if name in values else "" for name in _SHOWN]

@@ -1,0 +1,172 @@
+"""Core's commands: predict, evaluate, compare, inspect, boards, engines, demo."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edge_sdk import console
+
+_ENGINE = click.option("--engine", default="litert", show_default=True, help="Which interpreter.")
+_THREADS = click.option("--threads", default=1, show_default=True, help="CPU threads an inference.")
+
+
+@click.command()
+@click.argument("bundle", type=click.Path(path_type=Path))
+@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--annotate", type=click.Path(path_type=Path), help="Folder for annotated copies.")
+@_ENGINE
+@_THREADS
+@console.json_option
+def predict(
+    bundle: Path,
+    images: tuple[Path, ...],
+    annotate: Path | None,
+    engine: str,
+    threads: int,
+    as_json: bool,
+) -> None:
+    """Answers of BUNDLE (FILE.edge) for IMAGES: files, or folders of them."""
+    from edge_sdk.prediction import predict as answer_pictures
+
+    document = answer_pictures(bundle, images, engine=engine, threads=threads, annotate=annotate)
+    rows = [[entry["path"], _classes(entry["classes"])] for entry in document["results"]]
+    console.answer(document, console.table(rows), as_json=as_json)
+
+
+@click.command()
+@click.argument("bundle", type=click.Path(path_type=Path))
+@click.option("--data", required=True, metavar="SOURCE", help="folder:PATH, digits, keras:NAME.")
+@_ENGINE
+@_THREADS
+@console.json_option
+def evaluate(bundle: Path, data: str, engine: str, threads: int, as_json: bool) -> None:
+    """Accuracy of BUNDLE on the pictures of SOURCE."""
+    from edge_sdk.bundle import Bundle
+    from edge_sdk.evaluation import describe, warnings
+    from edge_sdk.evaluation import evaluate as run_evaluation
+
+    progress = console.Progress()
+    with Bundle.open(bundle) as opened:
+        found = run_evaluation(
+            opened,
+            data,
+            engine=engine,
+            threads=threads,
+            progress=lambda done, total: progress(f"{done} of {total} pictures"),
+        )
+        document = found.as_dict(bundle=opened.identity, engine={"name": engine})
+    progress.clear()
+    for line in warnings(found):
+        console.warn(line)
+    console.answer(document, describe(found), as_json=as_json)
+
+
+@click.command()
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--data", metavar="SOURCE", help="Measure the bundles' accuracy on this too.")
+@click.option("--rounds", default=30, show_default=True, help="Interleaved rounds.")
+@_ENGINE
+@_THREADS
+@console.json_option
+def compare(
+    paths: tuple[Path, ...],
+    data: str | None,
+    rounds: int,
+    engine: str,
+    threads: int,
+    as_json: bool,
+) -> None:
+    """Bundles and .tflite models measured now, in turns; run.json files as recorded."""
+    from edge_sdk.comparison import compare as run_comparison
+
+    document = run_comparison(paths, data=data, engine=engine, threads=threads, rounds=rounds)
+    console.answer(document, _comparison(document), as_json=as_json)
+
+
+@click.command()
+@click.argument("path", type=click.Path(path_type=Path))
+@console.json_option
+def inspect(path: Path, as_json: bool) -> None:
+    """What is in PATH: a bundle, a .tflite model, a recipe, or a folder of pictures."""
+    from edge_sdk.inspection import inspect as look_at
+
+    document = look_at(path)
+    console.answer(document, console.outline(document), as_json=as_json)
+
+
+@click.command()
+@click.argument("name", required=False)
+@console.json_option
+def boards(name: str | None, as_json: bool) -> None:
+    """Boards and accelerators, every figure with its source; NAME for one of them."""
+    import edge_hardware
+
+    document = edge_hardware.boards_document(name)
+    console.answer(document, edge_hardware.describe(document), as_json=as_json)
+
+
+@click.command()
+@console.json_option
+def engines(as_json: bool) -> None:
+    """Which interpreters are usable here, tried out, and why not."""
+    from dataclasses import asdict
+
+    from edge_sdk.engines import list_engines
+
+    found = list_engines()
+    document = {"schema": "edge-sdk/engines/1", "engines": [asdict(status) for status in found]}
+    rows = [
+        [s.name, s.version or "-", "usable" if s.usable else f"no: {s.because}", s.fix or s.help]
+        for s in found
+    ]
+    text = console.table(rows, head=("engine", "version", "here", "about"))
+    console.answer(document, text, as_json=as_json)
+
+
+@click.command()
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("edge-sdk-demo"),
+    show_default=True,
+    help="Folder for the bundle, the records and the report.",
+)
+@console.json_option
+def demo(out: Path, as_json: bool) -> None:
+    """The whole path on handwritten digits: train, convert, verify, pack, stream, report."""
+    from edge_sdk.demo import describe
+    from edge_sdk.demo import demo as run_demo
+
+    document = run_demo(out)
+    console.answer(document, describe(document), as_json=as_json)
+
+
+def _classes(classes: list[dict[str, Any]]) -> str:
+    return "  ".join(f"{c['label']} {c['score']:.3f}" for c in classes[:3]) or "no answer"
+
+
+def _comparison(document: dict[str, Any]) -> str:
+    rows = []
+    for row in document["rows"]:
+        timing = row.get("invoke_ms")
+        recorded = (row.get("latency") or {}).get("p50")
+        rows.append(
+            [
+                row["path"],
+                row["kind"],
+                row["precision"] or "-",
+                "-" if row["bytes"] is None else f"{row['bytes']:,}",
+                "-" if row["macs"] is None else f"{row['macs']:,}",
+                console.share(row["accuracy"]),
+                _timing(timing) if timing else f"{console.ms(recorded)} (recorded p50)",
+            ]
+        )
+    head = ("what", "kind", "precision", "bytes", "MACs", "accuracy", "invoke, median [min - max]")
+    return console.table(rows, head=head)
+
+
+def _timing(timing: dict[str, float]) -> str:
+    return f"{timing['median']:.3f} ms [{timing['min']:.3f} - {timing['max']:.3f}]"

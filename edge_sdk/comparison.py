@@ -1,0 +1,155 @@
+"""`compare`: bundles and models measured in turns on this machine, or run records side by side."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edge_sdk.bundle import Bundle, load_model
+from edge_sdk.engines import Engine
+from edge_sdk.errors import ConfigError, FileError
+from edge_sdk.evaluation import evaluate
+from edge_sdk.files import read_file
+from edge_sdk.measure import interleaved
+from edge_sdk.sources import LabelledPictures, open_source
+from edge_sdk.tflite.graph import read_graph
+from edge_sdk.trust import open_bare_engine, open_bundle_engine
+
+ROUNDS = 30
+ROUND_MS = 20.0
+
+
+def compare(
+    paths: Sequence[str | Path],
+    *,
+    data: str | None = None,
+    engine: str = "litert",
+    threads: int = 1,
+    rounds: int = ROUNDS,
+) -> dict[str, Any]:
+    """The compare document: one row for each path.
+
+    Bundles and .tflite models are measured now, in interleaved rounds: invoke time on the same
+    random input. With `data` (a SOURCE) the bundles' accuracy too. run.json and bench.json files
+    are shown as they were recorded.
+    Raises FileError, ModelError, ConfigError and what opening bundles and engines raise.
+    """
+    if len(paths) < 2:
+        raise ConfigError("one thing only to compare", fix="name two or more bundles or run.json")
+    source = open_source(data) if data is not None else None
+    rows: list[dict[str, Any]] = []
+    with ExitStack() as stack:
+        calls: dict[str, Callable[[], object]] = {}
+        for number, path in enumerate(map(Path, paths)):
+            if path.suffix == ".json":
+                rows.append(_recorded(path))
+                continue
+            row, opened = _open(path, engine, threads, source)
+            rows.append(row)
+            calls[str(number)] = _caller(stack.enter_context(opened))
+        for name, timing in _timed(calls, rounds).items():
+            rows[int(name)]["invoke_ms"] = timing
+    return {"schema": "edge-sdk/compare/1", "rounds": rounds, "data": data, "rows": rows}
+
+
+def _open(
+    path: Path, name: str, threads: int, source: LabelledPictures | None
+) -> tuple[dict[str, Any], Engine]:
+    model, bundle = load_model(path)
+    graph = read_graph(model)
+    row: dict[str, Any] = {
+        "path": str(path),
+        "kind": "bundle" if bundle else "model",
+        "precision": graph.precision,
+        "bytes": len(model),
+        "macs": graph.macs,
+        "accuracy": None,
+        "interval": None,
+        "n": None,
+    }
+    if bundle is None:
+        engine = open_bare_engine(model, name, threads=threads)
+    else:
+        engine, _ = open_bundle_engine(bundle, name, threads=threads)
+        if source is not None:
+            row |= _accuracy(bundle, source, name)
+    row["engine"] = engine.info.as_dict()
+    return row, engine
+
+
+def _accuracy(bundle: Bundle, source: LabelledPictures, engine: str) -> dict[str, Any]:
+    found = evaluate(bundle, source, engine=engine)
+    return {"accuracy": found.accuracy, "interval": found.interval.as_list(), "n": found.n}
+
+
+def _caller(engine: Engine) -> Callable[[], object]:
+    """A call that runs the engine once; its inputs are set here, so that only invoke is timed."""
+    random = np.random.default_rng(0)
+    for index, spec in enumerate(engine.inputs):
+        value = random.integers(0, 100, spec.shape).astype(spec.dtype)
+        engine.set_input(index, value)
+    return engine.invoke
+
+
+def _timed(calls: dict[str, Callable[[], object]], rounds: int) -> dict[str, dict[str, float]]:
+    """Median, lowest and highest round in ms. Every round of a model lasts about ROUND_MS, so that
+    small models are not timed by one tick of the clock.
+    """
+    if not calls:
+        return {}
+    first = interleaved(calls, rounds=3, warmup=3)
+    batched = {
+        name: _repeat(call, max(1, int(ROUND_MS / max(first[name].median_ms, 1e-3))))
+        for name, call in calls.items()
+    }
+    found = interleaved({name: call for name, (call, _) in batched.items()}, rounds=rounds)
+    return {
+        name: {
+            "median": timing.median_ms / batched[name][1],
+            "min": timing.low_ms / batched[name][1],
+            "max": timing.high_ms / batched[name][1],
+        }
+        for name, timing in found.items()
+    }
+
+
+def _repeat(call: Callable[[], object], times: int) -> tuple[Callable[[], object], int]:
+    def repeated() -> None:
+        for _ in range(times):
+            call()
+
+    return repeated, times
+
+
+def _recorded(path: Path) -> dict[str, Any]:
+    try:
+        document = json.loads(read_file(path, what="run.json"))
+        kind = document["schema"].split("/")[1]
+        if kind not in ("run", "bench"):
+            raise KeyError(kind)
+        return {
+            "path": str(path),
+            "kind": f"recorded {kind}",
+            "bundle": document["bundle"],
+            "engine": document["engine"],
+            "fps": document["fps"],
+            "latency": document["latency"],
+            "valid": document["valid"],
+            "bytes": None,
+            "macs": None,
+            "precision": None,
+            "accuracy": None,
+            "interval": None,
+        }
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        if isinstance(error, FileError):
+            raise
+        raise ConfigError(
+            f"{path} is no run.json or bench.json of edge-sdk",
+            fix="name a file written by `edge-sdk run --report DIR`",
+        ) from error

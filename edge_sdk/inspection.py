@@ -1,0 +1,115 @@
+"""`inspect`: what is in a bundle, a .tflite model or a folder of pictures, without running it.
+
+Other kinds by file suffix come from packages, under the entry point group "edge_sdk.inspectors":
+SUFFIX = a function from the path to a document.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from edge_sdk.bundle import load_model
+from edge_sdk.configuration import as_dict
+from edge_sdk.errors import DataError, FileError, ImageError, MissingPackage
+from edge_sdk.images import list_classes, list_images, read_image
+from edge_sdk.sources import Picture
+from edge_sdk.tflite.graph import Graph, read_graph
+from edge_sdk.tflite.metadata import read_metadata
+
+_SUFFIXES = {".toml": "edge-sdk-converter"}
+
+
+def inspect(path: str | Path) -> dict[str, Any]:
+    """The inspect document of a path; `kind` says what it was.
+
+    Raises FileError, BundleError, ModelError, DataError, MissingPackage.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return _folder(path)
+    if path.suffix in _SUFFIXES:
+        return _by_package(path)
+    model, bundle = load_model(path)
+    graph = read_graph(model)
+    document: dict[str, Any] = {
+        "schema": "edge-sdk/inspect/1",
+        "path": str(path),
+        "kind": "bundle" if bundle else "model",
+        "bytes": len(model),
+        "graph": _graph(graph),
+    }
+    if bundle is None:
+        metadata = read_metadata(model, graph)
+        found = {"labels": len(metadata.labels), "mean": metadata.mean, "std": metadata.std}
+        return {**document, "metadata": as_dict(found)}
+    manifest = as_dict(bundle.manifest)
+    manifest["golden"]["from"] = manifest["golden"].pop("origin")
+    record = bundle.build
+    return {
+        **document,
+        "bundle": bundle.identity,
+        "manifest": manifest,
+        "labels": list(bundle.labels),
+        "accuracy": {
+            side: (record.get(side) or {}).get("accuracy") for side in ("float", "converted")
+        },
+    }
+
+
+def _graph(graph: Graph) -> dict[str, Any]:
+    return {
+        "precision": graph.precision,
+        "macs": graph.macs,
+        "operators": dict(Counter(operator.name for operator in graph.operators)),
+        "subgraphs": graph.subgraphs,
+        "inputs": [as_dict(spec) for spec in graph.input_specs],
+        "outputs": [as_dict(spec) for spec in graph.output_specs],
+    }
+
+
+def _folder(folder: Path) -> dict[str, Any]:
+    try:
+        classes = list_classes(folder)
+    except DataError:
+        classes = {"": list_images(folder, recursive=True)}
+        if not classes[""]:
+            raise
+    sizes: Counter[str] = Counter()
+    unreadable, hashes = [], Counter[str]()
+    for files in classes.values():
+        for file in files:
+            try:
+                frame = read_image(file)
+            except ImageError as error:
+                unreadable.append(str(error))
+                continue
+            sizes[f"{frame.width}x{frame.height}"] += 1
+            hashes[Picture(0, str(file), path=file).sha256] += 1
+    return {
+        "schema": "edge-sdk/inspect/1",
+        "path": str(folder),
+        "kind": "folder",
+        "pictures": sum(len(files) for files in classes.values()),
+        "classes": {name: len(files) for name, files in classes.items() if name},
+        "sizes": dict(sizes.most_common(10)),
+        "unreadable": unreadable,
+        "duplicates": sum(count - 1 for count in hashes.values()),
+    }
+
+
+def _by_package(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        raise FileError(f"{path} does not exist", fix="check the path")
+    found = importlib.metadata.entry_points(group="edge_sdk.inspectors", name=path.suffix[1:])
+    if not found:
+        package = _SUFFIXES[path.suffix]
+        raise MissingPackage(
+            f"inspecting a {path.suffix} file needs {package}, which is not installed",
+            fix=f"pip install {package}",
+        )
+    inspector: Callable[[Path], dict[str, Any]] = next(iter(found)).load()
+    return inspector(path)

@@ -1,0 +1,221 @@
+"""What every test may ask for: a real bundle, pictures, the command, the shared data."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edge_sdk.bundle import Golden, write_bundle
+from edge_sdk.engines import open_engine
+from edge_sdk.frames import Frame
+from edge_sdk.golden import LEAST_STEPS, answers, difference
+from edge_sdk.images import write_image
+from edge_sdk.manifest import (
+    GoldenEntry,
+    InputEntry,
+    LabelsEntry,
+    Manifest,
+    ModelEntry,
+    OutputEntry,
+    Postprocess,
+    TensorEntry,
+)
+from edge_sdk.preprocess import PreprocessSpec
+from edge_sdk.tflite.graph import read_graph
+from edge_sdk.tflite.tiny import tiny_classifier
+
+REPOSITORY = Path(__file__).parent.parent
+SHARED_DATA = REPOSITORY.parent / "shared" / "data"
+
+Parts = tuple[Manifest, dict[str, bytes]]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def session_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """No test touches the state folder of whoever runs it; one folder serves the whole session, so
+    that a bundle is opened in a child process once, not once a test.
+    """
+    folder = tmp_path_factory.mktemp("state")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(folder))
+        yield folder
+
+
+@pytest.fixture
+def fresh_state(tmp_path: Path) -> Iterator[Path]:
+    """A state folder that has accepted nothing yet: `$XDG_STATE_HOME/edge-sdk`."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+        yield tmp_path / "state" / "edge-sdk"
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of models and photos beside the repository."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip("NOT TESTED: there is no ../shared/data beside the repository")
+    return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The root of the source tree."""
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def tiny_parts() -> Callable[..., Parts]:
+    """`tiny_parts(**options)`: manifest and members of a bundle; options as `_parts` names them.
+
+    Members are a dictionary of the caller's own, to change as it likes.
+    """
+
+    def make(**options: Any) -> Parts:
+        manifest, members = _parts(**options)
+        return manifest, dict(members)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(
+    tiny_parts: Callable[..., Parts], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., Path]:
+    """`tiny_bundle(folder=None, **options)`: the path of a real, written bundle.
+
+    Options and defaults are those of `_parts`: shape (height, width, channels), classes, dtype,
+    seed, labels, build (a JSON text), name, version, preprocess, postprocess, samples, origin.
+    """
+
+    def make(folder: Path | None = None, **options: Any) -> Path:
+        manifest, members = tiny_parts(**options)
+        folder = folder or tmp_path_factory.mktemp("bundle")
+        path = folder / f"{manifest.name}-{manifest.version}.edge"
+        write_bundle(path, manifest, members)
+        return path
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def write_pictures() -> Callable[..., list[Path]]:
+    """`write_pictures(folder, count, size=(16, 12), suffix=".png", seed=0)`: random colour pictures
+    (width, height), named 000.png and so on.
+    """
+
+    def make(
+        folder: Path,
+        count: int,
+        *,
+        size: tuple[int, int] = (16, 12),
+        suffix: str = ".png",
+        seed: int = 0,
+    ) -> list[Path]:
+        random = np.random.default_rng(seed)
+        paths = [folder / f"{number:03}{suffix}" for number in range(count)]
+        for path in paths:
+            pixels = random.integers(0, 256, (size[1], size[0], 3), np.uint8)
+            write_image(path, Frame(pixels, "bgr"))
+        return paths
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def command() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """`command("predict", …, env={…}, cwd=…)`: the finished process of that `edge-sdk` line."""
+
+    def run(
+        *arguments: str | Path, env: dict[str, str] | None = None, cwd: Path | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "edge_sdk.cli", *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            timeout=300,
+            env={**os.environ, **(env or {})},
+            cwd=cwd,
+            check=False,
+        )
+
+    return run
+
+
+@lru_cache(maxsize=64)
+def _parts(
+    *,
+    shape: tuple[int, int, int] = (4, 4, 1),
+    classes: int = 3,
+    dtype: str = "int8",
+    seed: int = 0,
+    labels: tuple[str, ...] | None = None,
+    build: str | None = None,
+    name: str = "tiny",
+    version: str = "1.0.0",
+    preprocess: PreprocessSpec | None = None,
+    postprocess: Postprocess | None = None,
+    samples: int = 10,
+    origin: str = "synthetic",
+) -> Parts:
+    """A bundle's contents with golden outputs that LiteRT really gave; pixels / 255 by default."""
+    model = tiny_classifier(shape, classes, seed=seed, dtype=dtype)  # type: ignore[arg-type]
+    labels = labels or tuple(f"class{number}" for number in range(classes))
+    if preprocess is None:
+        color = "gray" if shape[2] == 1 else "rgb"
+        preprocess = PreprocessSpec(color, mean=(0.0,), std=(255.0,))
+    with open_engine("litert", model) as engine:
+        inputs = _golden_inputs(samples, engine.inputs[0].shape, dtype, seed)
+        outputs = answers(engine, inputs)
+        info, image, scores = engine.info, engine.inputs[0], engine.outputs[0]
+    golden = Golden(inputs, outputs)
+    manifest = Manifest(
+        name,
+        version,
+        "classify",
+        {"litert": ModelEntry("model.tflite", dtype, read_graph(model).macs)},
+        InputEntry(TensorEntry.of(image), preprocess),
+        (OutputEntry("scores", TensorEntry.of(scores)),),
+        LabelsEntry("labels.txt", len(labels)),
+        GoldenEntry(
+            *("golden.npz", samples, origin),  # type: ignore[arg-type]
+            *(info.name, info.version, info.resolver, info.delegate),
+            _steps(model, golden, dtype),
+        ),
+        postprocess or Postprocess(),
+    )
+    members = {
+        "model.tflite": model,
+        "labels.txt": "".join(f"{label}\n" for label in labels).encode(),
+        "golden.npz": golden.to_npz(),
+    }
+    if build is not None:
+        members["build.json"] = build.encode()
+    return manifest, members
+
+
+def _golden_inputs(
+    samples: int, shape: tuple[int, ...], dtype: str, seed: int
+) -> tuple[np.ndarray[Any, Any]]:
+    random = np.random.default_rng(seed)
+    if dtype == "float32":
+        return (random.random((samples, *shape), np.float32),)
+    info = np.iinfo(dtype)
+    return (random.integers(info.min, info.max, (samples, *shape), dtype, endpoint=True),)
+
+
+def _steps(model: bytes, golden: Golden, dtype: str) -> int:
+    """CONTRACTS.md: max(4, 1 + the largest difference between XNNPACK and no delegate)."""
+    if dtype == "float32":
+        return LEAST_STEPS
+    with open_engine("litert", model, resolver="builtin-without-delegates") as engine:
+        seen = answers(engine, golden.inputs)
+    pairs = zip(golden.outputs, seen, strict=True)
+    return max(LEAST_STEPS, 1 + int(max(difference(*pair) for pair in pairs)))
