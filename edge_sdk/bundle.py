@@ -13,7 +13,7 @@ import json
 import re
 import stat
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -263,14 +263,7 @@ def _read_golden(data: bytes, manifest: Manifest, path: Path) -> Golden:
     wanted = {"input_0": manifest.input.tensor}
     wanted |= {f"output_{i}": output.tensor for i, output in enumerate(manifest.outputs)}
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            entries = archive.infolist()
-        if sum(info.file_size for info in entries) > MOST_BYTES:
-            raise ValueError("it is too large")
-        if any(i.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for i in entries):
-            raise ValueError("it is compressed in an unknown way")
-        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-            loaded = {name: arrays[name] for name in wanted if name in arrays.files}
+        loaded = _load_arrays(data, wanted)
     except Exception as error:  # numpy and zipfile raise many kinds on crafted files
         raise BundleError(f"{path}: {entry.file} cannot be read: {error}", fix=_REBUILD) from error
     for name, tensor in wanted.items():
@@ -282,6 +275,18 @@ def _read_golden(data: bytes, manifest: Manifest, path: Path) -> Golden:
             )
     outputs = tuple(loaded[f"output_{i}"] for i in range(len(manifest.outputs)))
     return Golden((loaded["input_0"],), outputs)
+
+
+def _load_arrays(data: bytes, names: Iterable[str]) -> dict[str, NDArray[Any]]:
+    """Those of the named arrays that an .npz file has."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        entries = archive.infolist()
+    if sum(entry.file_size for entry in entries) > MOST_BYTES:
+        raise ValueError("it is too large")
+    if not {entry.compress_type for entry in entries} <= {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
+        raise ValueError("it is compressed in an unknown way")
+    with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+        return {name: arrays[name] for name in names if name in arrays.files}
 
 
 def load_model(path: str | Path) -> tuple[bytes, Bundle | None]:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 
 from edge_sdk.bundle import Golden, write_bundle
 from edge_sdk.engines import open_engine
@@ -34,6 +35,18 @@ from edge_sdk.tflite.tiny import tiny_classifier
 
 REPOSITORY = Path(__file__).parent.parent
 SHARED_DATA = REPOSITORY.parent / "shared" / "data"
+
+CAMPAIGN = os.environ.get("EDGE_SDK_CAMPAIGN") == "1"
+
+# Seeded in every run, searching in a campaign. Examples have no deadline: machines are shared.
+settings.register_profile(
+    "edge-sdk",
+    deadline=None,
+    derandomize=not CAMPAIGN,
+    max_examples=2000 if CAMPAIGN else 100,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("edge-sdk")
 
 Parts = tuple[Manifest, dict[str, bytes]]
 
@@ -63,6 +76,12 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip("NOT TESTED: there is no ../shared/data beside the repository")
     return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def campaign() -> Callable[[int, int], int]:
+    """`campaign(sample, full)`: how often to try; `full` with EDGE_SDK_CAMPAIGN=1."""
+    return lambda sample, full: full if CAMPAIGN else sample
 
 
 @pytest.fixture(scope="session")
@@ -127,6 +146,59 @@ def write_pictures() -> Callable[..., list[Path]]:
         return paths
 
     return make
+
+
+@pytest.fixture(scope="session")
+def write_video() -> Callable[..., Path]:
+    """`write_video(path, frames=10, size=(64, 48), fps=25, codec="mpeg4")`: a video of flat grey
+    frames; frame i has the value 8 * i.
+    """
+
+    def make(
+        path: Path,
+        *,
+        frames: int = 10,
+        size: tuple[int, int] = (64, 48),
+        fps: int = 25,
+        codec: str = "mpeg4",
+    ) -> Path:
+        av = pytest.importorskip("av", reason="NOT TESTED: PyAV is not installed")
+        with av.open(str(path), "w") as container:
+            stream = container.add_stream(codec, rate=fps)
+            stream.width, stream.height = size
+            stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+            for index in range(frames):
+                pixels = np.full((size[1], size[0], 3), 8 * index % 256, np.uint8)
+                frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode())
+        return path
+
+    return make
+
+
+class DrivenClock:
+    """Time that passes only when somebody sleeps or says so. `sleeps`: every sleep, in seconds."""
+
+    def __init__(self) -> None:
+        self.ns = 1_000_000_000
+        self.sleeps: list[float] = []
+
+    def now_ns(self) -> int:
+        return self.ns
+
+    def sleep(self, seconds: float) -> None:
+        self.sleeps.append(seconds)
+        self.ns += round(seconds * 1e9)
+
+    def advance(self, seconds: float) -> None:
+        self.ns += round(seconds * 1e9)
+
+
+@pytest.fixture
+def driven_clock() -> DrivenClock:
+    """A clock of one thread: `now_ns`, `sleep`, `advance(seconds)`."""
+    return DrivenClock()
 
 
 @pytest.fixture(scope="session")

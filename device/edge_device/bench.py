@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_device.cameras.synthetic import Pattern
-from edge_device.recorder import WARMUP_S, Figures, Recorder
+from edge_device.recorder import Figures, Recorder
 from edge_device.report import RunReport, Subject, make_report, why_invalid
 from edge_device.runtime import THREADS, open_subject
 from edge_sdk.configuration import nearest
@@ -108,7 +108,7 @@ def _offline(
     return stack.enter_context(Workers(recognizers, frames)), subject
 
 
-class Workers:
+class Workers(Iterator[Result]):
     """Iterate over it for the results of several recognizers, each in a thread of its own.
 
     What a recognizer raises ends the iteration and is raised there. Leaving the `with` ends the
@@ -119,6 +119,7 @@ class Workers:
         self._frames = frames
         self._ready: queue.Queue[list[Result] | BaseException] = queue.Queue(2 * len(recognizers))
         self._over = threading.Event()
+        self._results = self._given()
         self._threads = [
             threading.Thread(target=self._work, args=(r,), name="edge-offline", daemon=True)
             for r in recognizers
@@ -138,7 +139,10 @@ class Workers:
             for thread in self._threads:
                 thread.join(0.01)
 
-    def __iter__(self) -> Iterator[Result]:
+    def __next__(self) -> Result:
+        return next(self._results)
+
+    def _given(self) -> Iterator[Result]:
         while True:
             ready = self._ready.get()
             if isinstance(ready, BaseException):
@@ -191,19 +195,17 @@ def _report(
 
 def repeats_detail(recorders: Sequence[Recorder]) -> dict[str, Any]:
     """Each repeat's figures, and of each figure the median with its range over the repeats."""
+    latencies = [recorder.figures.latency.summary() for recorder in recorders]
+    rates = [r.figures.n / r.seconds if r.seconds else None for r in recorders]
+    spread = {
+        f"latency_{name}": _spread([latency[name] for latency in latencies])
+        for name in ("p50", "p90", "p99")
+    }
     runs = [
-        {
-            "n": recorder.figures.n,
-            "seconds": recorder.seconds,
-            "fps": recorder.figures.n / recorder.seconds if recorder.seconds else None,
-            "latency": recorder.figures.latency.summary(),
-        }
-        for recorder in recorders
+        {"n": recorder.figures.n, "seconds": recorder.seconds, "fps": rate, "latency": latency}
+        for recorder, rate, latency in zip(recorders, rates, latencies, strict=True)
     ]
-    spread = {"fps": _spread([run["fps"] for run in runs])}
-    for name in ("p50", "p90", "p99"):
-        spread[f"latency_{name}"] = _spread([run["latency"][name] for run in runs])
-    return {"count": len(runs), **spread, "runs": runs}
+    return {"count": len(runs), "fps": _spread(rates), **spread, "runs": runs}
 
 
 def _spread(values: Sequence[float | None]) -> dict[str, float] | None:

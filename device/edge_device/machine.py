@@ -10,7 +10,7 @@ from typing import Any
 
 
 def machine_facts(cpuinfo: Path = Path("/proc/cpuinfo")) -> dict[str, Any]:
-    """platform, cpu (None where not readable), cores, usable_cores, memory_bytes, python, kernel."""
+    """platform, cpu (None: not readable), cores, usable_cores, memory_bytes, python, kernel."""
     return {
         "platform": platform.platform(),
         "cpu": cpu_model(cpuinfo),

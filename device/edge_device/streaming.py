@@ -44,13 +44,14 @@ def stream(
         )
     check_spec(camera)
     with ExitStack() as stack:
-        opened = [stack.enter_context(open_sink(spec)) for spec in sinks]
         runtime = stack.enter_context(
             Runtime(bundle, engine, threads=threads, policy=policy, min_score=min_score)
         )
         if runtime.golden.passed is None:
             warn(f"answers are unproven on this engine: {runtime.golden.because}")
         source = stack.enter_context(open_camera(camera))
+        # Last, for opening one may replace a file: not for a run that cannot begin.
+        opened = [stack.enter_context(open_sink(spec)) for spec in sinks]
         for result in runtime.run(source, seconds=seconds, frames=frames, stop=stop):
             for sink in opened:
                 sink.write(result)

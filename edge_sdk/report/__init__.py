@@ -14,16 +14,19 @@ from pathlib import Path
 from typing import Any
 
 from edge_sdk.files import write_atomic
-from edge_sdk.report.build_sections import build_sections
-from edge_sdk.report.page import Head, Section, banner, command, note, page
+from edge_sdk.report.build_sections import build_again, build_sections
+from edge_sdk.report.energy import energy_section
+from edge_sdk.report.page import Head, page
 from edge_sdk.report.run_sections import (
-    again_section,
-    build_tiles,
     conditions_section,
-    energy_section,
-    engine_words,
     frame_age_section,
     latency_section,
+    run_again,
+)
+from edge_sdk.report.summary import (
+    build_banner,
+    build_tiles,
+    engine_words,
     run_banners,
     run_tiles,
 )
@@ -31,59 +34,59 @@ from edge_sdk.report.text import escape, mapping
 
 __all__ = ["write_build_report", "write_report"]
 
+_BUILD = "edge-sdk/build/1"
+
 
 def write_report(
     folder: Path, command: str, document: dict[str, Any], build: dict[str, Any] | None = None
 ) -> Path:
     """Write `COMMAND.json` and `report.html` into `folder`; returns the path of the page.
 
-    command: "run" or "bench". build: the build record of the bundle, for accuracy and training.
+    build: the build record of the bundle that ran, for accuracy and training.
     Raises FileError where the folder cannot be written.
     """
     write_atomic(folder / f"{command}.json", _json(document))
     path = folder / "report.html"
-    write_atomic(path, _bytes(_run_page(command, document, build or {})))
+    if document.get("schema") == _BUILD:
+        write_build_report(path, document)
+    else:
+        write_atomic(path, _run_page(command, document, build or {}).encode("utf-8", "replace"))
     return path
 
 
 def write_build_report(path: Path, document: dict[str, Any]) -> None:
     """Write the page of a build record to `path`. Raises FileError."""
-    write_atomic(path, _bytes(_build_page(document)))
+    write_atomic(path, _build_page(document).encode("utf-8", "replace"))
 
 
-def _run_page(name: str, run: dict[str, Any], build: dict[str, Any]) -> str:
-    first = build_sections(build)
+def _run_page(command: str, run: dict[str, Any], build: dict[str, Any]) -> str:
+    accuracy, confusion, *others = build_sections(build)
+    head = Head(
+        "benchmark report" if command == "bench" else f"{command} report",
+        _title(mapping(run.get("bundle")) or build),
+        f"{escape(engine_words(run))}<br>{escape(run.get('camera') or run.get('scenario') or '')}",
+        run_banners(run),
+        run_tiles(run, build),
+    )
     sections = [
-        *first[:2],
+        accuracy,
+        confusion,
         latency_section(run),
         frame_age_section(run),
         energy_section(run),
-        *first[2:],
+        *others,
         conditions_section(run),
-        again_section(run, name),
+        run_again(run, command),
     ]
-    bundle = mapping(run.get("bundle"))
-    kind = "benchmark report" if name == "bench" else f"{name} report"
-    source = run.get("camera") or run.get("scenario") or ""
-    lede = f"{escape(engine_words(run))}<br>{escape(source)}"
-    heading = _title(bundle or build)
-    return page(Head(kind, heading, lede, run_banners(run), run_tiles(run, build)), sections)
+    return page(head, sections)
 
 
 def _build_page(build: dict[str, Any]) -> str:
-    if build.get("passed") is False:
-        shown = banner("bad", "Failed:", "a limit was exceeded, no bundle was written.")
-    else:
-        shown = banner("good", "Passed.", "Every limit was kept.") if build.get("passed") else ""
-    recipe = escape(build.get("recipe_sha256") or "not recorded")
-    again = (
-        command("edge-sdk build RECIPE")
-        + f"<p>Recipe SHA-256: <code>{recipe}</code></p>"
-        + note("Unrounded values: build.json.")
-    )
-    sections = [*build_sections(build), Section("again", "Reproduce", again)]
-    head = Head("build report", _title(build), "", shown, build_tiles(build))
-    return page(head, sections)
+    head = Head("build report", _title(build), "", build_banner(build), build_tiles(build))
+    sections = build_sections(build)
+    if build.get("energy_model") or build.get("energy_model_because"):
+        sections.append(energy_section(build))
+    return page(head, [*sections, build_again(build)])
 
 
 def _title(names: dict[str, Any]) -> str:
@@ -94,7 +97,3 @@ def _json(document: dict[str, Any]) -> bytes:
     """A file name that is not UTF-8 is kept as the JSON escape that reads back to it."""
     text = json.dumps(document, indent=1, ensure_ascii=False) + "\n"
     return text.encode("utf-8", "backslashreplace")
-
-
-def _bytes(text: str) -> bytes:
-    return text.encode("utf-8", "replace")

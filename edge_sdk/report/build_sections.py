@@ -1,4 +1,4 @@
-"""What a build left to say: accuracy, confusion, training, data, gates. HTML from a build record."""
+"""What a build left to say: accuracy, confusion, budget, training, data, stages."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from edge_sdk.report import charts
-from edge_sdk.report.page import Section, figure, folded, note, side_by_side
+from edge_sdk.report.page import Section, command, figure, folded, note, side_by_side
 from edge_sdk.report.text import (
     ABSENT,
     count,
@@ -34,6 +34,9 @@ MOST_NUMBERS = 20
 
 _WORST = 8
 _SHOWN = 20
+_ROUNDING = 1e-9
+"""0.99 - 0.98 is a little more than 0.01 in floating point."""
+
 _LIMITS: tuple[tuple[str, str, Callable[[Any], str], str], ...] = (
     ("accuracy_loss", "accuracy loss", points, ""),
     ("bytes", "model size", size, ""),
@@ -53,6 +56,17 @@ def build_sections(build: Mapping[str, Any]) -> list[Section]:
         Section("data", "Data", _data(build)),
         Section("stages", "Build", _stages(build)),
     ]
+
+
+def build_again(build: Mapping[str, Any]) -> Section:
+    """The command that makes the bundle again, and what it starts from."""
+    recipe, source = build.get("recipe_sha256"), build.get("source_sha256")
+    line = "convert MODEL" if source and not recipe else "build RECIPE"
+    body = command(f"edge-sdk {line} --out FILE.edge")
+    for name, digest in (("Recipe", recipe), ("Model", source)):
+        if digest:
+            body += f"<p>{name} SHA-256: <code>{escape(digest)}</code></p>"
+    return Section("again", "Reproduce", body + note("Unrounded values: build.json."))
 
 
 def _accuracy(build: Mapping[str, Any]) -> str:
@@ -97,7 +111,10 @@ def _loss(build: Mapping[str, Any]) -> str:
         return ""
     between = percent_range(build.get("accuracy_loss_interval"), 2)
     paired = f" (95 % interval {between}, paired image by image)" if between else ""
-    return f"<p>Loss, float minus converted: <strong>{points(loss)}</strong>{paired}.</p>"
+    changed = mapping(build.get("changed_answers"))
+    lost, won = number(changed.get("lost")), number(changed.get("won"))
+    images = f" Lost {lost:,.0f} images, won {won:,.0f}." if None not in (lost, won) else ""
+    return f"<p>Loss, float minus converted: <strong>{points(loss)}</strong>{paired}.{images}</p>"
 
 
 def _per_class(part: Mapping[str, Any]) -> str:
@@ -193,7 +210,7 @@ def _budget(build: Mapping[str, Any]) -> str:
 def _verdict(shown: Callable[[Any], str], limit: float, value: float | None) -> str:
     if value is None:
         return ABSENT
-    return f"{shown(value)}, {'kept' if value <= limit else 'exceeded'}"
+    return f"{shown(value)}, {'kept' if value <= limit + _ROUNDING else 'exceeded'}"
 
 
 def _training(build: Mapping[str, Any]) -> str:
@@ -225,9 +242,10 @@ def _data(build: Mapping[str, Any]) -> str:
     if not data:
         return ""
     names = {"n_train": "training images", "n_val": "validation images", "n_test": "test images"}
-    rows = [(name, count(data[key])) for key, name in names.items() if key in data]
-    if "duplicates" in data:
-        rows.append(("duplicates", plain(data["duplicates"])))
+    rows = [("source", plain(data["source"]))] if "source" in data else []
+    rows += [(name, count(data[key])) for key, name in names.items() if key in data]
+    more = {"duplicates": "duplicates", "across_parts": "in more than one part"}
+    rows += [(name, plain(data[key])) for key, name in more.items() if key in data]
     if "sha256" in data:
         rows.append(("SHA-256", f"<code>{escape(data['sha256'])}</code>"))
     return table("The data set", (), rows) + _unreadable(data) + _per_part(data)
@@ -275,9 +293,15 @@ def _stages(build: Mapping[str, Any]) -> str:
         for one in mappings(build.get("worst_layers"))
     ]
     head = ("Step", "Accuracy", "Size", "MACs", "")
-    return table("Training and compression steps", head, steps, kind="figures") + side_by_side(
-        table("Time of each stage", (), stages),
-        facts("Converted model against the trained one", mapping(build.get("agreement"))),
-        table("Layers that lose most to quantization", ("Layer", "Operator", "SQNR in dB"), layers),
-        facts("Built with", mapping(build.get("versions"))),
+    return (
+        table("Training and compression steps", head, steps, kind="figures")
+        + side_by_side(
+            table("Time of each stage", (), stages),
+            facts("Converted model against the trained one", mapping(build.get("agreement"))),
+            table(
+                "Layers that lose most to quantization", ("Layer", "Operator", "SQNR in dB"), layers
+            ),
+            facts("Built with", mapping(build.get("versions"))),
+        )
+        + folded("Recipe", facts("Every setting", mapping(build.get("recipe"))))
     )

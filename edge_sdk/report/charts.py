@@ -142,7 +142,7 @@ def bars(title: str, points: Sequence[tuple[float, float]], kind: str = "bad") -
 
 
 def intervals(title: str, rows: Sequence[tuple[str, float, float, float]]) -> str:
-    """A dot with its interval for each (name, value, low, high), in percent, one above the other."""
+    """A dot with its interval for each (name, value, low, high) of shares, one below the other."""
     if not rows:
         return ""
     low, high = min(row[2] for row in rows), max(row[3] for row in rows)
@@ -207,7 +207,7 @@ def heat_map(title: str, labels: Sequence[str], counts: Sequence[Sequence[float]
 
 
 def heat(value: float, total: float) -> float:
-    """How strongly a cell is coloured, 0..1: the cube root of its share, so that one error shows."""
+    """How strongly a cell is coloured, 0..1: the cube root of its share; one error shows."""
     return math.cbrt(value / total) if total > 0 and value > 0 else 0.0
 
 

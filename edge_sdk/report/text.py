@@ -188,6 +188,8 @@ def plain(value: Any) -> str:
         return "not recorded"
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, (int, float)):
+        return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
     if isinstance(value, dict):
         return "<br>".join(f"{escape(named(k))}: {plain(v)}" for k, v in value.items()) or "none"
     if isinstance(value, list):

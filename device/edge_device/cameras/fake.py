@@ -1,4 +1,4 @@
-"""Camera `fake`: strict, recording, scripted. It gives what it was told to give, and nothing else."""
+"""Camera `fake`: strict, recording, scripted. It gives what it was told to give, nothing else."""
 
 from __future__ import annotations
 

@@ -32,7 +32,10 @@ def delivered(pixels: NDArray[Any], spec: CameraSpec) -> NDArray[Any]:
 
 def rotated(pixels: NDArray[Any], degrees: int) -> NDArray[Any]:
     """`pixels` turned clockwise by 0, 90, 180 or 270 degrees."""
-    return cv2.rotate(pixels, _ROTATIONS[degrees]) if degrees else pixels
+    if not degrees:
+        return pixels
+    turned: NDArray[Any] = cv2.rotate(pixels, _ROTATIONS[degrees])
+    return turned
 
 
 def _resized(pixels: NDArray[Any], width: int | None, height: int | None) -> NDArray[Any]:
@@ -49,7 +52,8 @@ def _resized(pixels: NDArray[Any], width: int | None, height: int | None) -> NDA
     if pixels.shape[:2] == (height, width):
         return pixels
     method = cv2.INTER_AREA if width < pixels.shape[1] else cv2.INTER_LINEAR
-    return cv2.resize(pixels, (width, height), interpolation=method)
+    resized: NDArray[Any] = cv2.resize(pixels, (width, height), interpolation=method)
+    return resized
 
 
 def _cropped(pixels: NDArray[Any], aspect: float) -> NDArray[Any]:

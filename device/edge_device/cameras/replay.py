@@ -1,8 +1,8 @@
 """What cameras share whose pictures were taken at another time: they are handed out by a schedule.
 
 A replayed camera takes its picture at the scheduled instant, whoever is late after that: a reader
-that stalls finds frames that have grown old, and the stall shows in their age. Decoding a file is no
-part of a camera. It is done ahead, while the instant has not come yet; a source that cannot be
+that stalls finds frames that have grown old, and the stall shows in their age. Decoding a file is
+no part of a camera. It is done ahead, while the instant has not come yet; a source that cannot be
 decoded fast enough is a slower camera, not an older picture.
 """
 

@@ -1,4 +1,4 @@
-"""Camera `video:PATH`: every frame of a video file, at the video's own rate unless told otherwise."""
+"""Camera `video:PATH`: every frame of a video file, at its own rate unless told otherwise."""
 
 from __future__ import annotations
 

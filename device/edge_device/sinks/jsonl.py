@@ -18,7 +18,7 @@ class JsonlSink(Sink):
         try:
             Path(path).parent.mkdir(parents=True, exist_ok=True)
             # Line by line, so that whoever follows the file sees each answer at once.
-            self._file = Path(path).open("w", encoding="utf-8", buffering=1)
+            self._file = Path(path).open("w", encoding="utf-8", buffering=1)  # noqa: SIM115
         except OSError as error:
             raise FileError(
                 f"cannot write {path}: {error.strerror}",

@@ -1,0 +1,82 @@
+"""For the device's tests: results made by hand, and a clock that two threads share."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from edge_sdk.results import Classification, Result, StageTimes
+
+_MS = 1_000_000
+
+
+class SharedClock:
+    """Time for a camera in its thread and a consumer that alone lets it pass.
+
+    `advance` stops at every instant that the camera sleeps for, lets it go on from there, and waits
+    until it sleeps again: what happens does not depend on the machine.
+    """
+
+    def __init__(self) -> None:
+        self._ns = 1_000_000_000
+        self._changed = threading.Condition()
+        self._wakes_ns: int | None = None
+        self._over = False
+
+    def now_ns(self) -> int:
+        return self._ns
+
+    def sleep(self, seconds: float) -> None:
+        with self._changed:
+            self._wakes_ns = self._ns + round(seconds * 1e9)
+            self._changed.notify_all()
+            while self._wakes_ns is not None and not self._over:
+                self._changed.wait()
+            if self._over:
+                raise RuntimeError("the clock has stopped")
+
+    def advance(self, seconds: float) -> None:
+        target = self._ns + round(seconds * 1e9)
+        with self._changed:
+            while True:
+                while self._wakes_ns is None:
+                    assert self._changed.wait(30), "the camera does not sleep"
+                if self._wakes_ns > target:
+                    break
+                self._ns, self._wakes_ns = self._wakes_ns, None
+                self._changed.notify_all()
+            self._ns = target
+
+    def stop(self) -> None:
+        """Whoever sleeps is thrown out."""
+        with self._changed:
+            self._over = True
+            self._changed.notify_all()
+
+
+@pytest.fixture
+def shared_clock() -> SharedClock:
+    """A SharedClock: `now_ns`, `sleep` (for the camera), `advance`, `stop` (for the consumer)."""
+    return SharedClock()
+
+
+@pytest.fixture
+def make_result() -> Callable[..., Result]:
+    """`make_result(index, at_ms=…, age_ms=…, invoke_ms=…)`: a result that came at that time."""
+
+    def make(
+        index: int = 0,
+        *,
+        at_ms: float = 0.0,
+        age_ms: float = 5.0,
+        invoke_ms: float = 2.0,
+        label: str = "cat",
+    ) -> Result:
+        done = round(at_ms * _MS)
+        stages = StageTimes(1 * _MS, round(0.5 * _MS), round(invoke_ms * _MS), round(0.25 * _MS))
+        classes = (Classification(label, 0, 0.75),) if label else ()
+        return Result(classes, index, done - round(age_ms * _MS), done, stages, "a.png")
+
+    return make
