@@ -78,10 +78,18 @@ def shared_data() -> Path:
     return SHARED_DATA
 
 
-@pytest.fixture(scope="session")
-def campaign() -> Callable[[int, int], int]:
-    """`campaign(sample, full)`: how often to try; `full` with EDGE_SDK_CAMPAIGN=1."""
-    return lambda sample, full: full if CAMPAIGN else sample
+@pytest.fixture
+def campaign(record_property: Callable[[str, object], None]) -> Callable[[str, int, int], int]:
+    """`campaign("bundles", sample, full)`: how many to try, and recorded: all with
+    EDGE_SDK_CAMPAIGN=1.
+    """
+
+    def count(what: str, sample: int, full: int) -> int:
+        tried = full if CAMPAIGN else sample
+        record_property(what, tried)
+        return tried
+
+    return count
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 
 from edge_converter.datasets import Dataset, open_dataset
-from edge_converter.packing import Contents, labels_text, make_golden, manifest_for
+from edge_converter.models import find_architecture
+from edge_converter.packing import Contents, in_turns, labels_text, make_golden, manifest_for
 from edge_converter.quantize import calibration_pictures, convert_model
 from edge_converter.recipe import Recipe
 from edge_converter.stages import Stages, versions
@@ -25,7 +26,7 @@ from edge_converter.steps.train import train
 from edge_sdk.bundle import Golden, write_bundle
 from edge_sdk.console import share, size, table
 from edge_sdk.engines import open_engine
-from edge_sdk.errors import GateFailed
+from edge_sdk.errors import FileError, GateFailed
 from edge_sdk.evaluation import Evaluation, evaluate_pictures, pack_prefixes
 from edge_sdk.files import write_atomic
 from edge_sdk.images import write_image
@@ -74,8 +75,11 @@ def build(
     Raises GateFailed when a budget is exceeded (the record is kept, no bundle is written; an old
     one stays), DataError, TrainingError, FileError and what the recipe itself raises.
     """
+    find_architecture(recipe.model.name)  # before the minutes of looking and training
     name = f"{recipe.name}-{recipe.version}"
     bundle = Path(out) if out is not None else recipe.folder / f"{name}.edge"
+    if bundle.is_dir():
+        raise FileError(f"{bundle} is a folder", fix=f"name a file: {bundle / f'{name}.edge'}")
     folder = bundle.parent / f"{name}.build"
     write_atomic(folder / "recipe.json", json_bytes(recipe.as_dict()))
     stages = Stages(folder / "stages")
@@ -151,7 +155,7 @@ def _convert_stage(
             recipe,
             trained / "model.keras",
             calibration_pictures(data.train, recipe.quantize, recipe.seed),
-            data.val,
+            in_turns(data.val),
             folder,
             build_folder / "convert.log",
         )
@@ -337,4 +341,6 @@ def _say_stage(stages: Stages, say: Say) -> None:
 
 def json_bytes(value: Any) -> bytes:
     """A JSON document as a file's bytes."""
-    return json.dumps(value, indent=1, ensure_ascii=False).encode() + b"\n"
+    # A file's name may be any bytes: what is not UTF-8 stays as the JSON escape that reads back.
+    text = json.dumps(value, indent=1, ensure_ascii=False)
+    return text.encode("utf-8", "backslashreplace") + b"\n"

@@ -88,7 +88,7 @@ def make_golden(
         if origin == "synthetic" or len(pictures) < LEAST_SAMPLES:
             frames, origin = _synthetic(engine.inputs[0], preprocess, seed), "synthetic"
         else:
-            frames = [picture.read() for picture in _in_turns(pictures)[:LEAST_SAMPLES]]
+            frames = [picture.read() for picture in in_turns(pictures)[:LEAST_SAMPLES]]
         inputs = (_stacked(preprocessor, frames, engine),)
         return Golden(inputs, answers(engine, inputs)), origin
 
@@ -101,8 +101,8 @@ def _stacked(preprocessor: Preprocessor, frames: Sequence[Frame], engine: Engine
     return out
 
 
-def _in_turns(pictures: Sequence[Picture]) -> list[Picture]:
-    """One of each class, then the next of each, so that ten samples show ten classes."""
+def in_turns(pictures: Sequence[Picture]) -> list[Picture]:
+    """One of each class, then the next of each, so that the first ten show ten classes."""
     rank: dict[int, int] = {}
     keyed = []
     for position, picture in enumerate(pictures):

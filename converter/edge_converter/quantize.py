@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from edge_converter.recipe import Quantize, Recipe
 from edge_converter.streaming import stack
 from edge_sdk.engines import Engine, open_engine
-from edge_sdk.errors import TrainingError
+from edge_sdk.errors import FileError, TrainingError
 from edge_sdk.preprocess import fed_values
 from edge_sdk.processes import how_it_ended
 from edge_sdk.sources import Picture
@@ -34,6 +34,10 @@ AGREEMENT_BOUNDS = {"float32": 1e-4, "float16": 1e-2, "dynamic": 0.25, "int8": 0
 """Largest mean total variation distance, half the sum of |converted - Keras| over the classes, that
 passes. Quantized bounds only catch a conversion gone wrong; what quantization costs in accuracy is
 the budget's business.
+"""
+CONSTANT_BELOW = 0.01
+"""A Keras model that moves less than this between samples may answer alike once converted: it is
+two to three steps of an int8 output (1/256).
 """
 
 
@@ -66,7 +70,7 @@ def convert_model(
 
     calibration: pictures of the training part only. checks: real pictures to compare on. log: the
     file that takes whatever TensorFlow prints.
-    Returns the agreement of each with the Keras model. Raises TrainingError.
+    Returns the agreement of each with the Keras model. Raises TrainingError, FileError (disk full).
     """
     np.save(folder / "calibration.npy", _pinned(stack(calibration, recipe.input), recipe))
     np.save(folder / "checks.npy", stack(checks[:AGREEMENT_SAMPLES], recipe.input))
@@ -76,8 +80,10 @@ def convert_model(
     samples = np.load(folder / "checks.npy")
     reference = np.load(folder / "reference.npy")
     found = {
-        "float": _agree(folder / "float.tflite", "float32", samples, reference),
-        "converted": _agree(folder / "model.tflite", recipe.quantize.mode, samples, reference),
+        "float": check_agreement(folder / "float.tflite", "float32", samples, reference),
+        "converted": check_agreement(
+            folder / "model.tflite", recipe.quantize.mode, samples, reference
+        ),
     }
     for name in ("calibration.npy", "checks.npy", "reference.npy", "job.json"):
         (folder / name).unlink()
@@ -110,7 +116,8 @@ def _run_child(folder: Path, log: Path) -> None:
     with log.open("wb") as output:
         child = subprocess.Popen(
             [
-                *(sys.executable, "-m", "edge_converter.quantize_child"),
+                # -P: a numbers.py or keras.py in the current folder is not ours to import.
+                *(sys.executable, "-P", "-m", "edge_converter.quantize_child"),
                 *(str(folder), str(os.getpid())),
             ],
             stdin=subprocess.DEVNULL,
@@ -132,15 +139,26 @@ def _run_child(folder: Path, log: Path) -> None:
     if status != 0:
         lines = log.read_text("utf-8", "replace").strip().splitlines()
         last = lines[-1] if lines else "no output"
+        if status == os.EX_IOERR:
+            raise FileError(
+                f"the conversion cannot write in {folder.parent}: {last}",
+                fix="free some space, or build into another folder with --out",
+            )
         raise TrainingError(
             f"the conversion failed ({how_it_ended(status)}): {last}",
             fix=f"read {log}, then try another quantize.mode",
         )
 
 
-def _agree(
+def check_agreement(
     path: Path, mode: str, samples: NDArray[np.float32], reference: NDArray[np.float32]
 ) -> Agreement:
+    """Run the .tflite at `path` on fed `samples` (n, height, width, channels) and hold it against
+    `reference` (n, classes), the Keras model's answers.
+
+    Raises TrainingError for another shape, NaN, one answer to everything, or a distance above the
+    bound of `mode`; ModelError, EngineError where it cannot run.
+    """
     model = path.read_bytes()
     with open_engine("isolated:litert", model) as engine:
         found = _answers(engine, samples)
@@ -152,7 +170,8 @@ def _agree(
         raise TrainingError(f"{what} answers with shape {shapes}", fix=fix)
     if not np.all(np.isfinite(found)):
         raise TrainingError(f"{what} answers NaN or infinity", fix=fix)
-    if np.ptp(found, axis=0).max() == 0 and np.ptp(reference, axis=0).max() > 1e-3:
+    moves = np.ptp(reference, axis=0).max() > CONSTANT_BELOW
+    if moves and np.ptp(found, axis=0).max() == 0:
         raise TrainingError(f"{what} gives the same answer whatever it is fed", fix=fix)
     distance = float(np.mean(np.abs(found - reference).sum(axis=1)) / 2)
     if distance > bound:

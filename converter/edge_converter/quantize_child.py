@@ -1,12 +1,14 @@
 """The child of quantize: python -m edge_converter.quantize_child FOLDER PARENT_PID.
 
 Reads job.json, calibration.npy and checks.npy in FOLDER; writes float.tflite, model.tflite and
-reference.npy, the Keras model's answers to checks.npy.
+reference.npy, the Keras model's answers to checks.npy. Exit status EX_IOERR: the disk is full.
 """
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,11 +18,25 @@ import numpy as np
 
 from edge_sdk.processes import die_with_parent
 
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
 
 def main(arguments: list[str]) -> int:
     """Convert what the job names."""
     folder, parent = Path(arguments[0]), int(arguments[1])
     die_with_parent(parent)
+    try:
+        convert(folder)
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        print(error, file=sys.stderr)
+        return os.EX_IOERR
+    return 0
+
+
+def convert(folder: Path) -> None:
+    """Do the job that lies in `folder`."""
     import keras
 
     job = json.loads((folder / "job.json").read_text())
@@ -30,7 +46,6 @@ def main(arguments: list[str]) -> int:
     single = batch_of_one(model)
     (folder / "float.tflite").write_bytes(to_tflite(single, "float32", "float32", folder))
     (folder / "model.tflite").write_bytes(to_tflite(single, job["mode"], job["io"], folder))
-    return 0
 
 
 def batch_of_one(model: Any) -> Any:

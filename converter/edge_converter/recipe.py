@@ -21,6 +21,7 @@ from edge_sdk.errors import ConfigError, NotAvailableYet
 from edge_sdk.files import read_file
 from edge_sdk.manifest import check_name
 from edge_sdk.preprocess import PreprocessSpec, fed_values
+from edge_sdk.sources import split_spec
 
 T = TypeVar("T")
 Step = Literal["train", "distill", "prune", "cluster", "qat"]
@@ -226,7 +227,7 @@ class Recipe:
         text, where, folder = _read(str(source))
         try:
             data = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
+        except (ValueError, RecursionError) as error:  # syntax, endless digits, endless brackets
             raise ConfigError(f"{where}: {error}", fix="mend the TOML at that place") from error
         for key, value in (overrides or {}).items():
             _override(data, key, value)
@@ -285,7 +286,7 @@ def parse_setting(text: str) -> tuple[str, Any]:
         raise ConfigError(f"--set {text!r} has no KEY=VALUE", fix="write --set train.epochs=5")
     try:
         parsed: Any = tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         parsed = value
     return key.strip(), parsed
 
@@ -302,7 +303,7 @@ def _read(source: str) -> tuple[str, str, Path]:
     path = Path(source)
     data = read_file(path, what="recipe", most_bytes=1024 * 1024)
     try:
-        return data.decode("utf-8"), str(path), path.resolve().parent
+        return data.decode("utf-8-sig"), str(path), path.resolve().parent
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not UTF-8 text", fix="save it as UTF-8") from error
 
@@ -314,10 +315,18 @@ def _override(data: dict[str, Any], key: str, value: Any) -> None:
         if not isinstance(data, dict):
             raise ConfigError(f"--set {key}: {table} is not a table", fix="check the key's path")
     if key in _PATH_KEYS and isinstance(value, str):
-        kind = next((k for k in _PATH_KINDS if value.startswith(k)), "")
-        if kind and (kind != "recipe:" or value.endswith(".toml")):
-            value = kind + str(Path(value[len(kind) :]).expanduser().absolute())
+        value = _from_current_folder(key, value)
     data[last] = value
+
+
+def _from_current_folder(key: str, value: str) -> str:
+    """`value` with its path, where it has one, made absolute."""
+    if key == "data.source" and split_spec(value) == ("folder", value):
+        value = f"folder:{value}"  # a bare path
+    kind = next((k for k in _PATH_KINDS if value.startswith(k)), "")
+    if kind and (kind != "recipe:" or value.endswith(".toml")):
+        return kind + str(Path(value[len(kind) :]).expanduser().absolute())
+    return value
 
 
 def _check(recipe: Recipe, data: Mapping[str, Any], where: str) -> None:

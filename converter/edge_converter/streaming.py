@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_converter.frameworks import load_tensorflow
 from edge_converter.recipe import Input
 from edge_sdk.preprocess import Preprocessor
 from edge_sdk.sources import Picture
@@ -60,26 +61,31 @@ def batches(
     batch_size: int,
     *,
     shuffle_seed: int | None = None,
+    cache_bytes: int = CACHE_BYTES,
 ) -> Any:
     """A tf.data.Dataset of (fed float32 [batch, height, width, channels], one-hot float32 [batch,
     classes]). With `shuffle_seed` each epoch has an order of its own, the same in every run.
+    cache_bytes: a set of more decoded bytes is decoded anew each epoch.
     """
+    load_tensorflow()
     import tensorflow as tf
 
     reader = PixelReader(pictures, settings)
-    mean = tf.constant(settings.mean, tf.float32)
-    std = tf.constant(settings.std, tf.float32)
+    mean = tf.constant(settings.mean, tf.float64)
+    std = tf.constant(settings.std, tf.float64)
 
     def read(index: Any, label: Any) -> tuple[Any, Any]:
         pixels = tf.numpy_function(reader, [index], tf.uint8, stateful=False)
         return tf.ensure_shape(pixels, reader.shape), label
 
     def feed(pixels: Any, labels: Any) -> tuple[Any, Any]:
-        return (tf.cast(pixels, tf.float32) - mean) / std, tf.one_hot(labels, classes)
+        # In float64 as the device's table is: the same float32 numbers, to the last bit.
+        fed = (tf.cast(pixels, tf.float64) - mean) / std
+        return tf.cast(fed, tf.float32), tf.one_hot(labels, classes)
 
     labels = np.array([picture.label for picture in pictures], np.int32)
     data = tf.data.Dataset.from_tensor_slices((np.arange(len(pictures)), labels))
-    fits = len(pictures) * int(np.prod(reader.shape)) <= CACHE_BYTES
+    fits = len(pictures) * int(np.prod(reader.shape)) <= cache_bytes
     if fits:
         data = data.map(read, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).cache()
     if shuffle_seed is not None:

@@ -230,9 +230,8 @@ def chart_bins(histogram: Histogram) -> list[list[float]]:
     bins = max(1, min(MOST_BINS, math.ceil(math.log(high / low) / math.log(1.01))))
     step = math.log(high / low) / bins
     counts: dict[int, int] = {}
-    for left, right, count in fine:
-        place = int(math.log(max((left + right) / 2, low) / low) / step)
-        place = min(place, bins - 1)
+    for left, _, count in fine:
+        place = min(bins - 1, int(math.log(max(left, low) / low) / step))
         counts[place] = counts.get(place, 0) + count
     edge = [low * math.exp(step * place) / 1e6 for place in range(bins + 1)]
     return [[edge[place], edge[place + 1], count] for place, count in sorted(counts.items())]

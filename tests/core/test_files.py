@@ -108,13 +108,14 @@ except KeyboardInterrupt:
 """
 
 
+@pytest.mark.campaign
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_interrupted_at_any_moment_the_file_is_whole(
-    tmp_path: Path, number: signal.Signals, campaign: Callable[[int, int], int]
+    tmp_path: Path, number: signal.Signals, campaign: Callable[[str, int, int], int]
 ) -> None:
     random = np.random.default_rng(number)
     path = tmp_path / "x"
-    for _ in range(campaign(4, 200)):
+    for _ in range(campaign("kills", 4, 200)):
         writer = subprocess.Popen([sys.executable, "-c", ENDLESS, path], stdout=subprocess.PIPE)
         with writer:
             assert writer.stdout is not None

@@ -124,11 +124,10 @@ MISTAKES = [
     ("golden.from", "internet", "is 'internet'", "test, synthetic"),
     ("golden", ..., "golden is missing", "golden"),
     ("budget.mapped", 1.5, "budget.mapped is 1.5", "at most 1"),
-    ("members.model.tflite", ..., None, None),
 ]
 
 
-@pytest.mark.parametrize(("path", "value", "says", "fix"), MISTAKES[:-1])
+@pytest.mark.parametrize(("path", "value", "says", "fix"), MISTAKES)
 def test_a_mistake_is_named(path: str, value: Any, says: str, fix: str) -> None:
     error = refused(changed(path, value))
     assert str(error).startswith("m.json")
@@ -167,7 +166,7 @@ def test_features_have_no_preprocessing() -> None:
 
 def test_a_bad_name_is_a_config_error_while_building() -> None:
     check_name("doors_v2.1-x", "1.0.0-rc.1", "recipe.toml")
-    with pytest.raises(ConfigError, match="recipe.toml: name"):
+    with pytest.raises(ConfigError, match=r"recipe\.toml: name"):
         check_name("doors/x", "1", "recipe.toml")
 
 
@@ -201,7 +200,7 @@ def manifests(draw: st.DrawFn) -> Manifest:
         st.lists(st.floats(-1e9, 1e9)).map(tuple),
         st.lists(positive).map(tuple),
     )
-    entry = st.builds(ModelEntry, text, text, st.integers(0), *[st.none() | st.integers()] * 0)
+    entry = st.builds(ModelEntry, text, text, st.integers(0))
     return Manifest(
         draw(st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", fullmatch=True)),
         draw(st.from_regex(r"[0-9]+(\.[0-9]+){0,3}([.+-][A-Za-z0-9.+-]{1,32})?", fullmatch=True)),

@@ -129,7 +129,7 @@ def test_files_that_are_no_video(tmp_path: Path, write_video: Writer) -> None:
     with pytest.raises(FileError, match="is a folder"):
         open_camera(f"video:{tmp_path}")
     film = write_video(tmp_path / "film.mp4")
-    film.write_bytes(film.read_bytes()[:-50])
+    film.write_bytes(film.read_bytes()[: film.stat().st_size // 2])
     with pytest.raises(CameraError, match="cannot be read as a video") as caught:
         open_camera(f"video:{film}")
     assert "ffmpeg" in caught.value.fix
@@ -231,8 +231,8 @@ def test_sizes_are_cropped_as_a_sensor_does_never_stretched() -> None:
     ramp = np.broadcast_to(np.arange(200, dtype=np.uint8), (100, 200))
     square = delivered(ramp, CameraSpec("", "", width=50, height=50))
     assert square.shape == (50, 50)
-    # The middle 100 of 200 columns remain: values 50..149, two a column.
-    assert np.array_equal(square[0], np.arange(50.5, 150, 2).round().astype(np.uint8))
+    # The middle 100 of 200 columns remain: the values 50 to 149, the mean of two in each column.
+    assert np.abs(square[0] - np.arange(50.5, 150, 2)).max() <= 0.5
     assert delivered(ramp, CameraSpec("", "", width=50)).shape == (25, 50)
     assert delivered(ramp, CameraSpec("", "", height=200)).shape == (200, 400)
     assert delivered(ramp, CameraSpec("", "", width=200, height=100)) is not None

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from edge_converter.recipe import Recipe
-from edge_sdk.errors import DataError, EdgeError, ImageError, NotAvailableYet
+from edge_sdk.errors import DataError, EdgeError, NotAvailableYet
 from edge_sdk.evaluation import check_unreadable, digest_of
 from edge_sdk.sources import Picture, split_spec
 
@@ -77,6 +77,7 @@ def open_dataset(recipe: Recipe, progress: Callable[[int, int], None] | None = N
     target = str(recipe.folder / Path(rest).expanduser()) if kind == "folder" else rest
     opener: Callable[[str], Source] = importlib.import_module(OPENERS[kind]).open_source
     source = _in_order(opener(target), recipe.data.labels)
+    _check_labels(source.labels)
     pictures = [picture for part in source.parts.values() for picture in part]
     unreadable = _look_at(pictures, progress)
     check_unreadable(list(unreadable.values()), len(pictures), recipe.data.max_unreadable)
@@ -88,7 +89,7 @@ def open_dataset(recipe: Recipe, progress: Callable[[int, int], None] | None = N
     if "all" in parts:
         parts = _split(parts["all"], len(source.labels), recipe.data.split, recipe.seed)
     elif "val" not in parts:
-        parts |= _hold_out(parts["train"], len(source.labels), recipe.data.split, recipe.seed)
+        parts |= _hold_out(parts["train"], source.labels, recipe.data.split, recipe.seed)
     return _finish(source.labels, parts, tuple(unreadable.values()))
 
 
@@ -118,6 +119,15 @@ def _in_order(source: Source, wanted: tuple[str, ...]) -> Source:
     return Source(wanted, parts)
 
 
+def _check_labels(labels: tuple[str, ...]) -> None:
+    """labels.txt holds one label a line, in UTF-8; a folder's name may be any bytes."""
+    for label in labels:
+        if label.splitlines() != [label] or label.encode("utf-8", "replace").decode() != label:
+            raise DataError(
+                f"class {label!r} is not one line of text in UTF-8", fix="rename its folder"
+            )
+
+
 def _look_at(
     pictures: Sequence[Picture], progress: Callable[[int, int], None] | None
 ) -> dict[int, str]:
@@ -126,7 +136,7 @@ def _look_at(
     def reason(picture: Picture) -> str:
         try:
             picture.read()
-        except (ImageError, EdgeError) as error:
+        except EdgeError as error:
             return str(error)
         return ""
 
@@ -180,17 +190,17 @@ def _split(
 
 
 def _hold_out(
-    train: list[Picture], classes: int, shares: tuple[float, float, float], seed: int
+    train: list[Picture], labels: tuple[str, ...], shares: tuple[float, float, float], seed: int
 ) -> dict[str, list[Picture]]:
     """A validation part out of `train`, for sources that have train and test only."""
     share = shares[1] / (shares[0] + shares[1])
     random = np.random.default_rng(seed)
     held: set[int] = set()
-    for label in range(classes):
-        own = [i for i, p in enumerate(train) if p.label == label]
+    for number, label in enumerate(labels):
+        own = [i for i, p in enumerate(train) if p.label == number]
         if len(own) < 2:
             raise DataError(
-                f"class number {label} has {len(own)} training picture, at least 2 needed",
+                f"class {label!r} has {len(own)} readable picture in train/, at least 2 needed",
                 fix="add pictures to train/, or give the source a val/ part",
             )
         count = min(len(own) - 1, max(1, round(share * len(own))))

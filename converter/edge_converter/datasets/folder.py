@@ -18,6 +18,12 @@ def open_source(path: str) -> Source:
     if (folder / "train").is_dir() and (folder / "test").is_dir():
         return _parts(folder)
     classes = list_classes(folder)
+    if set(classes) <= set(PARTS):
+        raise DataError(
+            f"{folder} has {' and '.join(classes)}, not train and test",
+            fix=f"name the folders {folder / 'train'} and {folder / 'test'} (val may be left out), "
+            "with the class folders in each",
+        )
     return Source(tuple(classes), {"all": _pictures(classes)})
 
 

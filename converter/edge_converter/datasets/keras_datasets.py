@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import sys
 from typing import Any
 
 from edge_converter.datasets import Source
+from edge_converter.frameworks import load_tensorflow
 from edge_sdk.configuration import nearest
 from edge_sdk.errors import ConfigError, DataError
 from edge_sdk.sources import LabelledPictures, Picture
@@ -30,9 +33,12 @@ def open_source(name: str) -> Source:
     """
     if name not in LABELS:
         raise ConfigError(f"unknown data set keras:{name}", fix=nearest(name, LABELS))
+    load_tensorflow()
     module = importlib.import_module(f"keras.datasets.{name}")
     try:
-        (train, train_labels), (test, test_labels) = module.load_data()
+        # keras shows the download on stdout, which belongs to the answer.
+        with contextlib.redirect_stdout(sys.stderr):
+            (train, train_labels), (test, test_labels) = module.load_data()
     except Exception as error:  # keras raises a bare Exception for a failed download
         raise DataError(
             f"keras:{name} cannot be downloaded: {' '.join(str(error).split())[:200]}",

@@ -6,6 +6,7 @@ import importlib
 from dataclasses import dataclass
 from typing import Any
 
+from edge_converter.frameworks import load_tensorflow
 from edge_sdk.configuration import nearest
 from edge_sdk.errors import ConfigError, NotAvailableYet
 
@@ -33,11 +34,9 @@ ARCHITECTURES = {
 }
 
 
-def build_model(name: str, shape: tuple[int, int, int], classes: int) -> Any:
-    """An untrained Keras model from (height, width, channels) to `classes` probabilities.
-
-    Raises ConfigError for an unknown name or a shape that is too small, NotAvailableYet for models
-    of the user's own.
+def find_architecture(name: str) -> Architecture:
+    """The architecture that `model.name` names. Raises ConfigError for an unknown name,
+    NotAvailableYet for models of the user's own.
     """
     if name.startswith(("file:", "python:")) or name == "features":
         raise NotAvailableYet(
@@ -46,5 +45,15 @@ def build_model(name: str, shape: tuple[int, int, int], classes: int) -> Any:
         )
     if name not in ARCHITECTURES:
         raise ConfigError(f"unknown model {name!r}", fix=nearest(name, ARCHITECTURES))
-    model: Any = importlib.import_module(ARCHITECTURES[name].module).build(shape, classes)
+    return ARCHITECTURES[name]
+
+
+def build_model(name: str, shape: tuple[int, int, int], classes: int) -> Any:
+    """An untrained Keras model from (height, width, channels) to `classes` probabilities.
+
+    Raises ConfigError for a shape that is too small, and as `find_architecture`.
+    """
+    module = importlib.import_module(find_architecture(name).module)
+    load_tensorflow()
+    model: Any = module.build(shape, classes)
     return model

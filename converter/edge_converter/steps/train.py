@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_converter.datasets import Dataset
+from edge_converter.frameworks import load_tensorflow
 from edge_converter.models import build_model
 from edge_converter.recipe import Recipe, Train
 from edge_converter.streaming import batches
@@ -24,6 +25,7 @@ def train(
     The same recipe and data give the same weights on one machine. Raises ConfigError for a model
     that does not fit, TrainingError when the loss is no longer a number.
     """
+    load_tensorflow()
     import keras
     import tensorflow as tf
 

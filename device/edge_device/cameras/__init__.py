@@ -196,7 +196,7 @@ def check_spec(text: str) -> CameraSpec:
             f"camera kind {kind!r} is not available yet",
             fix="use folder:PATH or video:PATH, for example folder:images?fps=30",
         )
-    if Path(text).exists():
+    if text and Path(text).exists():
         kind = "folder" if Path(text).is_dir() else "video"
         raise ConfigError(f"camera {text!r} does not say its kind", fix=f"write {kind}:{text}")
     known = (*BACKENDS, *_PLANNED)

@@ -1,0 +1,243 @@
+"""Bundles that are whole: written, read back, the same every time, never half on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import signal
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edge_sdk import Bundle
+from edge_sdk.bundle import MEMBERS, load_model, write_bundle
+from edge_sdk.errors import BundleError, FileError, ModelError
+from edge_sdk.manifest import LabelsEntry, Manifest, ModelEntry
+from edge_sdk.tflite.tiny import tiny_classifier
+
+Parts = tuple[Manifest, dict[str, bytes]]
+
+
+def test_what_is_written_is_read_back(
+    tiny_parts: Callable[..., Parts], tiny_bundle: Callable[..., Path]
+) -> None:
+    options: dict[str, Any] = {
+        "labels": ("开", "closed door", "neither"),
+        "build": '{"schema": "edge-sdk/build/1"}',
+    }
+    manifest, members = tiny_parts(**options)
+    path = tiny_bundle(**options)
+    with Bundle.open(path) as bundle:
+        assert replace(bundle.manifest, members={}) == manifest
+        assert bundle.labels == ("开", "closed door", "neither")
+        assert bundle.build == {"schema": "edge-sdk/build/1"}
+        assert bundle.model() == members["model.tflite"]
+        assert bundle.read("labels.txt") == members["labels.txt"]
+        assert bundle.golden().to_npz() == members["golden.npz"]
+        assert bundle.golden().inputs[0].shape == (10, 1, 4, 4, 1)
+        assert bundle.identity == {
+            "name": "tiny",
+            "version": "1.0.0",
+            "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+            "path": str(path),
+        }
+
+
+def test_the_file_is_as_the_contract_says(tiny_bundle: Callable[..., Path]) -> None:
+    path = tiny_bundle(build="{}")
+    data = path.read_bytes()
+    with zipfile.ZipFile(path) as archive:
+        assert archive.comment.decode() == hashlib.sha256(data[:-64]).hexdigest()
+        assert set(archive.namelist()) == set(MEMBERS) - {"model_edgetpu.tflite"}
+        assert archive.namelist()[0] == "manifest.json"
+        assert {entry.compress_type for entry in archive.infolist()} == {zipfile.ZIP_STORED}
+        assert {entry.date_time for entry in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
+        listed = json.loads(archive.read("manifest.json"))["members"]
+        for name in archive.namelist()[1:]:
+            member = archive.read(name)
+            digest = hashlib.sha256(member).hexdigest()
+            assert listed.pop(name) == {"bytes": len(member), "sha256": digest}
+    assert listed == {}
+
+
+def test_the_same_contents_give_the_same_bytes(
+    tiny_parts: Callable[..., Parts], tmp_path: Path
+) -> None:
+    manifest, members = tiny_parts(build="{}")
+    write_bundle(tmp_path / "a.edge", manifest, members)
+    turned = dict(reversed(members.items()))
+    write_bundle(tmp_path / "b.edge", manifest, turned)
+    assert (tmp_path / "a.edge").read_bytes() == (tmp_path / "b.edge").read_bytes()
+
+
+def test_the_build_record_outlives_the_members(tiny_bundle: Callable[..., Path]) -> None:
+    with Bundle.open(tiny_bundle(build='{"a": 1}')) as bundle:
+        pass
+    assert bundle.build == {"a": 1}
+    with pytest.raises(BundleError, match=r"has no model\.tflite"):
+        bundle.model()
+    assert Bundle.open(tiny_bundle()).build == {}
+
+
+def test_a_model_that_is_not_there(tiny_bundle: Callable[..., Path]) -> None:
+    with Bundle.open(tiny_bundle()) as bundle:
+        with pytest.raises(BundleError, match="no model for edgetpu") as caught:
+            bundle.model("edgetpu")
+        assert caught.value.fix == "it has: litert"
+        with pytest.raises(BundleError, match=r"has no build\.json"):
+            bundle.read("build.json")
+
+
+def test_two_models(tiny_parts: Callable[..., Parts], tmp_path: Path) -> None:
+    manifest, members = tiny_parts()
+    second = ModelEntry("model_edgetpu.tflite", "int8", min_runtime=14, mapped_ops=3, ops=3)
+    manifest = replace(manifest, models={**manifest.models, "edgetpu": second})
+    members["model_edgetpu.tflite"] = b"compiled"
+    write_bundle(tmp_path / "x.edge", manifest, members)
+    with Bundle.open(tmp_path / "x.edge") as bundle:
+        assert bundle.model("edgetpu") == b"compiled"
+        assert bundle.manifest.models["edgetpu"] == second
+
+
+def without(name: str) -> Callable[[Manifest, dict[str, bytes]], Any]:
+    return lambda manifest, members: members.pop(name)
+
+
+REFUSED = {
+    "labels.txt is missing": without("labels.txt"),
+    "model.tflite is missing": without("model.tflite"),
+    "golden.npz is missing": without("golden.npz"),
+    "has 4 labels": lambda manifest, members: members.update({"labels.txt": b"a\nb\nc\nd\n"}),
+    "is not UTF-8": lambda manifest, members: members.update({"labels.txt": b"\xff\nb\nc\n"}),
+    "build.json is not JSON": lambda manifest, members: members.update({"build.json": b"[]"}),
+    "unknown member 'notes.txt'": lambda manifest, members: members.update({"notes.txt": b""}),
+    "unknown member '../x'": lambda manifest, members: members.update({"../x": b""}),
+}
+
+
+@pytest.mark.parametrize("says", REFUSED)
+def test_contents_that_do_not_fit_are_not_written(
+    says: str, tiny_parts: Callable[..., Parts], tmp_path: Path
+) -> None:
+    manifest, members = tiny_parts()
+    path = tmp_path / "x.edge"
+    path.write_bytes(b"old")
+    REFUSED[says](manifest, members)
+    with pytest.raises(BundleError, match=says.replace(".", r"\.")):
+        write_bundle(path, manifest, members)
+    assert path.read_bytes() == b"old"
+
+
+def test_a_manifest_that_contradicts_itself_is_not_written(
+    tiny_parts: Callable[..., Parts], tmp_path: Path
+) -> None:
+    manifest, members = tiny_parts()
+    with pytest.raises(BundleError, match="4 labels for 3 scores"):
+        write_bundle(
+            tmp_path / "x.edge", replace(manifest, labels=LabelsEntry("labels.txt", 4)), members
+        )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_path_that_is_no_bundle(tmp_path: Path) -> None:
+    with pytest.raises(FileError, match="does not exist"):
+        Bundle.open(tmp_path / "x.edge")
+    with pytest.raises(FileError, match="is a folder, not a bundle"):
+        Bundle.open(tmp_path)
+    (tmp_path / "empty.edge").write_bytes(b"")
+    with pytest.raises(BundleError, match="is not a bundle"):
+        Bundle.open(tmp_path / "empty.edge")
+    with (tmp_path / "huge.edge").open("wb") as file:
+        file.truncate(256 * 1024 * 1024 + 1)  # sparse: it takes no room on disk
+    with pytest.raises(FileError, match="too large for a bundle"):
+        Bundle.open(tmp_path / "huge.edge")
+
+
+def test_load_model_takes_bundles_and_bare_models(
+    tiny_bundle: Callable[..., Path], tmp_path: Path
+) -> None:
+    bare = tmp_path / "x.tflite"
+    bare.write_bytes(tiny_classifier(seed=3))
+    assert load_model(bare) == (tiny_classifier(seed=3), None)
+    model, bundle = load_model(tiny_bundle())
+    assert bundle is not None
+    assert model == bundle.model()
+    (tmp_path / "text.tflite").write_text("hello, I am no model")
+    with pytest.raises(ModelError, match="neither a bundle nor"):
+        load_model(tmp_path / "text.tflite")
+
+
+NO_ROOM = """
+import resource, signal, sys
+from edge_sdk import Bundle
+from edge_sdk.bundle import write_bundle
+from edge_sdk.errors import FileError
+bundle = Bundle.open(sys.argv[1])
+members = {name: bundle.read(name) for name in bundle.manifest.members}
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1024, 1024))
+for path in sys.argv[1:]:
+    try:
+        write_bundle(path, bundle.manifest, members)
+    except FileError as error:
+        print(error.fix)
+"""
+
+
+def test_a_full_disk_leaves_the_old_bundle_or_none(
+    tiny_bundle: Callable[..., Path], tmp_path: Path
+) -> None:
+    old = tiny_bundle(tmp_path)
+    before = old.read_bytes()
+    done = subprocess.run(
+        [sys.executable, "-c", NO_ROOM, old, tmp_path / "new.edge"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.count("free some space") == 2
+    assert old.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [old]
+
+
+REWRITE = """
+import sys
+from edge_sdk import Bundle
+from edge_sdk.bundle import write_bundle
+bundle = Bundle.open(sys.argv[1])
+members = {name: bundle.read(name) for name in bundle.manifest.members}
+print("started", flush=True)
+while True:
+    for origin in (b"first", b"other"):
+        padding = origin * 200_000
+        members["build.json"] = b'{"padding": "' + padding + b'"}'
+        write_bundle(sys.argv[2], bundle.manifest, members)
+"""
+
+
+@pytest.mark.campaign
+def test_killed_while_writing_whatever_is_there_opens(
+    tiny_bundle: Callable[..., Path], tmp_path: Path, campaign: Callable[[str, int, int], int]
+) -> None:
+    random = np.random.default_rng(0)
+    path = tmp_path / "x.edge"
+    seen = set()
+    for _ in range(campaign("kills", 5, 300)):
+        line = [sys.executable, "-c", REWRITE, tiny_bundle(), path]
+        with subprocess.Popen(line, stdout=subprocess.PIPE) as writer:
+            assert writer.stdout is not None
+            writer.stdout.readline()
+            with pytest.raises(subprocess.TimeoutExpired):
+                writer.wait(random.uniform(0.02, 0.2))
+            writer.send_signal(signal.SIGKILL)
+        if path.exists():
+            seen.add(Bundle.open(path).build["padding"][:5])
+    assert seen <= {"first", "other"}
+    assert seen, "no bundle was ever finished: the test proves nothing"

@@ -1,0 +1,134 @@
+"""Capture thread, what waits, and what is dropped: exact, whatever the machine does."""
+
+from __future__ import annotations
+
+import math
+import threading
+from typing import Any
+
+import numpy as np
+import pytest
+from edge_device.cameras import open_camera
+from edge_device.cameras.fake import FakeCamera
+from edge_device.cameras.spec import CameraSpec
+from edge_device.pipeline import DEPTH, Pipeline
+
+from edge_sdk.errors import CameraError, ConfigError
+from edge_sdk.frames import Frame
+
+PICTURE = Frame(np.zeros((4, 4, 3), np.uint8), "rgb")
+
+
+def test_overload_answers_about_the_newest_frame_and_counts_the_rest(shared_clock: Any) -> None:
+    """A 60 fps camera and answers that take 20 ms: frame n is there at n / 60 s."""
+    spec = CameraSpec("fake?fps=60", "fake", fps=60)
+    camera = FakeCamera(spec, now_ns=shared_clock.now_ns, sleep=shared_clock.sleep)
+    start = shared_clock.now_ns()
+    seen = []
+    with Pipeline(camera, "latest", now_ns=shared_clock.now_ns) as pipeline:
+        for frame, capture_ns in pipeline:
+            seen.append((frame.index, shared_clock.now_ns() - frame.sensor_ns, pipeline.drops))
+            assert capture_ns == 0
+            if len(seen) == 300:
+                break
+            shared_clock.advance(0.020)
+        shared_clock.stop()
+    camera.close()
+    for answered, (index, age_ns, drops) in enumerate(seen):
+        now_ns = answered * 20_000_000
+        newest = max(n for n in range(now_ns * 60 // 10**9 + 2) if n * 10**9 // 60 <= now_ns)
+        assert index == newest
+        assert age_ns == now_ns - newest * 10**9 // 60
+        assert drops == newest - answered
+    assert shared_clock.now_ns() - start == 299 * 20_000_000
+
+
+@pytest.mark.parametrize("policy", ["all", "block"])
+def test_where_capture_waits_no_frame_is_lost(policy: Any) -> None:
+    camera = open_camera("fake?frames=500&fps=max")
+    with camera, Pipeline(camera, policy) as pipeline:
+        assert [captured.frame.index for captured in pipeline] == list(range(500))
+        assert pipeline.drops == 0
+
+
+@pytest.mark.parametrize("policy", ["all", "block"])
+def test_capture_waits_when_as_many_frames_wait_as_may(policy: Any) -> None:
+    depth = DEPTH[policy]
+    enough = threading.Event()
+
+    class Counting(FakeCamera):
+        def _read(self) -> Frame | None:
+            frame = super()._read()
+            if len(self.calls) == depth + 1:
+                enough.set()
+            return frame
+
+    with Counting() as camera, Pipeline(camera, policy) as pipeline:
+        assert enough.wait(10)
+        # One frame is in the capture thread's hand, `depth` wait; it cannot read another.
+        assert len(camera.calls) == depth + 1
+        first = next(iter(pipeline))
+        assert first.frame.index == 0
+
+
+@pytest.mark.parametrize(
+    ("spec", "policy"), [("fake?fps=max", "block"), ("fake?fps=30", "latest"), ("fake", "latest")]
+)
+def test_the_default_policy(spec: str, policy: str) -> None:
+    with open_camera(spec) as camera, Pipeline(camera) as pipeline:
+        assert pipeline.policy == policy
+
+
+def test_an_unknown_policy() -> None:
+    with open_camera("fake") as camera, pytest.raises(ConfigError, match="newest") as caught:
+        Pipeline(camera, "newest")  # type: ignore[arg-type]
+    assert "latest" in caught.value.fix
+
+
+def test_what_the_camera_raises_comes_after_the_frames_before_it() -> None:
+    camera = FakeCamera(script=[PICTURE, PICTURE, PICTURE, RuntimeError("unplugged")])
+    seen = []
+    with Pipeline(camera, "all") as pipeline, pytest.raises(CameraError, match="unplugged"):
+        for captured in pipeline:
+            seen.append(captured.frame.index)
+    assert seen == [0, 1, 2]
+
+
+def test_close_returns_though_the_camera_hangs() -> None:
+    released = threading.Event()
+    camera = FakeCamera(script=[PICTURE, math.inf], sleep=lambda _seconds: released.wait())
+    pipeline = Pipeline(camera)
+    assert next(iter(pipeline)).frame.index == 0
+    pipeline.close()
+    pipeline.close()
+    camera.close()
+    assert camera.calls == ["read", "read"]
+    released.set()
+
+
+def test_a_consumer_that_waits_for_a_hanging_camera_can_be_stopped() -> None:
+    released = threading.Event()
+    camera = FakeCamera(script=[PICTURE, math.inf], sleep=lambda _seconds: released.wait())
+    asked = []
+
+    def stop() -> bool:
+        asked.append(True)
+        return len(asked) > 5
+
+    with Pipeline(camera, stop=stop) as pipeline:
+        assert [captured.frame.index for captured in pipeline] == [0]
+        released.set()
+
+
+def test_closing_from_another_thread_ends_the_consumer() -> None:
+    released = threading.Event()
+    camera = FakeCamera(script=[math.inf], sleep=lambda _seconds: released.wait())
+    pipeline = Pipeline(camera)
+    seen: list[Any] = []
+    consumer = threading.Thread(target=lambda: seen.extend(pipeline))
+    consumer.start()
+    pipeline.close()
+    consumer.join(10)
+    assert not consumer.is_alive()
+    assert seen == []
+    released.set()

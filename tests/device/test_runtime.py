@@ -1,0 +1,290 @@
+"""The runtime on real bundles and a real interpreter: answers, documents, endings."""
+
+from __future__ import annotations
+
+import json
+import math
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from edge_device import RunReport, Runtime, open_camera
+from edge_device.cameras.fake import FakeCamera
+from edge_device.cameras.spec import CameraSpec
+from edge_device.report import mlperf, why_invalid
+
+import edge_hardware
+from edge_sdk.errors import BundleError, CameraError, ConfigError, FileError, GateFailed
+from edge_sdk.frames import Frame
+from edge_sdk.images import read_image
+from edge_sdk.recognizer import open_recognizer
+
+PICTURE = Frame(np.zeros((4, 4, 3), np.uint8), "rgb")
+
+RUN_KEYS = {
+    *("schema", "bundle", "engine", "scenario", "machine", "n", "seconds", "fps", "drops"),
+    *("deadline_ms", "deadline_misses", "latency", "frame_age", "stages", "energy_measured"),
+    *("energy_model", "thermal", "preprocess", "valid", "invalid_because", "mlperf"),
+}
+"""Those of CONTRACTS.md."""
+
+EXTENSIONS = {
+    *("golden", "energy_model_because", "camera", "replayed", "policy", "unreadable", "notes"),
+    *("results", "warmup", "timeline", "histogram"),
+}
+
+
+@pytest.fixture(scope="module")
+def bundle(tiny_bundle: Callable[..., Path]) -> Path:
+    return tiny_bundle(build='{"schema": "edge-sdk/build/1"}')
+
+
+def test_a_run_answers_as_the_recognizer_does(
+    bundle: Path, tmp_path: Path, write_pictures: Callable[..., list[Path]]
+) -> None:
+    paths = write_pictures(tmp_path, 12)
+    with open_recognizer(bundle) as recognizer:
+        expected = [recognizer(read_image(path)).classes for path in paths]
+    with Runtime(bundle) as runtime, open_camera(f"folder:{tmp_path}?fps=max") as camera:
+        results = list(runtime.run(camera))
+    assert [result.classes for result in results] == expected
+    assert [result.index for result in results] == list(range(12))
+    assert [result.source for result in results] == [str(path) for path in paths]
+    assert all(result.frame_age_ms > 0 for result in results)
+
+
+def test_the_run_document_has_exactly_the_keys_of_the_contract(bundle: Path) -> None:
+    with Runtime(bundle, threads=1) as runtime, open_camera("fake?fps=max&frames=20") as camera:
+        for _ in runtime.run(camera):
+            pass
+        report = runtime.report()
+    document = report.as_dict()
+    assert set(document) == RUN_KEYS | EXTENSIONS
+    assert document["schema"] == "edge-sdk/run/1"
+    assert document["scenario"] == "camera"
+    assert set(document["latency"]) == {"p50", "p90", "p95", "p99", "p999", "max"}
+    assert set(document["frame_age"]) == set(document["latency"])
+    assert list(document["stages"]) == ["capture", "preprocess", "invoke", "postprocess"]
+    for stage in document["stages"].values():
+        assert set(stage) == {"p50", "p90", "p95", "p99"}
+    assert document["thermal"] == dict.fromkeys(("start_c", "end_c", "max_c", "throttled"))
+    assert document["preprocess"] == {"resized_by": "cv2"}
+    assert set(document["mlperf"]) == {"scenario", "met", "because"}
+    assert document["energy_measured"] is None
+    assert (document["engine"]["name"], document["engine"]["threads"]) == ("litert", 1)
+    assert document["bundle"]["name"] == "tiny"
+    assert document["bundle"]["path"] == str(bundle)
+    assert document["golden"]["passed"] is True
+    assert document["policy"] == "block"
+    assert json.loads(json.dumps(document, allow_nan=False)) == document
+
+
+def test_figures_that_were_not_measured_are_null(bundle: Path) -> None:
+    with Runtime(bundle) as runtime, open_camera("fake?fps=max&frames=20") as camera:
+        assert len(list(runtime.run(camera))) == 20
+        report = runtime.report()
+    assert report.n == 20
+    assert report.latency.p50 is not None
+    assert report.latency.p99 is None
+    document = report.as_dict()
+    assert document["deadline_misses"] is None
+    assert document["latency"]["p90"] is None
+    assert document["latency"]["max"] is not None
+    assert not document["valid"]
+    for reason in ("after the warm-up", "20 samples", "throttled is not known"):
+        assert reason in document["invalid_because"]
+
+
+def test_a_report_before_any_run(bundle: Path) -> None:
+    with Runtime(bundle) as runtime:
+        document = runtime.report().as_dict()
+    assert set(document) == RUN_KEYS | EXTENSIONS
+    assert (document["n"], document["fps"], document["camera"]) == (0, None, None)
+    assert document["timeline"] == []
+    assert document["histogram"] == {"latency": [], "frame_age": []}
+
+
+def test_overload_is_told_exactly(bundle: Path, shared_clock: Any) -> None:
+    """A 60 fps camera, 20 ms between answers, 3 s: 50 answers a second, 10 drops a second."""
+    spec = CameraSpec("fake?fps=60", "fake", fps=60)
+    camera = FakeCamera(spec, now_ns=shared_clock.now_ns, sleep=shared_clock.sleep)
+    with Runtime(bundle, deadline_ms=10.0, now_ns=shared_clock.now_ns) as runtime:
+        ages = []
+        for result in runtime.run(camera):
+            ages.append(result.frame_age_ms)
+            if len(ages) == 151:
+                shared_clock.stop()
+                break
+            shared_clock.advance(0.020)
+        document = runtime.report().as_dict()
+    camera.close()
+    counted = ages[51:]
+    assert document["results"] == 151
+    assert document["n"] == 100
+    assert document["seconds"] == 2.0
+    assert document["fps"] == 50.0
+    assert document["drops"] == 20
+    assert document["warmup"]["results"] == 51
+    assert document["warmup"]["drops"] == 10
+    assert document["deadline_misses"] == sum(age > 10.0 for age in counted)
+    assert document["deadline_misses"] > 0
+    assert document["frame_age"]["max"] == max(counted)
+    assert document["frame_age"]["p50"] == pytest.approx(sorted(counted)[49], rel=1e-3)
+    assert [row["frames"] for row in document["timeline"]] == [50, 50, 50, 1]
+    assert sum(row["drops"] for row in document["timeline"]) == 30
+    assert document["policy"] == "latest"
+
+
+def test_a_run_ends_after_so_many_frames(bundle: Path) -> None:
+    with Runtime(bundle) as runtime, open_camera("fake?fps=max") as camera:
+        assert len(list(runtime.run(camera, frames=7))) == 7
+        # The same camera goes on; a report is about the last run.
+        assert len(list(runtime.run(camera, frames=3))) == 3
+        assert runtime.report().as_dict()["results"] == 3
+
+
+def test_a_run_ends_after_so_many_seconds_though_the_camera_hangs(bundle: Path) -> None:
+    released = threading.Event()
+    camera = FakeCamera(script=[PICTURE, math.inf], sleep=lambda _seconds: released.wait())
+    with Runtime(bundle) as runtime:
+        assert len(list(runtime.run(camera, seconds=0.2))) == 1
+    released.set()
+
+
+def test_stop_ends_a_run_even_before_its_first_frame(bundle: Path) -> None:
+    with Runtime(bundle) as runtime, open_camera("fake?fps=max") as camera:
+        assert list(runtime.run(camera, stop=lambda: True)) == []
+        assert runtime.report().n == 0
+
+
+def test_leaving_the_loop_ends_the_capture_thread(bundle: Path) -> None:
+    with Runtime(bundle) as runtime, open_camera("fake?fps=max") as camera:
+        for _ in runtime.run(camera):
+            break
+        assert not [t for t in threading.enumerate() if t.name == "edge-capture"]
+
+
+def test_closing_the_runtime_ends_a_run_that_is_held(bundle: Path) -> None:
+    with open_camera("fake?fps=max") as camera:
+        with Runtime(bundle) as runtime:
+            results = runtime.run(camera)
+            next(results)
+        runtime.close()
+        assert not [t for t in threading.enumerate() if t.name == "edge-capture"]
+        assert list(results) == []
+
+
+def test_the_camera_failing_is_the_consumers_to_know(bundle: Path) -> None:
+    camera = FakeCamera(script=[PICTURE, PICTURE, RuntimeError("unplugged")])
+    with Runtime(bundle, policy="all") as runtime:
+        seen = []
+        with pytest.raises(CameraError, match="unplugged"):
+            seen.extend(runtime.run(camera))
+        assert runtime.report().n == 2
+
+
+def test_min_score_leaves_classes_out(bundle: Path) -> None:
+    with (
+        Runtime(bundle, min_score=1.0) as runtime,
+        open_camera("fake?fps=max&frames=3") as camera,
+    ):
+        assert [result.classes for result in runtime.run(camera)] == [(), (), ()]
+
+
+def test_board_adds_figures_labelled_model(bundle: Path) -> None:
+    with Runtime(bundle) as runtime:
+        document = runtime.report(edge_hardware.load_board("rpi4")).as_dict()
+        assert document["energy_model"]["label"] == "MODEL"
+        assert document["energy_model"]["board"] == "rpi4"
+        assert document["energy_model_because"] is None
+        unknown = edge_hardware.load_board("rpi4+coral-usb")
+        document = runtime.report(unknown).as_dict()
+    assert document["energy_model"] is None
+    assert "rpi4+coral-usb" in document["energy_model_because"]
+
+
+def test_a_report_is_saved_as_json_and_page(bundle: Path, tmp_path: Path) -> None:
+    with Runtime(bundle) as runtime, open_camera("fake?fps=max&frames=5") as camera:
+        list(runtime.run(camera))
+        report = runtime.report()
+    page = report.save(tmp_path / "新 report")
+    assert page.name == "report.html"
+    document = json.loads((tmp_path / "新 report" / "run.json").read_text("utf-8"))
+    assert document["results"] == 5
+    assert isinstance(report, RunReport)
+
+
+def test_an_engine_without_bounds_is_unproven(bundle: Path) -> None:
+    with Runtime(bundle, "fake") as runtime:
+        assert runtime.golden.passed is None
+        assert runtime.report().as_dict()["golden"]["rule"] == "unproven"
+
+
+def test_what_cannot_be_opened(bundle: Path, tmp_path: Path) -> None:
+    with pytest.raises(FileError, match="does not exist"):
+        Runtime(tmp_path / "nothing.edge")
+    damaged = tmp_path / "damaged.edge"
+    damaged.write_bytes(bundle.read_bytes()[:-10])
+    with pytest.raises(BundleError):
+        Runtime(damaged)
+    with pytest.raises(ConfigError, match="litrt"):
+        Runtime(bundle, "litrt")
+    with pytest.raises(ConfigError, match="threads"):
+        Runtime(bundle, threads=0)
+    with pytest.raises(ConfigError, match="newest"):
+        Runtime(bundle, policy="newest")  # type: ignore[arg-type]
+    for deadline in (-1.0, math.nan):
+        with pytest.raises(ConfigError, match="deadline"):
+            Runtime(bundle, deadline_ms=deadline)
+
+
+def test_golden_outputs_that_do_not_match(
+    tiny_parts: Callable[..., Any], tmp_path: Path
+) -> None:
+    from edge_sdk.bundle import write_bundle
+
+    manifest, members = tiny_parts()
+    _, other = tiny_parts(seed=5)
+    path = tmp_path / "wrong.edge"
+    write_bundle(path, manifest, members | {"golden.npz": other["golden.npz"]})
+    with pytest.raises(GateFailed) as caught:
+        Runtime(path)
+    assert caught.value.exit_status == 3
+
+
+@pytest.mark.parametrize(
+    ("seconds", "n", "steady", "throttled", "because"),
+    [
+        (10.0, 662, True, False, None),
+        (9.9, 662, True, False, "9.9 s after the warm-up, at least 10 s are needed"),
+        (9.9, 662, False, False, "9.9 s after the warm-up, at least 10 s are needed"),
+        (10.0, 661, True, False, "661 samples, at least 662 are needed"),
+        (10.0, 662, True, True, "the processor was throttled"),
+        (10.0, 662, True, None, "whether the processor was throttled is not known"),
+        (
+            *(10.0, 662, False, False),
+            "not steady: the median latency of the two halves differs by over 10 %",
+        ),
+    ],
+)
+def test_when_a_run_is_valid(
+    seconds: float, n: int, steady: bool, throttled: bool | None, because: str | None
+) -> None:
+    assert why_invalid(seconds, n, steady, throttled) == because
+
+
+def test_when_mlperfs_rules_are_met() -> None:
+    assert mlperf("single-stream", 600, 64, True)["met"] is True
+    assert mlperf("offline", 600, 24_576, True)["because"] is None
+    for outcome in (
+        mlperf("single-stream", 599, 64, True),
+        mlperf("single-stream", 600, 63, True),
+        mlperf("offline", 600, 24_575, True),
+        mlperf("single-stream", 600, 64, False),
+        mlperf("camera", 6000, 100_000, True),
+    ):
+        assert outcome["met"] is False
+        assert outcome["because"]

@@ -1,0 +1,138 @@
+"""Sinks: one contract, then what each does."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from edge_device.sinks import BACKENDS, Sink, open_sink
+from edge_device.sinks.console import status_line
+from edge_device.sinks.fake import FakeSink
+
+from edge_sdk.errors import ConfigError, EdgeError, FileError
+from edge_sdk.results import Result
+
+Make = Callable[..., Result]
+
+
+@pytest.fixture(params=sorted(BACKENDS))
+def sink(request: pytest.FixtureRequest, tmp_path: Path) -> Sink:
+    address = f":{tmp_path / 'results.jsonl'}" if BACKENDS[request.param].address else ""
+    return open_sink(request.param + address)
+
+
+def test_every_sink_takes_results_until_it_is_closed(sink: Sink, make_result: Make) -> None:
+    with sink:
+        for index in range(5):
+            sink.write(make_result(index, at_ms=400 * index))
+    sink.close()
+    with pytest.raises(EdgeError, match="is closed") as caught:
+        sink.write(make_result(5))
+    assert caught.value.fix
+
+
+@pytest.mark.parametrize(
+    ("raised", "kind"),
+    [
+        (OSError(28, "No space left on device"), FileError),
+        (ValueError("vendor"), EdgeError),
+        (KeyError("vendor"), EdgeError),
+        (FileError("ours", fix="ours"), FileError),
+    ],
+)
+def test_no_error_of_a_vendor_gets_out(
+    raised: Exception, kind: type[EdgeError], make_result: Make
+) -> None:
+    sink = FakeSink(fail_at=1, error=raised)
+    sink.write(make_result(0))
+    with pytest.raises(kind) as caught:
+        sink.write(make_result(1))
+    assert caught.value.fix
+
+
+def test_the_fake_remembers_and_is_strict(make_result: Make) -> None:
+    sink = FakeSink()
+    results = [make_result(index) for index in (0, 3, 4)]
+    for result in results:
+        sink.write(result)
+    with pytest.raises(EdgeError, match="result 4 after 4"):
+        sink.write(make_result(4))
+    sink.close()
+    assert sink.results == results
+    assert sink.calls == ["write"] * 4 + ["close"]
+
+
+def test_jsonl_has_one_document_a_line_at_once(tmp_path: Path, make_result: Make) -> None:
+    path = tmp_path / "new folder" / "结果.jsonl"
+    results = [make_result(0, label="门"), make_result(2, label="")]
+    with open_sink(f"jsonl:{path}") as sink:
+        for count, result in enumerate(results, 1):
+            sink.write(result)
+            assert len(path.read_text("utf-8").splitlines()) == count
+    lines = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    assert lines == [result.as_dict() for result in results]
+    assert "门" in path.read_text("utf-8")
+
+
+def test_jsonl_where_nothing_can_be_written(tmp_path: Path) -> None:
+    with pytest.raises(FileError, match="cannot write") as caught:
+        open_sink(f"jsonl:{tmp_path}")
+    assert caught.value.fix
+    (tmp_path / "file").touch()
+    with pytest.raises(FileError, match="cannot write"):
+        open_sink(f"jsonl:{tmp_path / 'file' / 'results.jsonl'}")
+
+
+def test_jsonl_on_a_full_disk(make_result: Make) -> None:
+    with (
+        open_sink("jsonl:/dev/full") as sink,
+        pytest.raises(FileError, match="No space left") as caught,
+    ):
+        sink.write(make_result())
+    assert "space" in caught.value.fix
+
+
+@pytest.mark.parametrize("spec", ["jsonl", "jsonl:", "console:here", "fake:x", "", "jsnl:x"])
+def test_sinks_that_cannot_be_opened(spec: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        open_sink(spec)
+    assert caught.value.fix
+
+
+def test_the_console_shows_a_line_a_second_on_a_terminal(
+    make_result: Make, capfd: pytest.CaptureFixture[str]
+) -> None:
+    leader, follower = pty.openpty()
+    kept = os.dup(2)
+    os.dup2(follower, 2)
+    try:
+        with open_sink("console") as sink:
+            for index in range(25):
+                sink.write(make_result(2 * index, at_ms=100 * index))
+    finally:
+        os.dup2(kept, 2)
+    shown = os.read(leader, 65536).decode()
+    for descriptor in (leader, follower, kept):
+        os.close(descriptor)
+    assert shown.count("fps") == 2
+    assert "1 s  10.0 fps  age 5.0 ms  dropped 10  cat 0.75" in shown
+    assert "2 s  10.0 fps  age 5.0 ms  dropped 20  cat 0.75" in shown
+    assert shown.endswith("\r\x1b[K")
+
+
+def test_the_console_is_quiet_in_a_pipe(
+    make_result: Make, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with open_sink("console") as sink:
+        for index in range(25):
+            sink.write(make_result(index, at_ms=100 * index))
+    assert capfd.readouterr() == ("", "")
+
+
+def test_the_status_line_without_an_answer(make_result: Make) -> None:
+    line = status_line(make_result(label=""), 3, 29.97, 0)
+    assert line == "3 s  30.0 fps  age 5.0 ms  dropped 0  no class above the minimum score"
