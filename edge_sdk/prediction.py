@@ -26,7 +26,7 @@ def predict(
     threads: int = 1,
     annotate: str | Path | None = None,
 ) -> dict[str, Any]:
-    """The predict document of CONTRACTS.md: the answers of bundle `path` for each picture, in order.
+    """The predict document of CONTRACTS.md: the answers of bundle `path`, a picture at a time.
 
     A folder stands for the pictures in it. annotate: a folder for copies with the answer on them.
     Raises FileError, ImageError, BundleError, GateFailed and what the engine raises.

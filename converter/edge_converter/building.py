@@ -23,10 +23,12 @@ from edge_converter.quantize import calibration_pictures, convert_model
 from edge_converter.recipe import Recipe
 from edge_converter.stages import Stages, versions
 from edge_converter.steps.train import train
+from edge_hardware import load_board
 from edge_sdk.bundle import Golden, write_bundle
 from edge_sdk.console import share, size, table
 from edge_sdk.engines import open_engine
 from edge_sdk.errors import FileError, GateFailed
+from edge_sdk.estimate import Board, energy_model
 from edge_sdk.evaluation import Evaluation, evaluate_pictures, pack_prefixes
 from edge_sdk.files import write_atomic
 from edge_sdk.images import write_image
@@ -75,12 +77,15 @@ def build(
     Raises GateFailed when a budget is exceeded (the record is kept, no bundle is written; an old
     one stays), DataError, TrainingError, FileError and what the recipe itself raises.
     """
-    find_architecture(recipe.model.name)  # before the minutes of looking and training
+    # Before the minutes of looking and training:
+    find_architecture(recipe.model.name)
+    board = load_board(recipe.target.board) if recipe.target.board else None
     name = f"{recipe.name}-{recipe.version}"
     bundle = Path(out) if out is not None else recipe.folder / f"{name}.edge"
     if bundle.is_dir():
         raise FileError(f"{bundle} is a folder", fix=f"name a file: {bundle / f'{name}.edge'}")
     folder = bundle.parent / f"{name}.build"
+    board = load_board(recipe.target.board) if recipe.target.board else None
     write_atomic(folder / "recipe.json", json_bytes(recipe.as_dict()))
     stages = Stages(folder / "stages")
     data = _look(recipe, say, progress)
@@ -89,7 +94,9 @@ def build(
     converted = _convert_stage(recipe, data, trained, stages, folder, say)
     verified = _verify_stage(recipe, data, converted, stages, say)
     document = _document(recipe, data, trained, converted, verified, stages)
-    _write_samples(recipe, data, folder)
+    document |= _model_figures(board, document["steps"][-1]["macs"])
+    document |= _energy(board, document["steps"][-1]["macs"])
+    _write_samples(data, folder)
     report = BuildReport(document, bundle, folder)
     _write_record(report)
     _require_budget(recipe, document, folder)
@@ -245,11 +252,27 @@ def _document(
         "budget": asdict(recipe.budget),
         "tries": [],
         "worst_layers": [],
-        "energy_model": None,
         "versions": {"python": platform.python_version(), **versions()},
     }
     document["passed"] = not _exceeded(recipe, document)
     return document
+
+
+def _energy(board: Board | None, macs: int) -> dict[str, Any]:
+    """The MODEL energy of one inference on `target.board`, or why there is none."""
+    estimate = energy_model(board, macs) if board else None
+    return {
+        "energy_model": estimate.as_dict() if estimate else None,
+        "energy_model_because": (estimate.because or None) if estimate else None,
+    }
+
+
+def _model_figures(board: Board | None, macs: int) -> dict[str, Any]:
+    """Figures labelled MODEL for the recipe's target.board, or why there are none."""
+    if board is None:
+        return {"energy_model": None, "energy_model_because": "target.board is not set"}
+    estimate = energy_model(board, macs)
+    return {"energy_model": estimate.as_dict(), "energy_model_because": estimate.because}
 
 
 def _exceeded(recipe: Recipe, document: dict[str, Any]) -> list[str]:
@@ -312,20 +335,24 @@ def _write_record(report: BuildReport) -> None:
     write_build_report(report.folder / "build.html", report.document)
 
 
-def _write_samples(recipe: Recipe, data: Dataset, folder: Path) -> None:
+def _write_samples(data: Dataset, folder: Path) -> None:
     """Test pictures as files, CLASS/NAME.png, where the user has no folder of them: something to
     try `predict` and `run` on.
     """
-    samples = folder / "samples"
-    if any(picture.path for picture in data.test) or samples.is_dir():
+    samples, working = folder / "samples", folder / ".samples"
+    wanted = {
+        f"{label}/{picture.name}.png": picture
+        for index, label in enumerate(data.labels)
+        for picture in [p for p in data.test if p.label == index and not p.path][:SAMPLES_PER_CLASS]
+    }
+    if wanted.keys() == {path.relative_to(samples).as_posix() for path in samples.rglob("*.png")}:
         return
-    working = folder / ".samples"
-    shutil.rmtree(working, ignore_errors=True)
-    for index, label in enumerate(data.labels):
-        own = [picture for picture in data.test if picture.label == index][:SAMPLES_PER_CLASS]
-        for picture in own:
-            write_image(working / label / f"{picture.name}.png", picture.read())
-    working.rename(samples)
+    for old in (working, samples):
+        shutil.rmtree(old, ignore_errors=True)
+    for name, picture in wanted.items():
+        write_image(working / name, picture.read())
+    if wanted:
+        working.rename(samples)
 
 
 def _order(data: Dataset, part: str) -> list[str]:

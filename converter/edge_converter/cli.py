@@ -30,12 +30,17 @@ def build(
     from edge_converter.building import build as run_build
     from edge_converter.building import describe
     from edge_converter.recipe import Recipe, parse_setting
+    from edge_sdk.errors import GateFailed
     from edge_sdk.report import write_report
 
     loaded = Recipe.load(recipe, dict(parse_setting(text) for text in settings))
     progress = console.Progress()
     try:
         result = run_build(loaded, out, say=_say(progress), progress=progress)
+    except GateFailed as failed:
+        if report is not None:
+            write_report(report, "build", failed.document)
+        raise
     finally:
         progress.clear()
     if report is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import platform
 import re
 from collections.abc import Callable
@@ -78,7 +79,7 @@ def convert(
     metadata = read_metadata(blob, graph)
     preprocess = _preprocess(graph, metadata, options, path, say)
     labels = _labels(graph, metadata, options, say)
-    name = options.name or re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("-.") or "model"
+    name = options.name or re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("._-")[:64] or "model"
     check_name(name, options.version, "convert")
     contents = Contents(name, options.version, labels, preprocess, activation=_activation(graph))
     bundle = Path(out) if out is not None else Path(f"{name}-{options.version}.edge")
@@ -133,7 +134,8 @@ def _check_classifier(graph: Graph, path: Path) -> None:
             f"{path} takes {shapes}, not one picture [1, height, width, channels]",
             fix="name an image classifier with a batch of 1",
         )
-    if len(outputs) != 1 or outputs[0].shape[-1] < 2:
+    scores = math.prod(outputs[0].shape) if len(outputs) == 1 else 0
+    if scores < 2 or outputs[0].shape[-1] != scores:
         shapes = ", ".join(str(list(spec.shape)) for spec in outputs)
         raise ModelError(
             f"{path} answers {shapes}, not one row of scores",
@@ -156,7 +158,7 @@ def _preprocess(
         mean, std, whence = options.mean, options.std, "options"
     elif metadata.mean and metadata.std:
         mean, std, whence = metadata.mean, metadata.std, "the model's metadata"
-    elif spec.quant is not None:
+    elif spec.quant is not None and spec.quant.scale > 0:
         # stored = pixel + low, so fed = scale * (pixel + low - zero_point)
         low = -128 if spec.dtype == "int8" else 0
         mean, std = (float(spec.quant.zero_point - low),), (1 / spec.quant.scale,)
@@ -168,8 +170,11 @@ def _preprocess(
             "--mean 0 --std 255 for 0..1",
         )
     say(f"normalisation: mean {list(mean)}, std {list(std)} (from {whence})")
-    if min(std) <= 0:
-        raise ConfigError(f"--std is {list(std)}", fix="give values above 0")
+    if not all(map(math.isfinite, (*mean, *std))) or min(std) <= 0:
+        raise ConfigError(
+            f"mean {list(mean)}, std {list(std)} do not make numbers of pixels",
+            fix="give --mean, and --std above 0",
+        )
     return PreprocessSpec(color, options.fit, options.resize, tuple(mean), tuple(std))
 
 
@@ -180,7 +185,7 @@ def _labels(
     if options.labels is not None:
         text = read_file(options.labels, what="labels file", most_bytes=16 * 1024 * 1024)
         try:
-            labels = tuple(line.strip() for line in text.decode("utf-8").splitlines())
+            labels = tuple(line.strip() for line in text.decode("utf-8-sig").splitlines())
         except UnicodeDecodeError as error:
             raise DataError(f"{options.labels} is not UTF-8", fix="save it as UTF-8") from error
         if len(labels) != count:
@@ -192,7 +197,8 @@ def _labels(
     if len(metadata.labels) == count:
         say(f"labels: {count} from the model's metadata")
         return metadata.labels
-    say(f"warning: no labels found, classes are called 0 to {count - 1}; name them with --labels")
+    found = f"{len(metadata.labels)} labels for {count} scores" if metadata.labels else "no labels"
+    say(f"warning: {found} found, classes are called 0 to {count - 1}; name them with --labels")
     return tuple(str(index) for index in range(count))
 
 

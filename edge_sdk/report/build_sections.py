@@ -113,7 +113,7 @@ def _loss(build: Mapping[str, Any]) -> str:
     paired = f" (95 % interval {between}, paired image by image)" if between else ""
     changed = mapping(build.get("changed_answers"))
     lost, won = number(changed.get("lost")), number(changed.get("won"))
-    images = f" Lost {lost:,.0f} images, won {won:,.0f}." if None not in (lost, won) else ""
+    images = f" Answers lost: {lost:,.0f}, won: {won:,.0f}." if None not in (lost, won) else ""
     return f"<p>Loss, float minus converted: <strong>{points(loss)}</strong>{paired}.{images}</p>"
 
 

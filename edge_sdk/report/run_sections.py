@@ -61,14 +61,13 @@ def frame_age_section(run: Mapping[str, Any]) -> Section:
 
 def conditions_section(run: Mapping[str, Any]) -> Section:
     """How the run was made: load, temperature, golden check, machine."""
-    engine = {k: v for k, v in mapping(run.get("engine")).items() if v is not None}
     body = side_by_side(
         table("The run", (), _circumstances(run)),
-        facts("Engine", engine),
+        facts("Engine", _known(run.get("engine"))),
         _golden(mapping(run.get("golden"))),
         _thermal(mapping(run.get("thermal"))),
-        facts("Machine", mapping(run.get("machine"))),
-        facts("MLPerf", mapping(run.get("mlperf"))),
+        facts("Machine", _known(run.get("machine"))),
+        facts("MLPerf", _known(run.get("mlperf"))),
     )
     return Section("conditions", "Machine and conditions", body)
 
@@ -155,7 +154,7 @@ def _stages(run: Mapping[str, Any]) -> str:
     caption = "Time of each stage in ms; the bar shows the medians"
     bar = charts.stacked("Share of each stage in the median latency", medians)
     times = table(caption, ("Stage", *_STAGE), rows, kind="figures")
-    remark = "Capture is the wait for the camera; it is not part of the latency."
+    remark = "Capture, reading the camera, is not part of the latency."
     return f"<h3>Stages</h3>{bar}{times}" + (note(remark) if _CAPTURE in stages else "")
 
 
@@ -183,6 +182,10 @@ def _circumstances(run: Mapping[str, Any]) -> list[tuple[str, str]]:
     if resized := mapping(run.get("preprocess")).get("resized_by"):
         rows.append(("resized by", plain(resized)))
     return rows
+
+
+def _known(values: Any) -> dict[str, Any]:
+    return {key: value for key, value in mapping(values).items() if value is not None}
 
 
 def _thermal(thermal: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Runs every test marked `campaign` at full count and writes docs/campaigns.json: `make campaign`."""
+"""`make campaign`: every test marked `campaign` at full count, into docs/campaigns.json."""
 
 from __future__ import annotations
 

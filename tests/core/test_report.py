@@ -292,7 +292,7 @@ def test_accuracy_float_against_converted(run_page: Callable[..., Page]) -> None
     assert "float 97.80 % 96.7 to 98.5 % 978 of 1,000 907 kB" in text
     assert "int8 97.60 % 96.5 to 98.4 % 976 of 1,000 236 kB" in text
     assert "0.20 points (95 % interval \N{MINUS SIGN}0.28 to 0.68, paired image by image)" in text
-    assert "Lost 3 images, won 1." in text
+    assert "Answers lost: 3, won: 1." in text
     assert "0 10 90.0 % not measured" in text
 
 

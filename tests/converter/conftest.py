@@ -1,0 +1,135 @@
+"""Folders of tiny pictures, recipes for them, and one build that all tests share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edge_converter import BuildReport, Recipe, build
+from edge_sdk.frames import Frame
+from edge_sdk.images import write_image
+
+STRIPES = """
+name = "stripes"
+seed = 7
+
+[data]
+source = "folder:images"
+
+[input]
+width = 12
+height = 12
+color = "gray"
+fit = "stretch"
+mean = [0.0]
+std = [255.0]
+
+[model]
+name = "seed_cnn"
+
+[train]
+epochs = 3
+batch_size = 16
+learning_rate = 0.01
+schedule = "constant"
+patience = 0
+
+[quantize]
+calibration_samples = 30
+
+[budget]
+accuracy_loss = 0.5
+"""
+COUNTS = {"low": 24, "mid": 24, "top": 24}
+
+
+NOT_OURS = (
+    "ignore:__array__ implementation doesn't accept a copy:DeprecationWarning",
+    "ignore:Statistics for quantized inputs were expected:UserWarning",
+)
+"""Warnings inside Keras and TensorFlow, about themselves."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Every warning is an error but for NOT_OURS, in the tests of this folder."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            for line in NOT_OURS:
+                item.add_marker(pytest.mark.filterwarnings(line))
+
+
+@dataclass(frozen=True)
+class Built:
+    """The shared build: its recipe's file, what came out, and the lines that were said."""
+
+    recipe: Path
+    report: BuildReport
+    said: tuple[str, ...]
+
+
+@pytest.fixture(scope="session")
+def write_classes() -> Callable[..., Path]:
+    """`write_classes(folder, {"cat": 3}, size=(16, 16), values=(0, 256), seed=0)`: a class folder
+    each, with pictures of noise and one bright stripe, lower for each class. Returns `folder`.
+    """
+
+    def make(
+        folder: Path,
+        counts: Mapping[str, int],
+        *,
+        size: tuple[int, int] = (16, 16),
+        values: tuple[int, int] = (0, 256),
+        seed: int = 0,
+    ) -> Path:
+        random = np.random.default_rng(seed)
+        for number, (label, count) in enumerate(counts.items()):
+            for index in range(count):
+                pixels = _stripe(random, size, number / len(counts), values)
+                write_image(folder / label / f"{index:03}.png", Frame(pixels, "bgr"))
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def project(write_classes: Callable[..., Path]) -> Callable[..., Path]:
+    """`project(folder, text=STRIPES, counts=COUNTS, **pictures)`: recipe.toml with its pictures
+    beside it; the path of the recipe. Small enough to train in a second.
+    """
+
+    def make(
+        folder: Path, text: str = STRIPES, counts: Mapping[str, int] = COUNTS, **pictures: Any
+    ) -> Path:
+        write_classes(folder / "images", counts, **pictures)
+        (folder / "recipe.toml").write_text(text, "utf-8")
+        return folder / "recipe.toml"
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def built(project: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Built:
+    """The stripes, built once; nobody may change it."""
+    recipe = project(tmp_path_factory.mktemp("stripes"))
+    said: list[str] = []
+    report = build(Recipe.load(recipe), say=said.append)
+    return Built(recipe, report, tuple(said))
+
+
+def _stripe(
+    random: np.random.Generator, size: tuple[int, int], place: float, values: tuple[int, int]
+) -> np.ndarray[Any, Any]:
+    """Noise in the lower third of `values`, a stripe in the upper third."""
+    low, high = values
+    third = (high - low) // 3
+    width, height = size
+    pixels = random.integers(low, low + third, (height, width, 3))
+    top = int(place * height)
+    rows = slice(top, top + max(1, height // 4))
+    pixels[rows] = random.integers(high - third, high, pixels[rows].shape)
+    return pixels.astype(np.uint8)
