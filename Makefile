@@ -3,7 +3,6 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready-$(shell cat pyproject.toml converter/pyproject.toml device/pyproject.toml constraints/host.txt | sha256sum | cut -c1-16)
-export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .PHONY: demo test dev check campaign benchmark wheels clean
 

@@ -137,8 +137,8 @@ def engines(as_json: bool) -> None:
 @console.json_option
 def demo(out: Path, as_json: bool) -> None:
     """The whole path on handwritten digits: train, convert, verify, pack, stream, report."""
-    from edge_sdk.demo import describe
     from edge_sdk.demo import demo as run_demo
+    from edge_sdk.demo import describe
 
     document = run_demo(out)
     console.answer(document, describe(document), as_json=as_json)

@@ -1,10 +1,12 @@
-"""Child processes: ending with their parent, and saying how they ended."""
+"""Processes: a child that ends with its parent, how one ended, a library that prints too much."""
 
 from __future__ import annotations
 
 import ctypes
 import os
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 
@@ -19,3 +21,16 @@ def die_with_parent(parent: int) -> None:
 def how_it_ended(status: int) -> str:
     """ "SIGSEGV" for a return code of -11, "exit status 1" for 1."""
     return signal.Signals(-status).name if status < 0 else f"exit status {status}"
+
+
+@contextmanager
+def stderr_closed() -> Iterator[None]:
+    """Inside, nothing that this process prints on standard error is seen, C++ code included."""
+    kept, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nothing, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nothing)

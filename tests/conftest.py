@@ -10,6 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import flatbuffers
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
@@ -130,6 +131,22 @@ def tiny_bundle(
         return path
 
     return make
+
+
+@pytest.fixture(scope="session")
+def segfaulting_model() -> bytes:
+    """A .tflite file that ends the interpreter that opens it: a constant lies outside the file, but
+    offset + size wraps around 2^64, so that LiteRT's own check passes.
+    """
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = schema.ModelT.InitFromPackedBuf(tiny_classifier(), 0)
+    (weights,) = (t for t in model.subgraphs[0].tensors if t.name == b"weights")
+    buffer = model.buffers[weights.buffer]
+    buffer.data, buffer.offset, buffer.size = None, 2**64 - 2**40, 2**40 + 48
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
 
 
 @pytest.fixture(scope="session")

@@ -85,7 +85,6 @@ def build(
     if bundle.is_dir():
         raise FileError(f"{bundle} is a folder", fix=f"name a file: {bundle / f'{name}.edge'}")
     folder = bundle.parent / f"{name}.build"
-    board = load_board(recipe.target.board) if recipe.target.board else None
     write_atomic(folder / "recipe.json", json_bytes(recipe.as_dict()))
     stages = Stages(folder / "stages")
     data = _look(recipe, say, progress)
@@ -94,7 +93,6 @@ def build(
     converted = _convert_stage(recipe, data, trained, stages, folder, say)
     verified = _verify_stage(recipe, data, converted, stages, say)
     document = _document(recipe, data, trained, converted, verified, stages)
-    document |= _model_figures(board, document["steps"][-1]["macs"])
     document |= _energy(board, document["steps"][-1]["macs"])
     _write_samples(data, folder)
     report = BuildReport(document, bundle, folder)
@@ -265,14 +263,6 @@ def _energy(board: Board | None, macs: int) -> dict[str, Any]:
         "energy_model": estimate.as_dict() if estimate else None,
         "energy_model_because": (estimate.because or None) if estimate else None,
     }
-
-
-def _model_figures(board: Board | None, macs: int) -> dict[str, Any]:
-    """Figures labelled MODEL for the recipe's target.board, or why there are none."""
-    if board is None:
-        return {"energy_model": None, "energy_model_because": "target.board is not set"}
-    estimate = energy_model(board, macs)
-    return {"energy_model": estimate.as_dict(), "energy_model_because": estimate.because}
 
 
 def _exceeded(recipe: Recipe, document: dict[str, Any]) -> list[str]:

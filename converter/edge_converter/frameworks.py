@@ -6,7 +6,8 @@ import contextlib
 import importlib
 import os
 import sys
-from collections.abc import Iterator
+
+from edge_sdk.processes import stderr_closed
 
 _LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 _ERRORS_ONLY_AS_EXCEPTIONS = "3"
@@ -23,18 +24,6 @@ def load_tensorflow() -> None:
         return
     wanted = os.environ.setdefault(_LEVEL, _ERRORS_ONLY_AS_EXCEPTIONS)
     silent = wanted == _ERRORS_ONLY_AS_EXCEPTIONS
-    with _closed_stderr() if silent else contextlib.nullcontext():
+    with stderr_closed() if silent else contextlib.nullcontext():
         importlib.import_module("tensorflow")
         importlib.import_module("keras")
-
-
-@contextlib.contextmanager
-def _closed_stderr() -> Iterator[None]:
-    kept, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nothing, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nothing)

@@ -71,9 +71,8 @@ def run(
 ) -> None:
     """Stream a camera through FILE.edge, until the camera ends or Ctrl-C."""
     with _until_stopped() as stop:
-        from edge_hardware import load_board
-
         from edge_device.streaming import stream
+        from edge_hardware import load_board
 
         sinks = ["console", *([f"jsonl:{jsonl}"] if jsonl else [])]
         known = load_board(board) if board else None

@@ -11,6 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Literal, NamedTuple
 
 from edge_device.cameras import Camera
@@ -27,8 +28,8 @@ CLOSE_TIMEOUT_S = 1.0
 """How long `close` waits for the capture thread; a camera that hangs in a read is left behind."""
 
 _LOOK_S = 0.05
-"""How often a consumer that waits for a frame looks whether it should stop. A signal handler may
-only set a flag: it could interrupt this very thread while it holds the lock.
+"""How often a consumer that waits for a frame looks whether it should stop: a signal handler may
+only set a flag.
 """
 
 
@@ -62,7 +63,7 @@ class Pipeline:
         self._stop = stop
         self._now_ns = now_ns
         self._waiting: deque[Captured] = deque()
-        self._changed = threading.Condition()
+        self._arrived, self._room = _Signal(), _Signal()
         self._ended = False
         self._closed = False
         self._error: BaseException | None = None
@@ -75,10 +76,11 @@ class Pipeline:
 
     def close(self) -> None:
         """End the capture thread. Always returns, whatever the camera does. Twice is fine."""
-        with self._changed:
+        if not self._closed:
             self._closed = True
-            self._changed.notify_all()
-        self._thread.join(CLOSE_TIMEOUT_S)
+            self._arrived.set()
+            self._room.set()
+            self._thread.join(CLOSE_TIMEOUT_S)
 
     def __enter__(self) -> Pipeline:
         return self
@@ -87,17 +89,24 @@ class Pipeline:
         self.close()
 
     def _take(self) -> Captured | None:
-        with self._changed:
-            while not (self._waiting or self._ended or self._closed or self._stop()):
-                self._changed.wait(_LOOK_S)
-            if self._closed or self._stop():
-                return None
-            if self._waiting:
-                self._changed.notify_all()
-                return self._waiting.popleft()
-        if self._error is not None:
-            raise self._error
+        while not (self._closed or self._stop()):
+            ended = self._ended  # asked before looking: what came before the end is still seen
+            if (captured := self._pop()) is not None:
+                self._room.set()
+                return captured
+            if ended:
+                if self._error is not None:
+                    raise self._error
+                break
+            self._arrived.wait(_LOOK_S)
         return None
+
+    def _pop(self) -> Captured | None:
+        """The oldest that waits. Either thread may be faster than the other."""
+        try:
+            return self._waiting.popleft()
+        except IndexError:
+            return None
 
     def _capture(self) -> None:
         try:
@@ -105,20 +114,34 @@ class Pipeline:
                 self._put(Captured(frame, self._now_ns() - frame.sensor_ns))
         except BaseException as error:
             self._error = error
-        with self._changed:
-            self._ended = True
-            self._changed.notify_all()
+        self._ended = True
+        self._arrived.set()
 
     def _put(self, captured: Captured) -> None:
         depth = DEPTH[self.policy]
-        with self._changed:
-            if self.policy == "latest" and len(self._waiting) == depth:
-                self._waiting.popleft()
-                self.drops += 1
-            while len(self._waiting) >= depth and not self._closed:
-                self._changed.wait()
-            self._waiting.append(captured)
-            self._changed.notify_all()
+        if self.policy == "latest" and len(self._waiting) == depth and self._pop() is not None:
+            self.drops += 1
+        while len(self._waiting) >= depth and not self._closed:
+            self._room.wait(-1)
+        self._waiting.append(captured)
+        self._arrived.set()
+
+
+class _Signal:
+    """Wakes the one thread that waits for it, now or at its next wait. A condition variable does
+    the same and costs several times as much a frame.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._lock.acquire()
+
+    def set(self) -> None:
+        with suppress(RuntimeError):  # it is set already
+            self._lock.release()
+
+    def wait(self, seconds: float) -> None:
+        self._lock.acquire(timeout=seconds)
 
 
 def check_policy(policy: Policy | None) -> Policy | None:

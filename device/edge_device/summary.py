@@ -67,11 +67,15 @@ def _energy(document: Mapping[str, Any]) -> str:
     if model is None:
         because = document["energy_model_because"]
         return f"not measured; no MODEL: {because}" if because else "not measured"
-    joules, spread = model["joules_per_inference"], model["uncertainty"]
-    return (
-        f"not measured; MODEL for {model['board']}: {1000 * joules:.3g} mJ an inference "
-        f"(+- {1000 * spread:.2g} mJ)"
-    )
+    value, spread = _joules(model["joules_per_inference"]), _joules(model["uncertainty"])
+    return f"not measured; MODEL for {model['board']}: {value} ± {spread} an inference"
+
+
+def _joules(value: float) -> str:
+    for unit, size in (("J", 1.0), ("mJ", 1e-3)):
+        if value >= size:
+            return f"{value / size:.3g} {unit}"
+    return f"{value / 1e-6:.3g} µJ"
 
 
 def _durations(document: Mapping[str, Any]) -> list[list[str]]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,6 +10,7 @@ from numpy.typing import NDArray
 
 from edge_sdk.engines import Engine, EngineInfo
 from edge_sdk.errors import ModelError
+from edge_sdk.processes import stderr_closed
 from edge_sdk.tensors import QuantParams, TensorSpec
 
 
@@ -25,7 +24,8 @@ class InterpreterEngine(Engine):
         self, build: Callable[[], Any], *, name: str, version: str, resolver: str, threads: int
     ) -> None:
         try:
-            with _quiet():
+            # The C++ code announces each delegate on stderr; what goes wrong comes as an exception.
+            with stderr_closed():
                 interpreter = build()
                 interpreter.allocate_tensors()
             inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
@@ -57,21 +57,6 @@ class InterpreterEngine(Engine):
     def _close(self) -> None:
         self._inputs = []
         self._interpreter = None
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without the line that the interpreter's C++ code prints on stderr when it makes a delegate;
-    what goes wrong comes as an exception.
-    """
-    kept, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nothing, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nothing)
 
 
 def _delegate(interpreter: Any) -> str:

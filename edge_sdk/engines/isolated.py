@@ -7,6 +7,7 @@ its parent (PR_SET_PDEATHSIG).
 
 from __future__ import annotations
 
+import contextlib
 import json
 import mmap
 import os
@@ -29,7 +30,8 @@ INVOKE_TIMEOUT_S = 60.0
 
 
 class IsolatedEngine(Engine):
-    """An engine in a child process.
+    """An engine in a child process. Open it in a thread that lives as long: the child ends with the
+    thread that started it.
 
     Raises ModelError when the child dies while it opens the model, EngineError when it dies, hangs
     (`timeout_s`) or fails later; EngineErrors of the child come through as they are.
@@ -136,7 +138,8 @@ class IsolatedEngine(Engine):
         self._child.kill() if self._child.poll() is None else None
         assert self._child.stdin is not None and self._child.stdout is not None
         status = self._child.wait()
-        self._child.stdin.close()
+        with contextlib.suppress(BrokenPipeError):  # a request that nobody took is still in it
+            self._child.stdin.close()
         self._child.stdout.close()
         return status
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from edge_sdk.engines import Engine, Resolver, missing_package
 from edge_sdk.engines.interpreter import InterpreterEngine
+from edge_sdk.tflite.graph import read_graph
 
 
 def open_model(model: bytes, *, threads: int, resolver: Resolver) -> Engine:
@@ -21,6 +22,7 @@ def open_model(model: bytes, *, threads: int, resolver: Resolver) -> Engine:
     if int(np.__version__.split(".")[0]) >= 2:
         reason = ImportError(f"it was built for numpy 1, this is numpy {np.__version__}")
         raise missing_package("tflite-runtime", reason)
+    read_graph(model)  # it verifies nothing: a file that is cut off would end the process
     kinds = {
         "builtin": OpResolverType.BUILTIN,
         "builtin-without-delegates": OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,

@@ -42,9 +42,7 @@ def _row(name: str, path: Path, frame: Frame) -> dict[str, Any]:
             clock_ns=time.process_time_ns,
         )
         whole, bare = timings["whole"], timings["invoke"]
-        extra = [
-            (a - b) / 1e6 for a, b in zip(whole.rounds_ns, bare.rounds_ns, strict=True)
-        ]
+        extra = [(a - b) / 1e6 for a, b in zip(whole.rounds_ns, bare.rounds_ns, strict=True)]
         return {
             "network": name,
             "frame": f"{rgb.width}x{rgb.height} rgb",

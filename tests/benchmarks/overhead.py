@@ -53,9 +53,7 @@ def measure(epochs: int, rounds: int) -> dict[str, Any]:
             out = str(Path(folder) / "digits.edge")
             arguments = ["build", "recipe:digits_seed", "--out", out]
             settings = ["--set", f"train.epochs={epochs}"]
-            built.append(
-                _timed([sys.executable, "-m", "edge_sdk.cli", *arguments, *settings])
-            )
+            built.append(_timed([sys.executable, "-m", "edge_sdk.cli", *arguments, *settings]))
     return {
         "epochs": epochs,
         "rounds": rounds,

@@ -66,12 +66,29 @@ def _networks(folder: Path) -> list[str]:
         "the five best classes, minus that of the bare invoke on the same interpreter; one "
         "thread, interleaved rounds.\n\n"
         + _table(
-            ("network", "frame", "input path", "invoke CPU ms", "beyond it, median", "min", "max",
-             "whole / invoke", "rounds"),
+            (
+                "network",
+                "frame",
+                "input path",
+                "invoke CPU ms",
+                "beyond it, median",
+                "min",
+                "max",
+                "whole / invoke",
+                "rounds",
+            ),
             [
-                (r["network"], r["frame"], r["tail"], f"{r['invoke_cpu_ms']:.3f}",
-                 f"{r['beyond_cpu_ms']:.3f} ms", f"{r['beyond_min']:.3f}", f"{r['beyond_max']:.3f}",
-                 f"{r['ratio']:.3f}", r["rounds"])
+                (
+                    r["network"],
+                    r["frame"],
+                    r["tail"],
+                    f"{r['invoke_cpu_ms']:.3f}",
+                    f"{r['beyond_cpu_ms']:.3f} ms",
+                    f"{r['beyond_min']:.3f}",
+                    f"{r['beyond_max']:.3f}",
+                    f"{r['ratio']:.3f}",
+                    r["rounds"],
+                )
                 for r in rows
             ],
         ),
@@ -79,8 +96,15 @@ def _networks(folder: Path) -> list[str]:
         "accepted before, golden check included; peak resident memory.\n\n"
         + _table(
             ("bundle", "median s", "min", "max", "peak MB"),
-            [(first["bundle"], f"{first['median_s']:.2f}", f"{first['min_s']:.2f}",
-              f"{first['max_s']:.2f}", f"{first['rss_mb']:.0f}")],
+            [
+                (
+                    first["bundle"],
+                    f"{first['median_s']:.2f}",
+                    f"{first['min_s']:.2f}",
+                    f"{first['max_s']:.2f}",
+                    f"{first['rss_mb']:.0f}",
+                )
+            ],
         ),
     ]
 
@@ -95,9 +119,14 @@ def _overhead() -> str:
         + _table(
             ("epochs", "rounds", "bare s [min - max]", "build s [min - max]", "extra s", "ratio"),
             [
-                (r["epochs"], r["rounds"], _spread(r["bare_s"], r["bare_spread"]),
-                 _spread(r["build_s"], r["build_spread"]), f"{r['extra_s']:.1f}",
-                 f"{r['ratio']:.3f}")
+                (
+                    r["epochs"],
+                    r["rounds"],
+                    _spread(r["bare_s"], r["bare_spread"]),
+                    _spread(r["build_s"], r["build_spread"]),
+                    f"{r['extra_s']:.1f}",
+                    f"{r['ratio']:.3f}",
+                )
                 for r in rows
             ],
         )

@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from edge_device.cameras import BACKENDS, Camera, open_camera
 from edge_device.cameras.fake import FakeCamera
-
+from edge_device.cameras.spec import CameraSpec
 from edge_sdk.errors import CameraError, EdgeError
+from edge_sdk.frames import Frame
 
 Opener = Callable[..., Camera]
 
@@ -159,6 +161,25 @@ def test_no_error_of_a_vendor_gets_out(raised: Exception) -> None:
     with FakeCamera(script=[raised]) as camera, pytest.raises(CameraError) as caught:
         camera.read()
     assert "vendor" in str(caught.value)
+    assert caught.value.fix
+
+
+def test_a_live_camera_that_knows_no_time_is_stamped_when_it_answers(driven_clock: Any) -> None:
+    class Live(Camera):
+        def _read(self) -> Frame | None:
+            driven_clock.advance(0.1)
+            return Frame(np.zeros((4, 4, 3), np.uint8), "bgr")
+
+    start = driven_clock.now_ns()
+    with Live(CameraSpec("live", "live"), now_ns=driven_clock.now_ns) as camera:
+        times = [frame.sensor_ns - start for frame, _ in zip(camera, range(3), strict=False)]
+        assert not camera.replayed
+    assert times[:3] == [100_000_000, 200_000_000, 300_000_000]
+
+
+def test_no_error_of_the_system_gets_out_of_opening() -> None:
+    with pytest.raises(CameraError, match="cannot be opened") as caught:
+        open_camera("folder:" + 5000 * "x")
     assert caught.value.fix
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-from edge_hardware import list_boards, load_board
 
+from edge_hardware import list_boards, load_board
 from edge_sdk.estimate import (
     LEAST_UNCERTAINTY,
     Accelerator,

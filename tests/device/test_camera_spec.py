@@ -6,10 +6,10 @@ import math
 from pathlib import Path
 
 import pytest
-from edge_device.cameras import BACKENDS, check_spec, open_camera
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge_device.cameras import BACKENDS, check_spec, open_camera
 from edge_sdk.errors import ConfigError, EdgeError, NotAvailableYet
 
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from edge_device.cameras import open_camera
 from edge_device.cameras.fake import FakeCamera
 from edge_device.cameras.spec import CameraSpec
 from edge_device.pipeline import DEPTH, Pipeline
-
 from edge_sdk.errors import CameraError, ConfigError
 from edge_sdk.frames import Frame
 

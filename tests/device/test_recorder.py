@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import pytest
+
 from edge_device.recorder import (
     MOST_BINS,
     MOST_ROWS,
@@ -14,7 +16,6 @@ from edge_device.recorder import (
     chart_bins,
     steady,
 )
-
 from edge_sdk.results import Result
 from edge_sdk.statistics import Histogram
 
@@ -177,7 +178,7 @@ def test_a_chart_counts_every_sample_in_few_bins_that_hold_it(values: list[int])
     assert sum(count for *_, count in bins) == len(values)
     assert len(bins) <= MOST_BINS
     assert all(low < high for low, high, _ in bins)
-    assert all(one[1] <= other[0] * (1 + 1e-9) for one, other in zip(bins, bins[1:], strict=False))
+    assert all(one[1] <= other[0] * (1 + 1e-9) for one, other in pairwise(bins))
     assert bins[0][0] * 1e6 <= max(min(values), 1) * 1.001
     assert bins[-1][1] * 1e6 >= max(values) * 0.999
 

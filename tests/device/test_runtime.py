@@ -11,12 +11,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+
+import edge_hardware
 from edge_device import RunReport, Runtime, open_camera
 from edge_device.cameras.fake import FakeCamera
 from edge_device.cameras.spec import CameraSpec
 from edge_device.report import mlperf, why_invalid
-
-import edge_hardware
+from edge_device.summary import summary
 from edge_sdk.errors import BundleError, CameraError, ConfigError, FileError, GateFailed
 from edge_sdk.frames import Frame
 from edge_sdk.images import read_image
@@ -136,6 +137,7 @@ def test_overload_is_told_exactly(bundle: Path, shared_clock: Any) -> None:
     assert [row["frames"] for row in document["timeline"]] == [50, 50, 50, 1]
     assert sum(row["drops"] for row in document["timeline"]) == 30
     assert document["policy"] == "latest"
+    assert f"{document['deadline_misses']} later than 10 ms" in summary(document)
 
 
 def test_a_run_ends_after_so_many_frames(bundle: Path) -> None:
@@ -241,9 +243,7 @@ def test_what_cannot_be_opened(bundle: Path, tmp_path: Path) -> None:
             Runtime(bundle, deadline_ms=deadline)
 
 
-def test_golden_outputs_that_do_not_match(
-    tiny_parts: Callable[..., Any], tmp_path: Path
-) -> None:
+def test_golden_outputs_that_do_not_match(tiny_parts: Callable[..., Any], tmp_path: Path) -> None:
     from edge_sdk.bundle import write_bundle
 
     manifest, members = tiny_parts()
@@ -288,3 +288,15 @@ def test_when_mlperfs_rules_are_met() -> None:
     ):
         assert outcome["met"] is False
         assert outcome["because"]
+
+
+@pytest.mark.parametrize(
+    ("joules", "shown"), [(2.5, "2.5 J"), (0.25, "250 mJ"), (0.001, "1 mJ"), (6.7e-6, "6.7 µJ")]
+)
+def test_energy_of_a_model_says_so_in_a_readable_unit(
+    bundle: Path, joules: float, shown: str
+) -> None:
+    with Runtime(bundle) as runtime:
+        document = runtime.report(edge_hardware.load_board("rpi4")).as_dict()
+    document["energy_model"] |= {"joules_per_inference": joules, "uncertainty": joules}
+    assert f"not measured; MODEL for rpi4: {shown} ± {shown} an inference" in summary(document)

@@ -48,8 +48,17 @@ def test_leaves_what_the_contract_names(demo: Any) -> None:
 
 def test_prints_the_table_and_the_commands(demo: Any) -> None:
     folder, done = demo
-    for word in ("float accuracy", "int8 accuracy", "bytes", "frames per second", "p50", "p90",
-                 "p99", "not measured", str(Path(folder.name) / "report.html")):
+    for word in (
+        "float accuracy",
+        "int8 accuracy",
+        "bytes",
+        "frames per second",
+        "p50",
+        "p90",
+        "p99",
+        "not measured",
+        str(Path(folder.name) / "report.html"),
+    ):
         assert word in done.stdout
     assert "$ edge-sdk build recipe:digits_seed" in done.stderr
     assert "$ edge-sdk run" in done.stderr

@@ -6,8 +6,9 @@ import json
 import subprocess
 import sys
 
-import edge_hardware
 import pytest
+
+import edge_hardware
 from edge_hardware import (
     boards_document,
     describe,
@@ -16,7 +17,6 @@ from edge_hardware import (
     load_accelerator,
     load_board,
 )
-
 from edge_sdk.errors import ConfigError
 from edge_sdk.estimate import REFERENCE_MACS
 

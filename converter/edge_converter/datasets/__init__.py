@@ -160,7 +160,7 @@ def _check_classes(labels: tuple[str, ...], parts: dict[str, list[Picture]]) -> 
         )
     least = LEAST_PICTURES if "all" in parts else 1
     for name, part in parts.items():
-        counts = np.bincount([p.label for p in part], minlength=len(labels))
+        counts = np.bincount([p.label for p in part], minlength=len(labels)).tolist()
         for label, count in zip(labels, counts, strict=True):
             if count < least:
                 where = "" if name == "all" else f" in {name}/"

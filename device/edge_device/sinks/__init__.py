@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import importlib
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from edge_sdk.configuration import nearest
@@ -31,21 +33,15 @@ class Sink(ABC):
         """Take one result. Raises FileError, EdgeError; EdgeError when it is closed."""
         if self._closed:
             raise EdgeError(f"{self.name} is closed", fix="open it again before writing")
-        try:
+        with self._translated():
             self._write(result)
-        except EdgeError:
-            raise
-        except OSError as error:
-            reason = error.strerror or error
-            raise FileError(f"cannot write to {self.name}: {reason}", fix=self.remedy) from error
-        except Exception as error:
-            raise EdgeError(f"cannot write to {self.name}: {error}", fix=self.remedy) from error
 
     def close(self) -> None:
-        """Let it go. Closing twice is fine."""
+        """Let it go. Closing twice is fine. Raises as `write` does: what waited could be lost."""
         if not self._closed:
             self._closed = True
-            self._close()
+            with self._translated():
+                self._close()
 
     def __enter__(self) -> Sink:
         return self
@@ -59,6 +55,18 @@ class Sink(ABC):
 
     def _close(self) -> None:  # noqa: B027 (a sink that holds nothing has nothing to do)
         """Release what was opened."""
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except EdgeError:
+            raise
+        except OSError as error:
+            reason = error.strerror or error
+            raise FileError(f"cannot write to {self.name}: {reason}", fix=self.remedy) from error
+        except Exception as error:
+            raise EdgeError(f"cannot write to {self.name}: {error}", fix=self.remedy) from error
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ class ConsoleSink(Sink):
         self._count += 1
         if self._first_ns is None:
             self._first_ns = self._shown_ns = result.result_ns
+            self._shown_count = 1
         since = result.result_ns - self._shown_ns
         if since < _SECOND_NS:
             return

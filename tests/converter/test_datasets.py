@@ -1,0 +1,480 @@
+"""Data sets: what is split how, what is left out, and what is refused."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from edge_converter import Recipe
+from edge_converter.datasets import Dataset, open_dataset
+from edge_sdk.errors import ConfigError, DataError, EdgeError, FileError, NotAvailableYet
+from edge_sdk.sources import open_source
+
+PARTS = ("train", "val", "test")
+WriteClasses = Callable[..., Path]
+
+
+def opened(source: str | Path, *, seed: int = 0, **data: Any) -> Dataset:
+    table = {"source": str(source), **data}
+    return open_dataset(
+        Recipe.parse({"name": "x", "seed": seed, "data": table, "model": {"name": "seed_cnn"}})
+    )
+
+
+def refused(source: str | Path, kind: type[EdgeError] = DataError, **data: Any) -> EdgeError:
+    with pytest.raises(kind) as caught:
+        opened(source, **data)
+    assert caught.value.fix
+    return caught.value
+
+
+def counts(data: Dataset) -> dict[str, dict[str, int]]:
+    """{part: {label: pictures}}."""
+    return {
+        part: dict(Counter(data.labels[p.label] for p in getattr(data, part))) for part in PARTS
+    }
+
+
+def names(data: Dataset) -> dict[str, list[str]]:
+    return {part: [picture.name for picture in getattr(data, part)] for part in PARTS}
+
+
+# --- digits --------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def digits() -> Dataset:
+    return opened("digits")
+
+
+def test_digits_are_split_3500_500_1000(digits: Dataset) -> None:
+    assert digits.labels == tuple("0123456789")
+    assert counts(digits) == {
+        part: dict.fromkeys(digits.labels, each)
+        for part, each in (("train", 350), ("val", 50), ("test", 100))
+    }
+    assert digits.per_class["7"] == {"train": 350, "val": 50, "test": 100}
+    # MNIST's 5,000 hold no picture twice; a picture in two parts would make the test too easy.
+    assert (digits.unreadable, digits.duplicates, digits.across) == ((), 0, 0)
+
+
+def test_digits_show_what_their_labels_say(digits: Dataset) -> None:
+    """Ones have the least ink of all digits, and are narrow."""
+    ink = [
+        np.mean([p.read().pixels for p in digits.test if p.label == label]) for label in range(10)
+    ]
+    assert int(np.argmin(ink)) == 1
+    frame = digits.test[0].read()
+    assert (frame.pixels.shape, frame.pixels.dtype, frame.color) == ((28, 28), np.uint8, "gray")
+
+
+@pytest.mark.slow
+def test_digits_are_the_same_whatever_the_seed_and_the_split(digits: Dataset) -> None:
+    other = opened("digits", seed=5, split=[0.2, 0.4, 0.4])
+    assert names(other) == names(digits) and other.sha256 == digits.sha256
+
+
+@pytest.mark.slow
+def test_evaluate_uses_the_same_test_digits(digits: Dataset) -> None:
+    source = open_source("digits")
+    assert source.part == "test" and source.labels == digits.labels
+    assert [p.sha256 for p in source.pictures] == [p.sha256 for p in digits.test]
+
+
+# --- folder: how it is split ---------------------------------------------------------------------
+
+
+def test_a_folder_is_split_by_class(tmp_path: Path, write_classes: WriteClasses) -> None:
+    folder = write_classes(tmp_path, {"cat": 40, "dog": 20})
+    data = opened(folder, split=[0.5, 0.25, 0.25])
+    assert data.labels == ("cat", "dog")
+    assert counts(data) == {
+        "train": {"cat": 20, "dog": 10},
+        "val": {"cat": 10, "dog": 5},
+        "test": {"cat": 10, "dog": 5},
+    }
+    everything = [name for part in names(data).values() for name in part]
+    assert sorted(everything) == sorted(str(path) for path in folder.rglob("*.png"))
+    for part in PARTS:
+        for picture in getattr(data, part):
+            assert (
+                picture.path is not None and picture.path.parent.name == data.labels[picture.label]
+            )
+
+
+def test_the_split_depends_on_the_seed_alone(tmp_path: Path, write_classes: WriteClasses) -> None:
+    folder = write_classes(tmp_path, {"cat": 20, "dog": 20})
+    assert names(opened(folder, seed=3)) == names(opened(folder, seed=3))
+    assert names(opened(folder, seed=3)) != names(opened(folder, seed=4))
+    assert opened(folder, seed=3).sha256 == opened(folder, seed=4).sha256
+
+
+@pytest.mark.parametrize("count", [3, 4, 5, 7])
+@pytest.mark.parametrize("split", [[0.98, 0.01, 0.01], [0.02, 0.49, 0.49], [0.1, 0.8, 0.1]])
+def test_every_part_has_a_picture_of_every_class(
+    tmp_path: Path, write_classes: WriteClasses, count: int, split: list[float]
+) -> None:
+    data = opened(write_classes(tmp_path, {"cat": count, "dog": 9}), split=split)
+    assert all(n >= 1 for part in counts(data).values() for n in part.values())
+    assert all(set(part) == {"cat", "dog"} for part in counts(data).values())
+    assert sum(part["cat"] for part in counts(data).values()) == count
+
+
+def test_parts_that_are_there_are_kept(tmp_path: Path, write_classes: WriteClasses) -> None:
+    wanted = {"train": {"a": 3, "b": 4}, "val": {"a": 1, "b": 2}, "test": {"a": 2, "b": 1}}
+    for seed, (part, classes) in enumerate(wanted.items()):
+        write_classes(tmp_path / part, classes, seed=seed)
+    data = opened(tmp_path, seed=9)
+    assert counts(data) == wanted
+    for part in PARTS:
+        assert all(f"/{part}/" in name for name in names(data)[part])
+
+
+def test_without_val_it_is_held_out_of_train(tmp_path: Path, write_classes: WriteClasses) -> None:
+    write_classes(tmp_path / "train", {"a": 16, "b": 2})
+    write_classes(tmp_path / "test", {"a": 4, "b": 4}, seed=1)
+    data = opened(tmp_path, split=[0.6, 0.2, 0.2])
+    # val's share of train and val: 0.2 / 0.8.
+    assert counts(data) == {
+        "train": {"a": 12, "b": 1},
+        "val": {"a": 4, "b": 1},
+        "test": {"a": 4, "b": 4},
+    }
+    assert all("/train/" in name for part in ("train", "val") for name in names(data)[part])
+    assert names(opened(tmp_path, split=[0.6, 0.2, 0.2])) == names(data)
+    assert names(opened(tmp_path, split=[0.6, 0.2, 0.2], seed=1))["val"] != names(data)["val"]
+
+
+def test_nothing_can_be_held_out_of_one_picture(
+    tmp_path: Path, write_classes: WriteClasses
+) -> None:
+    write_classes(tmp_path / "train", {"cat": 5, "dog": 1})
+    write_classes(tmp_path / "test", {"cat": 2, "dog": 2}, seed=1)
+    error = refused(tmp_path)
+    assert "class 'dog' has 1 readable picture in train/" in str(error) and "val/" in error.fix
+
+
+@pytest.mark.parametrize("parts", [("train", "val"), ("train",), ("test", "val")])
+def test_parts_are_not_taken_for_classes(
+    tmp_path: Path, write_classes: WriteClasses, parts: tuple[str, ...]
+) -> None:
+    for part in parts:
+        write_classes(tmp_path / part, {"a": 4, "b": 4})
+    error = refused(tmp_path)
+    assert "not train and test" in str(error) and str(tmp_path / "test") in error.fix
+
+
+def test_parts_with_other_classes(tmp_path: Path, write_classes: WriteClasses) -> None:
+    write_classes(tmp_path / "train", {"a": 4, "b": 4})
+    write_classes(tmp_path / "test", {"a": 4, "c": 4})
+    assert "other classes" in str(refused(tmp_path)) and "b, c" in str(refused(tmp_path))
+
+
+def test_paths_start_from_the_recipe(tmp_path: Path, project: Callable[..., Path]) -> None:
+    data = open_dataset(Recipe.load(project(tmp_path)))
+    assert len(data.train) == 48
+    assert all(name.startswith(str(tmp_path / "images")) for name in names(data)["test"])
+
+
+# --- labels --------------------------------------------------------------------------------------
+
+
+def test_labels_are_in_the_recipes_order(tmp_path: Path, write_classes: WriteClasses) -> None:
+    folder = write_classes(tmp_path, {"ant": 6, "bee": 8, "cow": 10})
+    plain, ordered = opened(folder), opened(folder, labels=["cow", "ant", "bee"])
+    assert plain.labels == ("ant", "bee", "cow")
+    assert ordered.labels == ("cow", "ant", "bee")
+    for part in PARTS:
+        for picture in getattr(ordered, part):
+            assert ordered.labels[picture.label] == Path(picture.name).parent.name
+    assert ordered.per_class["cow"] == plain.per_class["cow"]
+
+
+@pytest.mark.parametrize(
+    ("labels", "says"),
+    [
+        (["cat", "cow"], "not in data.labels: dog; not in the data: cow"),
+        (["cat"], "not in data.labels: dog"),
+        (["cat", "dog", "Cat"], "not in the data: Cat"),
+    ],
+)
+def test_labels_that_are_not_the_datas(
+    tmp_path: Path, write_classes: WriteClasses, labels: list[str], says: str
+) -> None:
+    error = refused(write_classes(tmp_path, {"cat": 4, "dog": 4}), labels=labels)
+    assert says in str(error) and "cat, dog" in error.fix
+
+
+def test_one_class_only(tmp_path: Path, write_classes: WriteClasses) -> None:
+    error = refused(write_classes(tmp_path, {"cat": 9}))
+    assert "one class only: cat" in str(error) and "second" in error.fix
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_class_with_too_few_pictures(
+    tmp_path: Path, write_classes: WriteClasses, count: int
+) -> None:
+    error = refused(write_classes(tmp_path, {"cat": 9, "dog": count}))
+    plural = "" if count == 1 else "s"
+    assert f"class 'dog' has {count} readable picture{plural}, at least 3" in str(error)
+
+
+def test_an_empty_class_folder(tmp_path: Path, write_classes: WriteClasses) -> None:
+    folder = write_classes(tmp_path, {"cat": 9, "dog": 9})
+    (folder / "emu").mkdir()
+    (folder / "emu" / "notes.txt").write_text("later")
+    error = refused(folder)
+    assert "without pictures: emu" in str(error) and "remove" in error.fix
+
+
+def test_a_folder_without_classes(tmp_path: Path, write_pictures: Callable[..., Any]) -> None:
+    write_pictures(tmp_path, 4)
+    assert "has no class folders" in str(refused(tmp_path))
+    assert "does not exist" in str(refused(tmp_path / "nowhere", FileError))
+    assert "is not a folder" in str(refused(tmp_path / "000.png", FileError))
+
+
+@pytest.mark.parametrize("name", [b"caf\xe9", b"two\nlines", "line\u2028end".encode()])
+def test_class_names_that_labels_txt_cannot_hold(
+    tmp_path: Path, write_classes: WriteClasses, name: bytes
+) -> None:
+    write_classes(tmp_path, {"cat": 4, "dog": 4})
+    (tmp_path / "dog").rename(tmp_path / os.fsdecode(name))
+    error = refused(tmp_path)
+    assert "is not one line of text in UTF-8" in str(error) and "rename" in error.fix
+
+
+def test_any_other_names_are_fine(tmp_path: Path, write_classes: WriteClasses) -> None:
+    labels = {"猫 と 犬": 4, "Straße #1": 4, "'quoted' \"twice\"": 4, "-x": 4}
+    data = opened(write_classes(tmp_path / "图片 folder", labels))
+    assert set(data.labels) == set(labels)
+    assert sum(len(getattr(data, part)) for part in PARTS) == 16
+
+
+# --- pictures ------------------------------------------------------------------------------------
+
+
+def spoil(folder: Path, count: int) -> list[Path]:
+    """Cut the first pictures of the class short."""
+    spoilt = sorted(folder.glob("*.png"))[:count]
+    for path in spoilt:
+        path.write_bytes(path.read_bytes()[:40])
+    return spoilt
+
+
+def test_unreadable_pictures_are_left_out_counted_and_listed(
+    tmp_path: Path, write_classes: WriteClasses
+) -> None:
+    folder = write_classes(tmp_path, {"cat": 100, "dog": 100})
+    spoilt = spoil(folder / "dog", 2)
+    data = opened(folder)
+    assert len(data.unreadable) == 2
+    assert all(str(path) in line for path, line in zip(spoilt, data.unreadable, strict=True))
+    assert not {str(path) for path in spoilt} & {n for part in names(data).values() for n in part}
+    assert sum(len(getattr(data, part)) for part in PARTS) == 198
+
+
+def test_too_many_unreadable_pictures_stop_the_build(
+    tmp_path: Path, write_classes: WriteClasses
+) -> None:
+    folder = write_classes(tmp_path, {"cat": 100, "dog": 100})
+    spoilt = spoil(folder / "cat", 3)
+    error = refused(folder)
+    assert "3 of 200 pictures cannot be read (allowed: 1.0%)" in str(error)
+    assert str(spoilt[0]) in str(error) and "data.max_unreadable" in error.fix
+    assert len(opened(folder, max_unreadable=0.02).unreadable) == 3
+    assert "3 of 200" in str(refused(folder, max_unreadable=0.0))
+
+
+def test_classes_are_counted_without_the_unreadable(
+    tmp_path: Path, write_classes: WriteClasses
+) -> None:
+    folder = write_classes(tmp_path, {"cat": 20, "dog": 4})
+    spoil(folder / "dog", 2)
+    error = refused(folder, max_unreadable=0.5)
+    assert "class 'dog' has 2 readable pictures, at least 3 needed" in str(error)
+    spoil(folder / "cat", 20)
+    spoil(folder / "dog", 4)
+    assert "class 'cat' has 0 readable pictures" in str(refused(folder, max_unreadable=1.0))
+
+
+def test_progress_counts_the_pictures(tmp_path: Path, write_classes: WriteClasses) -> None:
+    seen: list[tuple[int, int]] = []
+    recipe = Recipe.parse(
+        {
+            "name": "x",
+            "data": {"source": str(write_classes(tmp_path, {"a": 4, "b": 5}))},
+            "model": {"name": "seed_cnn"},
+        }
+    )
+    open_dataset(recipe, lambda done, total: seen.append((done, total)))
+    assert seen == [(n, 9) for n in range(1, 10)]
+
+
+def test_duplicates_are_counted_also_across_parts(
+    tmp_path: Path, write_classes: WriteClasses
+) -> None:
+    write_classes(tmp_path / "train", {"a": 5, "b": 5})
+    write_classes(tmp_path / "val", {"a": 2, "b": 2}, seed=1)
+    write_classes(tmp_path / "test", {"a": 2, "b": 2}, seed=2)
+    assert (opened(tmp_path).duplicates, opened(tmp_path).across) == (0, 0)
+    copy(tmp_path / "train/a/000.png", tmp_path / "train/a/twice.png")
+    assert (opened(tmp_path).duplicates, opened(tmp_path).across) == (1, 0)
+    copy(tmp_path / "train/a/001.png", tmp_path / "test/a/leak.png")
+    copy(tmp_path / "train/a/001.png", tmp_path / "val/b/leak.png")
+    assert (opened(tmp_path).duplicates, opened(tmp_path).across) == (3, 1)
+
+
+def copy(source: Path, target: Path) -> None:
+    target.write_bytes(source.read_bytes())
+
+
+def test_every_kind_of_picture_in_one_set(tmp_path: Path, write_classes: WriteClasses) -> None:
+    """Grey, with alpha, 16 bits, turned by EXIF: each is read as what a person would see."""
+    folder = write_classes(tmp_path, {"a": 4, "b": 4}, size=(20, 10))
+    random = np.random.default_rng(0)
+    gray = random.integers(0, 256, (10, 20), np.uint8)
+    color = random.integers(0, 256, (10, 20, 3), np.uint8)
+    clear = np.dstack([color, np.zeros((10, 20, 1), np.uint8)])
+    for name, pixels in (
+        ("gray.png", gray),
+        ("clear.png", clear),
+        ("deep.png", color.astype(np.uint16) * 257),
+        ("picture.bmp", color),
+        ("picture.webp", color),
+        ("picture.tiff", color),
+    ):
+        assert cv2.imwrite(str(folder / "a" / name), pixels)
+    (folder / "b" / "turned.jpg").write_bytes(_turned_jpeg(color))
+    data = opened(folder, split=[0.4, 0.3, 0.3])
+    found = {
+        Path(p.name).name: p.read() for part in PARTS for p in getattr(data, part) if "a/" in p.name
+    }
+    assert data.unreadable == () and len(found) == 10
+    assert {frame.color for frame in found.values()} == {"bgr"}
+    np.testing.assert_array_equal(found["gray.png"].pixels, np.dstack([gray] * 3))
+    np.testing.assert_array_equal(found["clear.png"].pixels, np.full((10, 20, 3), 255))
+    np.testing.assert_array_equal(found["deep.png"].pixels, color)
+    turned = next(p for part in PARTS for p in getattr(data, part) if "turned" in p.name)
+    assert turned.read().pixels.shape == (20, 10, 3)
+
+
+def _turned_jpeg(pixels: np.ndarray[Any, Any]) -> bytes:
+    """A JPEG that asks, in its EXIF, to be shown turned by a quarter (orientation 6)."""
+    done, encoded = cv2.imencode(".jpg", pixels)
+    assert done
+    tiff = b"MM\x00\x2a\x00\x00\x00\x08\x00\x01\x01\x12\x00\x03\x00\x00\x00\x01\x00\x06\x00\x00"
+    body = b"Exif\x00\x00" + tiff + b"\x00\x00\x00\x00"
+    segment = b"\xff\xe1" + (len(body) + 2).to_bytes(2, "big") + body
+    jpeg = encoded.tobytes()
+    return jpeg[:2] + segment + jpeg[2:]
+
+
+# --- other sources -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("source", ["csv:x.csv", "video:x.mp4"])
+def test_sources_that_are_not_built_yet(source: str) -> None:
+    error = refused(source, NotAvailableYet)
+    assert source in str(error) and "digits, folder, keras" in error.fix
+
+
+def test_an_unknown_kind_lists_the_kinds() -> None:
+    error = refused("floder:images", ConfigError)
+    assert "floder:images" in str(error) and "digits:" in error.fix and "keras:" in error.fix
+
+
+def test_an_unknown_keras_data_set_lists_them() -> None:
+    error = refused("keras:minst", ConfigError)
+    assert "keras:minst" in str(error)
+    assert 'did you mean "mnist"?' in error.fix and "cifar10" in error.fix
+
+
+KERAS = """
+import json, sys
+from edge_converter import Recipe
+from edge_converter.datasets import open_dataset
+from edge_sdk.errors import DataError
+answers = []
+for name in sys.argv[1:]:
+    data = {"source": "keras:" + name}
+    try:
+        found = open_dataset(
+            Recipe.parse({"name": "x", "data": data, "model": {"name": "seed_cnn"}})
+        )
+        answers.append([found.per_class, found.test[0].read().color])
+    except DataError as error:
+        answers.append([str(error), error.fix])
+print(json.dumps(answers))
+"""
+
+
+@pytest.fixture(scope="module")
+def keras_answers(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Any, str]:
+    """What a process says about a set out of reach and one downloaded before, and its stderr.
+
+    Its downloads go to a closed port of this machine.
+    """
+    home = tmp_path_factory.mktemp("keras")
+    _write_fashion_mnist(home / "datasets" / "fashion-mnist", train=4, test=2)
+    proxies = dict.fromkeys(("http_proxy", "https_proxy", "all_proxy"), "http://127.0.0.1:9")
+    done = subprocess.run(
+        [sys.executable, "-c", KERAS, "mnist", "fashion_mnist"],
+        capture_output=True,
+        text=True,
+        timeout=200,
+        env={
+            **{k: v for k, v in os.environ.items() if k.lower() != "no_proxy"},
+            **proxies,
+            **{key.upper(): value for key, value in proxies.items()},
+            "KERAS_HOME": str(home),
+        },
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    # The download shows itself on stderr: stdout is the answer's alone.
+    return *json.loads(done.stdout), done.stderr
+
+
+def _write_fashion_mnist(folder: Path, *, train: int, test: int) -> None:
+    """The four files as keras keeps them, with so many pictures of each of the ten classes."""
+    folder.mkdir(parents=True)
+    for part, each in (("train", train), ("t10k", test)):
+        labels = np.repeat(np.arange(10, dtype=np.uint8), each)
+        images = np.random.default_rng(each).integers(0, 256, (len(labels), 28, 28), np.uint8)
+        for kind, header, values in (("labels-idx1", 8, labels), ("images-idx3", 16, images)):
+            path = folder / f"{part}-{kind}-ubyte.gz"
+            path.write_bytes(gzip.compress(bytes(header) + values.tobytes()))
+
+
+@pytest.mark.slow
+def test_a_keras_data_set_out_of_reach(keras_answers: tuple[Any, Any, str]) -> None:
+    (message, fix), _, stderr = keras_answers
+    assert "keras:mnist cannot be downloaded" in message
+    assert "connect to the network once" in fix and "folder:PATH" in fix
+    assert "Downloading data from" in stderr and "Traceback" not in stderr
+
+
+@pytest.mark.slow
+def test_a_keras_data_set_that_was_downloaded_before(keras_answers: tuple[Any, Any, str]) -> None:
+    _, (per_class, color), _ = keras_answers
+    assert list(per_class)[:2] == ["t-shirt", "trouser"] and len(per_class) == 10
+    assert all(count == {"train": 3, "val": 1, "test": 2} for count in per_class.values())
+    assert color == "gray"
+
+
+@pytest.mark.slow
+def test_tensorflow_starts_in_silence(keras_answers: tuple[Any, Any, str]) -> None:
+    stderr = keras_answers[2]
+    assert "InitializeLog" not in stderr and "I0000" not in stderr and "E0000" not in stderr

@@ -1,0 +1,239 @@
+"""predict, evaluate, compare, inspect, boards and engines, called as a user calls them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from edge_sdk import Bundle, Recognizer, read_image
+from edge_sdk.cli import main
+from edge_sdk.tflite.tiny import tiny_classifier
+
+Make = Callable[..., Any]
+
+
+@pytest.fixture
+def answers(capsys: pytest.CaptureFixture[str]) -> Callable[..., dict[str, Any]]:
+    """`answers("predict", …)`: the command's JSON document; it must end with 0."""
+
+    def run(*arguments: str | Path) -> dict[str, Any]:
+        capsys.readouterr()
+        status = main([*map(str, arguments), "--json"])
+        printed = capsys.readouterr()
+        assert status == 0, printed.err
+        document: dict[str, Any] = json.loads(printed.out)
+        return document
+
+    return run
+
+
+@pytest.fixture
+def refused(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """`refused("predict", …)`: the error and the fix; status 1, two lines, nothing on stdout."""
+
+    def run(*arguments: str | Path) -> str:
+        capsys.readouterr()
+        status = main([*map(str, arguments)])
+        printed = capsys.readouterr()
+        lines = [line for line in printed.err.splitlines() if not line.startswith("warning: ")]
+        assert (status, printed.out, len(lines)) == (1, "", 2), printed
+        assert lines[0].startswith("error: ") and lines[1].startswith("fix: ")
+        return printed.err
+
+    return run
+
+
+@pytest.fixture
+def photos(tmp_path: Path, write_pictures: Make) -> Path:
+    """A folder with a space and Chinese characters in its name, with four pictures."""
+    folder = tmp_path / "my 照片"
+    write_pictures(folder, 4, size=(20, 10))
+    return folder
+
+
+def test_predict_answers_each_picture(
+    answers: Make, tiny_bundle: Make, photos: Path, tmp_path: Path
+) -> None:
+    path = tiny_bundle(shape=(8, 8, 3), classes=6)
+    document = answers("predict", path, photos)
+    assert document["schema"] == "edge-sdk/predict/1"
+    with Bundle.open(path) as bundle, Recognizer.open(bundle) as model:
+        assert document["bundle"]["sha256"] == bundle.sha256
+        for entry, file in zip(document["results"], sorted(photos.iterdir()), strict=True):
+            wanted = [(c.label, c.index, c.score) for c in model(read_image(file)).classes]
+            found = [(c["label"], c["index"], c["score"]) for c in entry["classes"]]
+            assert (entry["path"], found) == (str(file), wanted)
+            assert entry["detections"] == [] and entry["ms"] > 0
+            assert found == sorted(found, key=lambda c: -c[2])
+
+
+def test_predict_annotates_copies(
+    answers: Make, tiny_bundle: Make, photos: Path, tmp_path: Path
+) -> None:
+    before = {file.name: file.read_bytes() for file in photos.iterdir()}
+    answers("predict", tiny_bundle(shape=(8, 8, 3)), photos, "--annotate", tmp_path / "out")
+    copies = sorted((tmp_path / "out").iterdir())
+    assert [c.name for c in copies] == [f"my 照片-{n:03}.png" for n in range(4)]
+    copy = cv2.imdecode(np.fromfile(copies[0], np.uint8), cv2.IMREAD_COLOR)
+    assert copy.shape[1] >= 240 and copy[-28:].max() > 200  # enlarged, white letters below
+    assert {file.name: file.read_bytes() for file in photos.iterdir()} == before
+
+
+def test_predict_refuses_what_is_not_there(
+    refused: Make, tiny_bundle: Make, photos: Path, tmp_path: Path
+) -> None:
+    bundle = tiny_bundle(shape=(8, 8, 3))
+    assert "does not exist" in refused("predict", bundle, tmp_path / "none.jpg")
+    assert "does not exist" in refused("predict", tmp_path / "none.edge", photos)
+    assert "is a folder" in refused("predict", tmp_path, photos)
+    broken = photos / "000.png"
+    broken.write_bytes(broken.read_bytes()[:40])
+    assert "cannot be decoded" in refused("predict", bundle, broken)
+    (tmp_path / "empty").mkdir()
+    assert "no pictures" in refused("predict", bundle, tmp_path / "empty")
+    assert "unknown engine" in refused("predict", bundle, photos, "--engine", "litter")
+
+
+def test_evaluate_counts(
+    answers: Make, tiny_bundle: Make, write_pictures: Make, tmp_path: Path
+) -> None:
+    path = tiny_bundle(shape=(8, 8, 3), labels=("a", "b", "c"))
+    for label in "abc":
+        write_pictures(tmp_path / "data" / label, 5, seed=ord(label))
+    document = answers("evaluate", path, "--data", tmp_path / "data")
+    predicted = [
+        (file["path"], file["classes"][0]["label"])
+        for label in "abc"
+        for file in answers("predict", path, tmp_path / "data" / label)["results"]
+    ]
+    correct = sum(Path(file).parent.name == label for file, label in predicted)
+    assert (document["n"], document["correct"]) == (15, correct)
+    assert document["accuracy"] == correct / 15
+    assert document["interval"][0] < document["accuracy"] < document["interval"][1]
+    assert document["part"] == "all" and document["mAP"] is None
+    assert sum(map(sum, document["confusion"])) == 15
+
+
+def test_evaluate_refuses_other_labels(
+    refused: Make, tiny_bundle: Make, write_pictures: Make, tmp_path: Path
+) -> None:
+    write_pictures(tmp_path / "data" / "zebra", 2)
+    message = refused("evaluate", tiny_bundle(shape=(8, 8, 3)), "--data", tmp_path / "data")
+    assert "zebra" in message and "class0, class1, class2" in message
+    assert "unknown data source" in refused("evaluate", tiny_bundle(), "--data", "digitz:x")
+    assert "not available yet" in refused("evaluate", tiny_bundle(), "--data", "coco:a.json")
+
+
+def test_compare_measures_in_turns(answers: Make, tiny_bundle: Make, tmp_path: Path) -> None:
+    bundle = tiny_bundle()
+    model = tmp_path / "model.tflite"
+    model.write_bytes(tiny_classifier((16, 16, 3), 4, dtype="float32"))
+    document = answers("compare", bundle, model, "--rounds", "3")
+    first, second = document["rows"]
+    assert (first["kind"], second["kind"]) == ("bundle", "model")
+    assert (first["precision"], second["precision"]) == ("int8", "float32")
+    assert second["macs"] == 16 * 16 * 3 * 4 and second["bytes"] == model.stat().st_size
+    for row in (first, second):
+        timing = row["invoke_ms"]
+        assert 0 < timing["min"] <= timing["median"] <= timing["max"]
+        assert row["accuracy"] is None
+
+
+def test_compare_with_data_and_records(
+    answers: Make, tiny_bundle: Make, write_pictures: Make, tmp_path: Path
+) -> None:
+    bundle = tiny_bundle(shape=(8, 8, 3), labels=("a", "b", "c"))
+    for label in "abc":
+        write_pictures(tmp_path / "data" / label, 3, seed=ord(label))
+    camera = f"folder:{tmp_path / 'data' / 'a'}?fps=max"
+    answers("run", bundle, "--camera", camera, "--report", tmp_path)
+    record = tmp_path / "run.json"
+    document = answers("compare", bundle, record, "--data", tmp_path / "data", "--rounds", "2")
+    measured, recorded = document["rows"]
+    assert measured["n"] == 9 and 0 <= measured["accuracy"] <= 1
+    assert recorded["kind"] == "recorded run"
+    assert recorded["latency"] == json.loads(record.read_text())["latency"]
+    assert main(["compare", str(bundle), str(record), "--rounds", "2"]) == 0
+
+
+def test_compare_refuses(refused: Make, tiny_bundle: Make, tmp_path: Path) -> None:
+    bundle = tiny_bundle()
+    other = tmp_path / "other.json"
+    other.write_text('{"schema": "something/else"}')
+    assert "one thing only" in refused("compare", bundle)
+    assert "no run.json" in refused("compare", bundle, other)
+    text = tmp_path / "notes.txt"
+    text.write_text("a text that is not a model")
+    assert "neither a bundle nor a .tflite" in refused("compare", bundle, text)
+
+
+def test_inspect_bundle_and_model(answers: Make, tiny_bundle: Make, tmp_path: Path) -> None:
+    document = answers("inspect", tiny_bundle(origin="test", labels=("x", "y", "z")))
+    assert document["kind"] == "bundle" and document["labels"] == ["x", "y", "z"]
+    assert document["manifest"]["golden"]["from"] == "test"
+    assert document["graph"]["operators"] == {"RESHAPE": 1, "FULLY_CONNECTED": 1, "SOFTMAX": 1}
+    model = tmp_path / "m.tflite"
+    model.write_bytes(tiny_classifier((4, 4, 1), 3, dtype="uint8"))
+    document = answers("inspect", model)
+    assert (document["kind"], document["graph"]["precision"]) == ("model", "uint8")
+    assert document["graph"]["macs"] == 48
+    assert main(["inspect", str(model)]) == 0
+
+
+def test_inspect_folder(answers: Make, write_pictures: Make, tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    for label, count in (("cat", 3), ("dog", 2)):
+        write_pictures(folder / label, count, seed=count)
+    shutil.copy(folder / "cat" / "000.png", folder / "dog" / "copy.png")
+    (folder / "dog" / "broken.jpg").write_bytes(b"\xff\xd8 no picture")
+    document = answers("inspect", folder)
+    assert document["classes"] == {"cat": 3, "dog": 4} and document["pictures"] == 7
+    assert document["duplicates"] == 1 and document["sizes"] == {"16x12": 6}
+    assert len(document["unreadable"]) == 1 and "broken.jpg" in document["unreadable"][0]
+
+
+def test_inspect_recipe(answers: Make, refused: Make, tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text('name = "a"\n[data]\nsource = "digits"\n[model]\nname = "seed_cnn"\n')
+    document = answers("inspect", recipe)
+    assert document["kind"] == "recipe" and document["recipe"]["train"]["epochs"] == 30
+    recipe.write_text('nam = "a"\n')
+    assert 'did you mean "name"?' in refused("inspect", recipe)
+    assert "does not exist" in refused("inspect", tmp_path / "none.toml")
+
+
+def test_inspect_refuses_an_empty_folder(refused: Make, tmp_path: Path) -> None:
+    assert "no class folders" in refused("inspect", tmp_path)
+
+
+def test_hostile_models_kill_no_command(refused: Make, shared_data: Path, tmp_path: Path) -> None:
+    for model in sorted((shared_data / "hostile").glob("*.tflite")):
+        assert "refuses the model" in refused("compare", model, model)
+        assert "refuses the model" in refused("convert", model, "--out", tmp_path / "x.edge")
+        assert main(["inspect", str(model)]) == 0
+    assert not (tmp_path / "x.edge").exists()
+
+
+def test_boards_have_sources(answers: Make, refused: Make) -> None:
+    document = answers("boards")
+    names = {board["name"] for board in document["boards"]}
+    assert {"rpi3b-plus", "rpi4", "rpi5", "zero2w"} <= names
+    assert {a["name"] for a in document["accelerators"]} == {"coral-usb", "coral-pcie"}
+    assert main(["boards", "rpi4"]) == 0
+    assert "rpi4" in refused("boards", "rpi44")
+
+
+def test_engines_says_what_is_usable(answers: Make) -> None:
+    found = {engine["name"]: engine for engine in answers("engines")["engines"]}
+    assert found["litert"]["usable"] and found["litert"]["version"]
+    assert found["fake"]["usable"]
+    for engine in found.values():
+        assert engine["usable"] or (engine["because"] and engine["fix"])
+    assert main(["engines"]) == 0

@@ -1,0 +1,264 @@
+"""`edge-sdk run` and `edge-sdk bench` as processes: what they print, leave behind and answer."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
+
+RUN = [sys.executable, "-m", "edge_sdk.cli", "run"]
+
+
+@pytest.fixture(scope="module")
+def bundle(tiny_bundle: Callable[..., Path]) -> Path:
+    return tiny_bundle()
+
+
+def wait_for(there: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    """Until `there`, while the process lives."""
+    until = time.monotonic() + 60
+    while not there():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < until, "nothing happened for a minute"
+        time.sleep(0.01)
+
+
+def refused(done: subprocess.CompletedProcess[str], status: int = 1) -> tuple[str, str]:
+    """The error and the fix of a command that ended with them, and nothing on stdout."""
+    assert done.returncode == status, done.stderr
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+    error, fix = done.stderr.splitlines()[-2:]
+    assert error.startswith("error: ")
+    assert fix.startswith("fix: ")
+    return error, fix
+
+
+def test_run_prints_one_document_and_leaves_the_files(
+    bundle: Path, tmp_path: Path, write_pictures: Callable[..., Any], command: Command
+) -> None:
+    write_pictures(tmp_path / "我的 pictures", 6)
+    done = command(
+        *("run", bundle, "--camera", f"folder:{tmp_path / '我的 pictures'}?fps=max"),
+        *("--report", tmp_path / "report", "--jsonl", tmp_path / "r.jsonl", "--json"),
+        *("--board", "rpi4", "--threads", "1", "--policy", "all", "--min-score", "0.01"),
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    document = json.loads(done.stdout)
+    assert document["results"] == 6
+    assert document["policy"] == "all"
+    assert document["energy_model"]["label"] == "MODEL"
+    assert json.loads((tmp_path / "report" / "run.json").read_text("utf-8")) == document
+    assert "<html" in (tmp_path / "report" / "report.html").read_text("utf-8")
+    lines = [json.loads(line) for line in (tmp_path / "r.jsonl").read_text("utf-8").splitlines()]
+    assert [line["index"] for line in lines] == list(range(6))
+
+
+def test_run_says_what_it_found(bundle: Path, tmp_path: Path, command: Command) -> None:
+    done = command(
+        *("run", bundle, "--camera", "fake?fps=max", "--frames", "20"),
+        *("--report", tmp_path, "--board", "rpi4+coral-usb"),
+    )
+    assert done.returncode == 0, done.stderr
+    text = done.stdout
+    for words in (
+        "tiny 1.0.0",
+        "litert",
+        "golden exact",
+        "fake?fps=max (replayed), policy block",
+        "20 in",
+        "drops",
+        "not measured; no MODEL: rpi4+coral-usb",
+        "too few samples",
+        "frame age",
+        "no: ",
+        str(tmp_path / "report.html"),
+    ):
+        assert words in text
+
+
+def test_run_shows_a_line_a_second_on_a_terminal(bundle: Path) -> None:
+    leader, follower = pty.openpty()
+    arguments = [*RUN, str(bundle), "--camera", "synthetic?fps=50", "--seconds", "2.5"]
+    done = subprocess.run(
+        arguments, stdout=subprocess.PIPE, stderr=follower, timeout=60, check=True
+    )
+    shown = os.read(leader, 65536).decode()
+    os.close(leader)
+    os.close(follower)
+    assert shown.count(" fps ") >= 1
+    assert "class" in shown
+    assert b" fps " not in done.stdout
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("camera", ["synthetic?fps=100", "synthetic?fps=max", "synthetic?fps=0.5"])
+def test_a_signal_ends_a_run_with_its_report(
+    bundle: Path, tmp_path: Path, number: signal.Signals, camera: str
+) -> None:
+    lines = tmp_path / "r.jsonl"
+    options = ["--jsonl", str(lines), "--report", str(tmp_path / "report"), "--json"]
+    process = subprocess.Popen(
+        [*RUN, str(bundle), "--camera", camera, *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    wait_for(lambda: lines.exists() and lines.stat().st_size > 0, process)
+    process.send_signal(number)
+    stdout, stderr = process.communicate(timeout=30)
+    assert process.returncode == 0, stderr
+    assert json.loads(stdout)["results"] >= 1
+    assert json.loads((tmp_path / "report" / "run.json").read_text("utf-8")) == json.loads(stdout)
+    assert len(lines.read_text("utf-8").splitlines()) == json.loads(stdout)["results"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_benchmark_with_its_report(
+    bundle: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "edge_sdk.cli", "bench", str(bundle)),
+            *("--seconds", "60", "--report", str(tmp_path / "report"), "--json"),
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    wait_for((tmp_path / "report").is_dir, process)
+    process.send_signal(number)
+    stdout, stderr = process.communicate(timeout=30)
+    assert process.returncode == 0, stderr
+    assert json.loads(stdout)["schema"] == "edge-sdk/bench/1"
+    assert (tmp_path / "report" / "bench.json").is_file()
+
+
+def test_bench_says_what_it_found(bundle: Path, command: Command) -> None:
+    done = command("bench", bundle, "--seconds", "0.1", "--scenario", "offline", "--threads", "2")
+    assert done.returncode == 0, done.stderr
+    for words in ("offline, 2 workers, synthetic 1280 x 720 frames", "1 thread,", "preprocess"):
+        assert words in done.stdout
+    assert "frame age" not in done.stdout
+    assert "capture" not in done.stdout
+
+
+def test_a_video_that_ends_early_is_a_warning(
+    bundle: Path, tmp_path: Path, write_video: Callable[..., Path], command: Command
+) -> None:
+    path = write_video(tmp_path / "film.mkv", frames=40)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
+    done = command("run", bundle, "--camera", f"video:{path}?fps=max", "--json")
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert 0 < document["results"] < 40
+    assert document["notes"][0] in done.stderr
+    assert done.stderr.startswith("warning: the video ended after")
+
+
+def test_unreadable_pictures_are_told(
+    bundle: Path, tmp_path: Path, write_pictures: Callable[..., Any], command: Command
+) -> None:
+    write_pictures(tmp_path, 3)
+    (tmp_path / "bad.png").write_bytes(b"no picture")
+    done = command("run", bundle, "--camera", f"folder:{tmp_path}?fps=max")
+    assert "1 pictures skipped" in done.stdout
+
+
+def test_an_engine_without_bounds_is_warned_about(bundle: Path, command: Command) -> None:
+    done = command("run", bundle, "--camera", "fake?frames=3&fps=max", "--engine", "fake")
+    assert done.returncode == 0, done.stderr
+    assert "warning: answers are unproven" in done.stderr
+    assert "unproven" in done.stdout
+
+
+def test_without_a_camera_the_fix_names_some(bundle: Path, command: Command) -> None:
+    error, fix = refused(command("run", bundle, "--json"))
+    assert "camera" in error
+    assert "folder:" in fix
+    assert "video:" in fix
+
+
+@pytest.mark.parametrize("fps", ["0", "-1", "abc"])
+def test_a_rate_that_is_none(bundle: Path, fps: str, command: Command) -> None:
+    error, fix = refused(command("run", bundle, "--camera", f"folder:x?fps={fps}"))
+    assert f"fps is '{fps}'" in error
+    assert "fps=max" in fix
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["nothing.edge", "--camera", "fake"],
+        [".", "--camera", "fake"],
+        ["BUNDLE", "--camera", "folder:nowhere"],
+        ["BUNDLE", "--camera", "video:nothing.mp4"],
+        ["BUNDLE", "--camera", "folder:empty"],
+        ["BUNDLE", "--camera", "picamera2"],
+        ["BUNDLE", "--camera", "fake", "--board", "rpi99"],
+        ["BUNDLE", "--camera", "fake", "--engine", "litrt"],
+        ["BUNDLE", "--camera", "fake", "--report", "file/inside"],
+        ["BUNDLE", "--camera", "fake", "--jsonl", "file/inside.jsonl"],
+    ],
+)
+def test_errors_have_a_fix(
+    bundle: Path, tmp_path: Path, arguments: list[str], command: Command
+) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").touch()
+    given = [str(bundle) if word == "BUNDLE" else word for word in arguments]
+    refused(command("run", *given, "--frames", "2", cwd=tmp_path))
+
+
+def test_a_run_that_cannot_begin_leaves_the_old_results(
+    bundle: Path, tmp_path: Path, command: Command
+) -> None:
+    lines = tmp_path / "r.jsonl"
+    lines.write_text("precious")
+    refused(command("run", bundle, "--camera", f"folder:{tmp_path}", "--jsonl", lines))
+    assert lines.read_text() == "precious"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["run"],
+        ["run", "BUNDLE", "--policy", "newest"],
+        ["run", "BUNDLE", "--seconds", "0"],
+        ["run", "BUNDLE", "--frames", "0"],
+        ["run", "BUNDLE", "--meter", "fake"],
+        ["bench", "BUNDLE", "--scenario", "fast"],
+        ["bench", "BUNDLE", "--repeats", "0"],
+        ["bench", "BUNDLE", "--threads", "0"],
+    ],
+)
+def test_usage(arguments: list[str], command: Command) -> None:
+    done = command(*arguments)
+    assert done.returncode == 2
+    assert done.stdout == ""
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from edge_device import cli; "
+        "cli.run.main(['--help'], standalone_mode=False); "
+        "cli.bench.main(['--help'], standalone_mode=False); "
+        "heavy = {'numpy', 'cv2', 'ai_edge_litert', 'av', 'edge_device.runtime'}; "
+        "sys.exit(', '.join(heavy & set(sys.modules)) or 0)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
