@@ -17,6 +17,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from edge_sdk.errors import ConfigError, MissingPackage
+from edge_sdk.files import reading
 from edge_sdk.frames import Color, Frame
 from edge_sdk.images import list_classes, read_image
 
@@ -93,8 +94,9 @@ def open_source(spec: str) -> LabelledPictures:
 
 def _folder(path: str) -> LabelledPictures:
     folder, part = Path(path), "all"
-    if (folder / "train").is_dir() and (folder / "test").is_dir():
-        folder, part = folder / "test", "test"
+    with reading(folder, what="folder of classes"):
+        if (folder / "train").is_dir() and (folder / "test").is_dir():
+            folder, part = folder / "test", "test"
     classes = list_classes(folder)
     pictures = [
         Picture(index, str(file), path=file)

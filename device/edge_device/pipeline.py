@@ -11,7 +11,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from typing import Literal, NamedTuple
 
 from edge_device.cameras import Camera
@@ -137,8 +136,10 @@ class _Signal:
         self._lock.acquire()
 
     def set(self) -> None:
-        with suppress(RuntimeError):  # it is set already
+        try:
             self._lock.release()
+        except RuntimeError:  # it is set already
+            return
 
     def wait(self, seconds: float) -> None:
         self._lock.acquire(timeout=seconds)

@@ -179,7 +179,7 @@ def test_a_live_camera_that_knows_no_time_is_stamped_when_it_answers(driven_cloc
 
 def test_no_error_of_the_system_gets_out_of_opening() -> None:
     with pytest.raises(CameraError, match="cannot be opened") as caught:
-        open_camera("folder:" + 5000 * "x")
+        open_camera("video:" + 5000 * "x")
     assert caught.value.fix
 
 

@@ -25,7 +25,7 @@ def in_children(work: Callable[[], Any]) -> float:
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     work()
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return (after.ru_utime - before.ru_utime) + (after.ru_stime - before.ru_stime)
 
 
 def open_and_close(bundle: Bundle, name: str = "litert") -> None:
@@ -125,7 +125,7 @@ def test_a_bare_model_is_tried_every_time(segfaulting_model: bytes, fresh_state:
 
 
 def test_hostile_bare_models(shared_data: Path) -> None:
-    with pytest.raises(ModelError, match="refuses the model: .* custom op"):
+    with pytest.raises(ModelError, match=r"refuses the model: .* custom op"):
         open_bare_engine((shared_data / "hostile" / "model_invoking_error.tflite").read_bytes())
     bad = shared_data / "hostile" / "person_detect_bad_quantized_dimension.tflite"
     with pytest.raises((ModelError, EngineError)):

@@ -87,6 +87,7 @@ def test_figures_that_were_not_measured_are_null(bundle: Path) -> None:
     with Runtime(bundle) as runtime, open_camera("fake?fps=max&frames=20") as camera:
         assert len(list(runtime.run(camera))) == 20
         report = runtime.report()
+    assert runtime.report().as_dict() == report.as_dict()  # closing takes nothing away
     assert report.n == 20
     assert report.latency.p50 is not None
     assert report.latency.p99 is None
@@ -148,11 +149,16 @@ def test_a_run_ends_after_so_many_frames(bundle: Path) -> None:
         assert runtime.report().as_dict()["results"] == 3
 
 
-def test_a_run_ends_after_so_many_seconds_though_the_camera_hangs(bundle: Path) -> None:
+def test_a_run_ends_after_so_many_seconds_though_the_camera_hangs(
+    bundle: Path, driven_clock: Any
+) -> None:
     released = threading.Event()
     camera = FakeCamera(script=[PICTURE, math.inf], sleep=lambda _seconds: released.wait())
-    with Runtime(bundle) as runtime:
-        assert len(list(runtime.run(camera, seconds=0.2))) == 1
+    with Runtime(bundle, now_ns=driven_clock.now_ns) as runtime:
+        for _ in runtime.run(camera, seconds=5.0):
+            driven_clock.advance(5.0)
+        assert runtime.report().as_dict()["results"] == 1
+        assert runtime.report().seconds == 5.0
     released.set()
 
 

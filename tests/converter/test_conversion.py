@@ -1,0 +1,330 @@
+"""From Keras to .tflite: what comes out, and what is refused before anything is packed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edge_converter import Recipe, build
+from edge_converter.datasets import open_dataset
+from edge_converter.models import ARCHITECTURES, build_model
+from edge_converter.packing import in_turns
+from edge_converter.quantize import (
+    AGREEMENT_BOUNDS,
+    calibration_pictures,
+    check_agreement,
+    convert_model,
+)
+from edge_converter.quantize_child import batch_of_one, to_tflite
+from edge_converter.streaming import stack
+from edge_sdk.engines import open_engine
+from edge_sdk.errors import TrainingError
+from edge_sdk.preprocess import Preprocessor
+from edge_sdk.sources import Picture
+from edge_sdk.tensors import dequantize, quantize
+from edge_sdk.tflite.graph import read_graph
+from edge_sdk.tflite.tiny import tiny_classifier
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("converter-build")]
+
+Samples = np.ndarray[Any, Any]
+
+
+@pytest.fixture(scope="module")
+def trained(built: Any) -> Path:
+    """The Keras model of the shared build."""
+    path: Path = built.report.folder / "model.keras"
+    return path
+
+
+@pytest.fixture(scope="module")
+def fed(built: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Samples, Samples]:
+    """A folder with the training pictures as calibration, other pictures, and what the Keras model
+    answers to those.
+    """
+    import keras
+
+    recipe = Recipe.load(built.recipe)
+    data = open_dataset(recipe)
+    folder = tmp_path_factory.mktemp("conversion")
+    np.save(folder / "calibration.npy", stack(data.train, recipe.input))
+    samples = stack([*data.val, *data.test], recipe.input)
+    model = keras.models.load_model(built.report.folder / "model.keras")
+    return folder, samples, model.predict(samples, verbose=0)
+
+
+# --- what comes out ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("mode", "io", "precision"),
+    [
+        ("float32", "float32", "float32"),
+        ("float16", "float32", "float16"),
+        ("dynamic", "float32", "mixed"),  # the first layer is too small: it stays float
+        ("int8", "int8", "int8"),
+        ("int8", "uint8", "int8"),
+        ("int8", "float32", "int8"),
+    ],
+)
+def test_modes_and_their_inputs_and_outputs(
+    trained: Path, fed: tuple[Path, Samples, Samples], mode: str, io: str, precision: str
+) -> None:
+    import keras
+
+    folder, samples, reference = fed
+    path = folder / f"{mode}-{io}.tflite"
+    path.write_bytes(to_tflite(batch_of_one(keras.models.load_model(trained)), mode, io, folder))
+    graph = read_graph(path.read_bytes())
+    assert graph.precision == precision
+    assert [spec.dtype for spec in (*graph.input_specs, *graph.output_specs)] == [io, io]
+    assert graph.input_specs[0].shape == (1, 12, 12, 1)
+    assert graph.output_specs[0].shape == (1, 3)
+    found = check_agreement(path, mode, samples, reference)
+    assert (found.samples, found.bound) == (len(samples), AGREEMENT_BOUNDS[mode])
+    tight = {"float32": 1e-6, "float16": 1e-3, "dynamic": 0.02, "int8": 0.02}
+    assert found.distance <= tight[mode] and found.same_class == 1.0
+
+
+def test_the_record_says_how_far_each_is_from_keras(built: Any) -> None:
+    agreement = built.report.document["agreement"]
+    assert set(agreement) == {"float", "converted"}
+    assert agreement["float"]["bound"] == AGREEMENT_BOUNDS["float32"]
+    assert agreement["converted"]["bound"] == AGREEMENT_BOUNDS["int8"]
+    for found in agreement.values():
+        assert found["samples"] == 12 and found["distance"] <= found["bound"]
+        assert found["same_class"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [(a.name, shape) for a in ARCHITECTURES.values() for shape in a.inputs],
+    ids=lambda value: value if isinstance(value, str) else "x".join(map(str, value)),
+)
+@pytest.mark.parametrize("mode", ["int8", "float32"])
+def test_built_in_models_are_static(
+    name: str, shape: tuple[int, int, int], mode: str, tmp_path: Path
+) -> None:
+    """No SHAPE, no PACK, no open dimension, and nothing between input and output but the layers:
+    one XNNPACK partition, and nothing that an Edge TPU could not map.
+    """
+    samples = np.random.default_rng(0).random((2, *shape), np.float32)
+    samples[0, 0, 0], samples[0, -1, -1] = 0.0, 1.0
+    np.save(tmp_path / "calibration.npy", samples)
+    io = "int8" if mode == "int8" else "float32"
+    model = to_tflite(batch_of_one(build_model(name, shape, 10)), mode, io, tmp_path)
+    graph = read_graph(model)
+    names = {operator.name for operator in graph.operators}
+    assert not names & {"SHAPE", "PACK", "STRIDED_SLICE", "QUANTIZE", "DEQUANTIZE"}, names
+    assert all(-1 not in (*t.shape, *t.signature) for t in graph.tensors)
+    assert graph.subgraphs == 1 and graph.precision == mode
+    with open_engine("litert", model) as engine:
+        assert engine.info.delegate == "xnnpack"
+        assert engine.inputs[0].shape == (1, *shape)
+
+
+# --- calibration ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("mean", "std", "io", "tail"),
+    [(0.0, 255.0, "int8", "xor"), (127.5, 127.5, "uint8", "copy")],
+)
+def test_dark_pictures_do_not_narrow_the_input(
+    trained: Path,
+    write_pictures: Callable[..., list[Path]],
+    tmp_path: Path,
+    mean: float,
+    std: float,
+    io: str,
+    tail: str,
+) -> None:
+    """Nothing brighter than 100 in the calibration set, and still one step for each pixel value:
+    the fast way into the input tensor.
+    """
+    random = np.random.default_rng(0)
+    dark = [
+        Picture(i % 3, str(i), pixels=random.integers(0, 101, (12, 12), np.uint8), color="gray")
+        for i in range(20)
+    ]
+    table = {"width": 12, "height": 12, "color": "gray", "mean": [mean], "std": [std]}
+    recipe = Recipe.parse(
+        {
+            "name": "dark",
+            "data": {"source": "digits"},
+            "input": table,
+            "model": {"name": "seed_cnn"},
+            "quantize": {"io": io},
+        }
+    )
+    found = convert_model(recipe, trained, dark, dark, tmp_path, tmp_path / "convert.log")
+    assert found["converted"].samples == 20
+    with open_engine("litert", (tmp_path / "model.tflite").read_bytes()) as engine:
+        spec = engine.inputs[0]
+        assert spec.dtype == io and spec.quant is not None
+        assert spec.quant.scale == pytest.approx(1 / std, rel=1e-6)
+        assert Preprocessor(recipe.input.preprocess, spec).tail == tail
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {"float.tflite", "model.tflite", "convert.log"}
+
+
+def test_calibration_takes_some_of_them_the_same_for_the_same_seed() -> None:
+    pictures = [Picture(0, str(i), pixels=np.zeros((1, 1), np.uint8)) for i in range(50)]
+    settings = Recipe.parse(
+        {
+            "name": "x",
+            "data": {"source": "digits"},
+            "model": {"name": "seed_cnn"},
+            "quantize": {"calibration_samples": 20},
+        }
+    ).quantize
+    chosen = calibration_pictures(pictures, settings, seed=1)
+    assert len({p.name for p in chosen}) == 20 and set(chosen) <= set(pictures)
+    assert chosen == calibration_pictures(pictures, settings, seed=1)
+    assert chosen != calibration_pictures(pictures, settings, seed=2)
+    assert len(calibration_pictures(pictures[:5], settings, seed=1)) == 5
+
+
+def test_only_training_pictures_calibrate(built: Any, project: Any, tmp_path: Path) -> None:
+    """Every other picture turned white: had one of them been looked at, some range in the model
+    would be another. It is the same model, byte for byte.
+    """
+    path = project(tmp_path)
+    recipe = Recipe.load(path, {"budget.accuracy_loss": 1.0})
+    data = open_dataset(recipe)
+    white = Path(data.train[0].name).parent / "white.png"
+    for picture in (*data.val, *data.test):
+        assert picture.path is not None
+        whiten(picture.path)
+    report = build(recipe)
+    first, second = (stage(r, "convert") / "model.tflite" for r in (built.report, report))
+    assert first.read_bytes() == second.read_bytes()
+    assert not white.exists()
+
+
+def whiten(path: Path) -> None:
+    from edge_sdk.frames import Frame
+    from edge_sdk.images import write_image
+
+    write_image(path, Frame(np.full((16, 16, 3), 255, np.uint8), "bgr"))
+
+
+def stage(report: Any, name: str) -> Path:
+    """The folder of a stage of a build."""
+    found: Path = next((report.folder / "stages").glob(f"{name}-*"))
+    return found
+
+
+# --- what is refused -----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Samples, Samples]:
+    """An int8 model, samples, and its own answers to them."""
+    path = tmp_path_factory.mktemp("tiny") / "model.tflite"
+    path.write_bytes(tiny_classifier((4, 4, 1), 3))
+    samples = np.random.default_rng(0).random((8, 4, 4, 1), np.float32)
+    with open_engine("litert", path.read_bytes()) as engine:
+        spec, out = engine.inputs[0], engine.outputs[0]
+        rows = [engine(quantize(sample[None], spec))[0][0] for sample in samples]
+        return path, samples, dequantize(np.stack(rows), out)
+
+
+def refused(path: Path, samples: Samples, reference: Samples, mode: str = "int8") -> str:
+    with pytest.raises(TrainingError) as caught:
+        check_agreement(path, mode, samples, reference)
+    assert path.name in str(caught.value) and "quantize.mode" in caught.value.fix
+    return str(caught.value)
+
+
+def test_a_model_agrees_with_itself(tiny: tuple[Path, Samples, Samples]) -> None:
+    found = check_agreement(tiny[0], "int8", tiny[1], tiny[2])
+    assert (found.samples, found.distance, found.same_class) == (8, 0.0, 1.0)
+
+
+def test_another_shape_is_refused(tiny: tuple[Path, Samples, Samples]) -> None:
+    path, samples, reference = tiny
+    message = refused(path, samples, np.hstack([reference, reference[:, :1]]))
+    assert "answers with shape [3], the Keras model [4]" in message
+
+
+def test_one_answer_to_everything_is_refused(tiny: tuple[Path, Samples, Samples]) -> None:
+    """One picture eight times stands for a model that does not look; the reference looked."""
+    path, samples, reference = tiny
+    same = np.repeat(samples[:1], 8, axis=0)
+    assert "the same answer whatever it is fed" in refused(path, same, reference)
+    still = np.repeat(reference[:1], 8, axis=0)
+    assert check_agreement(path, "int8", same, still).distance == 0.0
+
+
+def test_less_movement_than_an_output_step_is_no_fault(
+    tiny: tuple[Path, Samples, Samples],
+) -> None:
+    path, samples, reference = tiny
+    same, nearly = np.repeat(samples[:1], 8, axis=0), np.repeat(reference[:1], 8, axis=0)
+    nearly[::2] += 0.004
+    assert check_agreement(path, "int8", same, nearly).distance < 0.01
+
+
+def test_another_answer_is_refused(tiny: tuple[Path, Samples, Samples]) -> None:
+    path, samples, reference = tiny
+    message = refused(path, samples, np.roll(reference, 1, axis=1))
+    assert "mean total variation distance, at most 0.25" in message
+    assert "at most 0.0001" in refused(path, samples, reference + 0.001, mode="float32")
+
+
+def converted(model: Path, built: Any, folder: Path) -> None:
+    recipe = Recipe.load(built.recipe)
+    data = open_dataset(recipe)
+    convert_model(recipe, model, data.train[:4], in_turns(data.val), folder, folder / "convert.log")
+
+
+def test_not_a_number_is_refused(trained: Path, built: Any, tmp_path: Path) -> None:
+    """Weights that are NaN convert without a word and answer NaN."""
+    import keras
+
+    model = keras.models.load_model(trained)
+    model.set_weights([np.full_like(w, np.nan) for w in model.get_weights()])
+    model.save(tmp_path / "nan.keras")
+    with pytest.raises(TrainingError, match=r"float\.tflite .* answers NaN or infinity"):
+        converted(tmp_path / "nan.keras", built, tmp_path)
+
+
+def test_what_is_no_model_fails_with_the_log_named(built: Any, tmp_path: Path) -> None:
+    (tmp_path / "garbage.keras").write_bytes(os.urandom(1000))
+    with pytest.raises(TrainingError) as caught:
+        converted(tmp_path / "garbage.keras", built, tmp_path)
+    log = tmp_path / "convert.log"
+    assert "the conversion failed (exit status 1): " in str(caught.value)
+    assert str(log) in caught.value.fix
+    assert log.read_text().strip().splitlines()[-1] in str(caught.value)
+
+
+def test_a_crash_is_the_childs_alone(trained: Path, built: Any, tmp_path: Path) -> None:
+    killer = threading.Thread(target=kill_the_child)
+    killer.start()
+    with pytest.raises(TrainingError) as caught:
+        converted(trained, built, tmp_path)
+    killer.join()
+    assert "the conversion failed (SIGSEGV): " in str(caught.value)
+    assert str(tmp_path / "convert.log") in caught.value.fix
+
+
+def kill_the_child() -> None:
+    """End the conversion that this process started, as a crash would."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        for task in Path("/proc/self/task").iterdir():
+            for child in (task / "children").read_text().split():
+                if b"quantize_child" in Path(f"/proc/{child}/cmdline").read_bytes():
+                    os.kill(int(child), signal.SIGSEGV)
+                    return
+        time.sleep(0.02)

@@ -1,0 +1,238 @@
+"""How often a bundle is right, on pictures whose answers are known: LiteRT was asked directly."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge_sdk import Bundle, Evaluation, Frame, Recognizer, evaluate
+from edge_sdk.engines import open_engine
+from edge_sdk.errors import DataError
+from edge_sdk.evaluation import (
+    check_unreadable,
+    digest_of,
+    evaluate_pictures,
+    pack_prefixes,
+    training_prefixes,
+)
+from edge_sdk.images import write_image
+from edge_sdk.sources import LabelledPictures, Picture, open_source
+from edge_sdk.statistics import wilson
+from edge_sdk.tflite.tiny import tiny_classifier
+
+LABELS = ("cat", "dog", "owl")
+
+
+def best_classes(frames: np.ndarray[Any, Any]) -> list[int]:
+    """What LiteRT answers for 4 x 4 grey pictures, the first of equals."""
+    with open_engine("litert", tiny_classifier()) as engine:
+        fed = (frames.astype(int) - 128).astype(np.int8)
+        return [int(engine(f.reshape(1, 4, 4, 1))[0].argmax()) for f in fed]
+
+
+@pytest.fixture(scope="module")
+def answered() -> dict[int, list[Any]]:
+    """Pictures for each answer of the tiny model, at least 12 of each."""
+    random = np.random.default_rng(0)
+    frames = random.integers(0, 256, (3000, 4, 4), np.uint8)
+    frames[::2] &= random.integers(0, 2, (1500, 4, 4), np.uint8) * 255
+    found: dict[int, list[Any]] = {0: [], 1: [], 2: []}
+    for frame, best in zip(frames, best_classes(frames), strict=True):
+        found[best].append(frame)
+    assert min(map(len, found.values())) >= 12
+    return found
+
+
+def picture(folder: Path, label: str, name: str, pixels: Any) -> Path:
+    path = folder / label / f"{name}.png"
+    write_image(path, Frame(pixels, "gray"))
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path: Path, answered: dict[int, list[Any]]) -> Path:
+    """10 pictures of each class; of the cats 2 that the model calls dogs, of the owls 1 cat."""
+    for index, label in enumerate(LABELS):
+        for number in range(10):
+            answer = {("cat", 0): 1, ("cat", 1): 1, ("owl", 9): 0}.get((label, number), index)
+            picture(tmp_path, label, f"{number}", answered[answer][number])
+    return tmp_path
+
+
+def test_from_end_to_end(tiny_bundle: Callable[..., Path], folder: Path) -> None:
+    seen: list[tuple[int, int]] = []
+    with Bundle.open(tiny_bundle(labels=LABELS)) as bundle:
+        found = evaluate(bundle, f"folder:{folder}", progress=lambda *p: seen.append(p))
+        document = found.as_dict(bundle=bundle.identity, engine={"name": "litert"})
+    assert (found.n, found.correct, found.part) == (30, 27, "all")
+    assert found.accuracy == 0.9
+    assert found.interval == wilson(27, 30)
+    assert found.confusion.tolist() == [[8, 2, 0], [0, 10, 0], [1, 0, 9]]
+    assert found.right.tolist() == [False, False, *[True] * 27, False]
+    recall = {label: score.recall for label, score in found.per_class.items()}
+    assert recall == {"cat": 0.8, "dog": 1.0, "owl": 0.9}
+    precision = {label: score.precision for label, score in found.per_class.items()}
+    assert precision == {"cat": 8 / 9, "dog": 10 / 12, "owl": 1.0}
+    assert found.macro_f1 == pytest.approx((16 / 19 + 20 / 22 + 18 / 19) / 3)
+    assert found.top5 is None
+    assert seen == [(n, 30) for n in range(1, 31)]
+    assert json.loads(json.dumps(document)) == document
+    assert document["schema"] == "edge-sdk/evaluate/1"
+    assert document["per_class"]["dog"] == {"n": 10, "recall": 1.0, "precision": 10 / 12}
+    assert document["mAP"] is None
+
+
+def test_labels_are_matched_by_name_not_by_place(
+    tiny_bundle: Callable[..., Path], folder: Path, answered: dict[int, list[Any]], tmp_path: Path
+) -> None:
+    """The bundle's order is another than the folders', and one class has no pictures."""
+    labels = ("zebra", "dog", "owl", "cat")
+    part = tmp_path / "part"
+    with Bundle.open(tiny_bundle(labels=labels, classes=4, seed=5)) as bundle:
+        recognizer = Recognizer.open(bundle)
+        with recognizer:
+            for label in ("cat", "owl"):
+                picture(part, label, "0", answered[0][0])
+            found = evaluate_pictures(recognizer, open_source(str(part)))
+            recognizer(Frame(answered[0][0], "gray"))
+            best = int(recognizer.scores().argmax())
+    assert found.confusion[3, best] == found.confusion[2, best] == 1
+    assert found.per_class["zebra"].recall is None
+    assert found.correct == (1 if best in (2, 3) else 0)
+
+
+def test_the_test_part_is_used(
+    tiny_bundle: Callable[..., Path], tmp_path: Path, answered: dict[int, list[Any]]
+) -> None:
+    for part, count in (("train", 3), ("val", 2), ("test", 1)):
+        for number in range(count):
+            picture(tmp_path / part, "cat", f"{number}", answered[0][number])
+    with Bundle.open(tiny_bundle(labels=LABELS)) as bundle:
+        found = evaluate(bundle, str(tmp_path))
+    assert (found.n, found.part, found.accuracy) == (1, "test", 1.0)
+
+
+def test_unknown_labels_are_an_error_before_anything_runs(
+    tiny_bundle: Callable[..., Path], folder: Path
+) -> None:
+    picture(folder, "zebra", "0", np.zeros((4, 4), np.uint8))
+    bundle = Bundle.open(tiny_bundle(labels=LABELS))
+    with pytest.raises(DataError, match="does not know: zebra") as caught:
+        evaluate(bundle, str(folder))
+    assert "cat, dog, owl" in caught.value.fix
+
+
+def many(folder: Path, answered: dict[int, list[Any]], good: int, bad: int) -> list[Path]:
+    for number in range(good):
+        picture(folder, "cat", f"{number:03}", answered[0][number % 12])
+    broken = [folder / "cat" / f"broken {number}.jpg" for number in range(bad)]
+    for path in broken:
+        path.write_bytes(b"\xff\xd8 no picture")
+    return broken
+
+
+def test_unreadable_pictures_are_skipped_counted_and_listed(
+    tiny_bundle: Callable[..., Path], tmp_path: Path, answered: dict[int, list[Any]]
+) -> None:
+    (broken,) = many(tmp_path, answered, 99, 1)
+    with Bundle.open(tiny_bundle(labels=LABELS)) as bundle:
+        found = evaluate(bundle, str(tmp_path))
+    assert (found.n, found.accuracy) == (99, 1.0)
+    (said,) = found.unreadable
+    assert str(broken) in said
+    document = found.as_dict(bundle={}, engine={})
+    assert document["unreadable"] == [said]
+    assert document["n"] == 99
+
+
+def test_more_than_one_percent_unreadable_is_an_error(
+    tiny_bundle: Callable[..., Path], tmp_path: Path, answered: dict[int, list[Any]]
+) -> None:
+    many(tmp_path, answered, 98, 2)
+    bundle = Bundle.open(tiny_bundle(labels=LABELS))
+    with pytest.raises(DataError, match=r"2 of 100 pictures cannot be read \(allowed: 1.0%\)"):
+        evaluate(bundle, str(tmp_path))
+
+
+def test_long_lists_of_unreadable_pictures_are_cut() -> None:
+    check_unreadable(["a"] * 10, 1000, 0.01)
+    with pytest.raises(DataError) as caught:
+        check_unreadable([f"picture {n}" for n in range(100)], 1000, 0.01)
+    assert "picture 4; …" in str(caught.value)
+    assert "picture 5" not in str(caught.value)
+    with pytest.raises(DataError):
+        check_unreadable(["a"], 10, 0.0)
+
+
+def test_nothing_to_evaluate(tiny_bundle: Callable[..., Path]) -> None:
+    bundle = Bundle.open(tiny_bundle(labels=LABELS))
+    with pytest.raises(DataError, match="no picture could be evaluated"):
+        evaluate(bundle, LabelledPictures(("cat",), [], "all"))
+
+
+def test_pictures_of_the_training_record_are_counted(
+    tiny_bundle: Callable[..., Path], folder: Path
+) -> None:
+    trained = [Picture(0, "", path=path) for path in sorted((folder / "dog").iterdir())[2:6]]
+    build = {"dataset": {"train_sha256_prefixes": pack_prefixes(trained)}}
+    with Bundle.open(tiny_bundle(labels=LABELS, build=json.dumps(build))) as bundle:
+        assert evaluate(bundle, str(folder)).seen_in_training == 4
+    with Bundle.open(tiny_bundle(labels=LABELS)) as bundle:
+        assert evaluate(bundle, str(folder)).seen_in_training == 0
+
+
+@pytest.mark.parametrize(
+    "build",
+    [{}, {"dataset": None}, {"dataset": []}, {"dataset": {}}, {"dataset": "x"}]
+    + [{"dataset": {"train_sha256_prefixes": value}} for value in (None, 3, [], {}, "")],
+    ids=str,
+)
+def test_a_build_record_without_a_training_record(build: dict[str, Any]) -> None:
+    assert training_prefixes(build) == frozenset()
+
+
+@given(st.lists(st.binary(min_size=4, max_size=4), max_size=30))
+def test_prefixes_are_read_back(contents: list[bytes]) -> None:
+    pictures = [Picture(0, "", pixels=np.frombuffer(data, np.uint8)) for data in contents]
+    packed = {"dataset": {"train_sha256_prefixes": pack_prefixes(pictures)}}
+    wanted = {hashlib.sha256(data).hexdigest()[:16] for data in contents}
+    assert training_prefixes(packed) == wanted
+    assert digest_of(pictures) == digest_of(reversed(pictures))
+
+
+def test_the_digest_of_a_set_depends_on_pixels_and_labels() -> None:
+    pixels = np.zeros((2, 2), np.uint8)
+    first, labelled = Picture(0, "", pixels=pixels), Picture(1, "", pixels=pixels)
+    other = Picture(0, "", pixels=pixels + 1)
+    assert len({digest_of([first]), digest_of([labelled]), digest_of([other]), digest_of([])}) == 4
+
+
+def test_six_classes_have_a_top_five() -> None:
+    confusion = np.diag([1] * 6)
+    right = np.array([True] * 6)
+    found = Evaluation(tuple("abcdef"), confusion, right, in_top5=5)
+    assert found.top5 == pytest.approx(5 / 6)
+    assert found.per_class["a"].precision == 1.0
+
+
+def test_top_five_counts_the_five_best(
+    tiny_bundle: Callable[..., Path], tmp_path: Path, answered: dict[int, list[Any]]
+) -> None:
+    pixels = answered[0][0]
+    with Bundle.open(tiny_bundle(classes=7)) as bundle:
+        with Recognizer.open(bundle) as recognizer:
+            recognizer(Frame(pixels, "gray"))
+            order = np.argsort(-recognizer.scores(), kind="stable")
+        for place in (0, 4, 5):
+            label = bundle.labels[order[place]]
+            picture(tmp_path / str(place), label, "0", pixels)
+            found = evaluate(bundle, str(tmp_path / str(place)))
+            assert (found.top5, found.accuracy) == (float(place < 5), float(place == 0))
