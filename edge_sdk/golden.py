@@ -7,6 +7,7 @@ unproven   anything else: no bound is known until a device accepts it
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -30,7 +31,8 @@ Rule = Literal["exact", "tolerance", "unproven"]
 class GoldenCheck:
     """What came out. passed is None for an unproven engine: nothing was asked of it.
 
-    largest: the largest difference seen, in output steps (int8, uint8) or as a number (float).
+    largest: the largest difference seen, in output steps (int8, uint8) or as a number (float); inf
+    (null in JSON) where an output is not a number.
     """
 
     rule: Rule
@@ -45,7 +47,7 @@ class GoldenCheck:
             "rule": self.rule,
             "passed": self.passed,
             "samples": self.samples,
-            "largest": self.largest,
+            "largest": self.largest if math.isfinite(self.largest) else None,
             "because": self.because,
         }
 

@@ -36,9 +36,12 @@ def top(
 
     Equal scores keep the order of the labels, on every machine (a stable sort).
     """
-    order = np.argsort(-values, kind="stable")[:k]
+    # Of a thousand scores only the few at or above the k-th are worth sorting.
+    least = np.partition(values, -k)[-k] if 0 < k < len(values) else -np.inf
+    candidates = np.flatnonzero(values >= least)
+    order = candidates[np.argsort(-values[candidates], kind="stable")][:k]
     return tuple(
-        Classification(labels[index], int(index), float(values[index]))
-        for index in order
-        if values[index] >= min_score
+        Classification(labels[index], index, score)
+        for index, score in zip(order.tolist(), values[order].tolist(), strict=True)
+        if score >= min_score
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from edge_sdk.errors import GateFailed, ModelError
 from edge_sdk.golden import (
     LEAST_SAMPLES,
     LEAST_STEPS,
+    GoldenCheck,
     answers,
     check_golden,
     check_tensors,
@@ -211,6 +213,11 @@ def test_floats_within_their_tolerance(
 ) -> None:
     passed, why = compared(manifest, [wanted], [found], "float32")
     assert (passed, why) == (not because, because)
+
+
+def test_a_difference_without_a_number_is_null_in_json() -> None:
+    check = GoldenCheck("tolerance", False, 10, float("inf"), BEYOND)
+    assert json.loads(json.dumps(check.as_dict(), allow_nan=False))["largest"] is None
 
 
 def test_the_best_class_is_asked_of_scores_alone(manifest: Manifest) -> None:
