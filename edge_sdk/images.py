@@ -25,6 +25,9 @@ SUFFIXES = frozenset(
     (".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".webp", ".tif", ".tiff", ".pgm", ".ppm", ".pbm")
 )
 
+_PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
+"""The last chunk of every PNG with its CRC (PNG specification, 11.2.5)."""
+
 # Corrupt files are answered by ImageError; OpenCV's own lines on stderr would only repeat it.
 if hasattr(cv2, "setLogLevel"):  # OpenCV 4
     cv2.setLogLevel(0)
@@ -43,6 +46,8 @@ def decode_image(data: bytes, *, name: str = "picture") -> Frame:
         raise ImageError(f"{name} is empty", fix="remove it or copy it again")
     if data[:2] == b"\xff\xd8" and not _jpeg_is_complete(data):
         raise ImageError(f"{name} is a truncated JPEG", fix="remove it or copy it again")
+    if data[:4] == b"\x89PNG" and _PNG_END not in data:
+        raise ImageError(f"{name} is a truncated PNG", fix="remove it or copy it again")
     buffer = np.frombuffer(data, np.uint8)
     try:
         pixels = cv2.imdecode(buffer, cv2.IMREAD_COLOR)

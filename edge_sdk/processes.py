@@ -5,10 +5,12 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
+_SILENCE = threading.RLock()  # two threads at once would end with the silence put back
 
 
 def die_with_parent(parent: int) -> None:
@@ -26,11 +28,12 @@ def how_it_ended(status: int) -> str:
 @contextmanager
 def stderr_closed() -> Iterator[None]:
     """Inside, nothing that this process prints on standard error is seen, C++ code included."""
-    kept, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nothing, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nothing)
+    with _SILENCE:
+        kept, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+        try:
+            os.dup2(nothing, 2)
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+            os.close(nothing)

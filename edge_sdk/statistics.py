@@ -49,8 +49,8 @@ class Histogram:
         for index in sorted(self._counts):
             seen += self._counts[index]
             if seen >= wanted:
-                return min(self._middle(index), float(self.max))
-        return float(self.max)
+                break
+        return min(self._middle(index), float(self.max))
 
     def percentiles(
         self, names: Iterable[str] = ("p50", "p90", "p95", "p99")

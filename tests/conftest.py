@@ -13,6 +13,7 @@ from typing import Any
 import flatbuffers
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 from hypothesis import HealthCheck, settings
 
 from edge_sdk.bundle import Golden, write_bundle
@@ -94,6 +95,14 @@ def campaign(record_property: Callable[[str, object], None]) -> Callable[[str, i
 
 
 @pytest.fixture(scope="session")
+def unmeasured() -> dict[str, str]:
+    """The environment of a process that a test kills or lets run out of room: its coverage is not
+    measured, because the record would be left half written.
+    """
+    return {key: value for key, value in os.environ.items() if not key.startswith("COVERAGE")}
+
+
+@pytest.fixture(scope="session")
 def repository() -> Path:
     """The root of the source tree."""
     return REPOSITORY
@@ -138,8 +147,6 @@ def segfaulting_model() -> bytes:
     """A .tflite file that ends the interpreter that opens it: a constant lies outside the file, but
     offset + size wraps around 2^64, so that LiteRT's own check passes.
     """
-    from ai_edge_litert import schema_py_generated as schema
-
     model = schema.ModelT.InitFromPackedBuf(tiny_classifier(), 0)
     (weights,) = (t for t in model.subgraphs[0].tensors if t.name == b"weights")
     buffer = model.buffers[weights.buffer]

@@ -252,7 +252,7 @@ def _document(
         "worst_layers": [],
         "versions": {"python": platform.python_version(), **versions()},
     }
-    document["passed"] = not _exceeded(recipe, document)
+    document["passed"] = not exceeded(recipe, document)
     return document
 
 
@@ -265,7 +265,7 @@ def _energy(board: Board | None, macs: int) -> dict[str, Any]:
     }
 
 
-def _exceeded(recipe: Recipe, document: dict[str, Any]) -> list[str]:
+def exceeded(recipe: Recipe, document: dict[str, Any]) -> list[str]:
     """One line for each limit that the build exceeds."""
     budget, found = recipe.budget, document["converted"]
     lines = []
@@ -283,10 +283,10 @@ def _exceeded(recipe: Recipe, document: dict[str, Any]) -> list[str]:
 
 
 def _require_budget(recipe: Recipe, document: dict[str, Any], folder: Path) -> None:
-    exceeded = _exceeded(recipe, document)
-    if exceeded:
+    lines = exceeded(recipe, document)
+    if lines:
         raise GateFailed(
-            f"budget exceeded: {'; '.join(exceeded)}",
+            f"budget exceeded: {'; '.join(lines)}",
             fix=f"look at {folder / 'build.html'}, then change the recipe or raise [budget]",
             document=document,
         )

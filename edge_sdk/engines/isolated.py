@@ -118,7 +118,7 @@ class IsolatedEngine(Engine):
         answer: dict[str, Any] = json.loads(line)
         if "error" in answer:
             if doing == "open the model":
-                self._abandon()
+                self.close()  # it is about to end by itself
             kind: type[EdgeError] = getattr(errors, answer["error"])
             raise kind(answer["message"], fix=answer["fix"])
         return answer

@@ -141,8 +141,6 @@ def read_graph(model: bytes) -> Graph:
     try:
         return _read(model)
     except (IndexError, ValueError, TypeError, struct.error, KeyError, AttributeError) as error:
-        if isinstance(error, ModelError):
-            raise
         raise ModelError(
             f"damaged TensorFlow Lite model: {' '.join(str(error).split())}",
             fix="get the file again, or convert it again",

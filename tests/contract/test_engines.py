@@ -14,14 +14,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import flatbuffers
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
 from edge_sdk.engines import BACKENDS, Engine, list_engines, open_engine
+from edge_sdk.engines.fake import FakeEngine
 from edge_sdk.engines.isolated import IsolatedEngine, probe_backend, try_model
 from edge_sdk.errors import ConfigError, EdgeError, EngineError, MissingPackage, ModelError
-from edge_sdk.tensors import QuantParams
+from edge_sdk.tensors import QuantParams, TensorSpec
 from edge_sdk.tflite.tiny import tiny_classifier
 
 DTYPES = ("int8", "uint8", "float32")
@@ -253,7 +256,72 @@ def test_the_fake_is_strict_and_records() -> None:
         engine.invoke()
     engine(value_for(engine))
     engine.close()
+    engine.close()
     assert engine.calls == ["output 0", "invoke", "fill 0", "invoke", "output 0", "close"]
+
+
+def repacked(change: Callable[[Any], None]) -> bytes:
+    """The tiny model with its schema objects changed."""
+    model = schema.ModelT.InitFromPackedBuf(tiny_classifier(dtype="float32"), 0)
+    change(model)
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def looks_up_weights(model: Any) -> None:
+    """One GATHER: the input is the number of a row of weights, the output that row."""
+    graph = model.subgraphs[0]
+    image, weights, row = graph.tensors[0], graph.tensors[3], graph.tensors[5]
+    image.shape, image.type, row.shape = [1], schema.TensorType.INT32, [1, 16]
+    assert (weights.name, list(weights.shape)) == (b"weights", [3, 16])
+    code = model.operatorCodes[0]
+    code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.GATHER
+    gather = graph.operators[0]
+    gather.inputs, gather.outputs = [3, 0], [5]
+    gather.builtinOptionsType = schema.BuiltinOptions.GatherOptions
+    gather.builtinOptions = schema.GatherOptionsT()
+    graph.operators, graph.outputs, model.operatorCodes = [gather], [5], [code]
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if "fake" not in name])
+def test_a_model_that_fails_while_it_runs_is_an_engine_error(name: str) -> None:
+    with open_engine(name, repacked(looks_up_weights)) as engine:
+        (row,) = engine(np.array([2], np.int32))
+        assert row.shape == (1, 16)
+        with pytest.raises(EngineError, match=r"could not run the model: .*[Gg]ather"):
+            engine(np.array([99], np.int32))
+        assert np.array_equal(engine(np.array([2], np.int32))[0], row)
+
+
+@pytest.mark.parametrize("change", [{"type": 5}, {"shape": [1, -4]}, {"shape": [2**31 - 1] * 4}])
+def test_the_fake_refuses_inputs_that_numpy_cannot_hold(change: dict[str, Any]) -> None:
+    model = repacked(lambda model: vars(model.subgraphs[0].tensors[0]).update(change))
+    with pytest.raises(ModelError, match="fake cannot hold the model's inputs"):
+        open_engine("fake", model)
+
+
+def test_the_fake_takes_the_time_it_is_told_to() -> None:
+    spec = TensorSpec("x", (1,), "bool")
+    engine = FakeEngine((spec,), (spec,), invoke_s=0.05)
+    started = time.monotonic()
+    assert engine(np.array([True]))[0].dtype == np.bool_
+    assert time.monotonic() - started >= 0.05
+
+
+BLOCKED = """
+import sys
+sys.modules["ai_edge_litert"] = None
+from edge_sdk.engines import open_engine
+open_engine("litert", b"")
+"""
+
+
+def test_litert_itself_may_be_missing() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", BLOCKED], capture_output=True, text=True, check=False
+    )
+    assert "MissingPackage: engine litert needs ai-edge-litert" in done.stderr
 
 
 def test_all_engines_are_listed_with_their_reason() -> None:
@@ -313,7 +381,7 @@ def wait_until(met: Callable[[], bool]) -> bool:
 def child() -> Iterator[tuple[Engine, int]]:
     """An isolated engine with the process number of its child."""
     before = set(children())
-    with IsolatedEngine("litert", tiny_classifier(), timeout_s=2.0) as engine:
+    with open_engine("isolated:litert", tiny_classifier()) as engine:
         (pid,) = set(children()) - before
         yield engine, pid
 
@@ -332,10 +400,12 @@ def test_a_child_that_is_killed_is_an_engine_error(child: tuple[Engine, int]) ->
     assert pid not in children()
 
 
-def test_a_child_that_hangs_is_given_up(child: tuple[Engine, int]) -> None:
-    engine, pid = child
+def test_a_child_that_hangs_is_given_up() -> None:
+    before = set(children())
+    engine = IsolatedEngine("litert", tiny_classifier(), timeout_s=0.5)
+    (pid,) = set(children()) - before
     os.kill(pid, signal.SIGSTOP)
-    with pytest.raises(EngineError, match="did not run the model within 2 s"):
+    with engine, pytest.raises(EngineError, match=r"did not run the model within 0\.5 s"):
         engine(value_for(engine))
     assert pid not in children()
 
@@ -376,11 +446,13 @@ time.sleep(600)
 """
 
 
-def test_the_child_ends_when_its_parent_is_killed() -> None:
-    with subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE) as parent:
+def test_the_child_ends_when_its_parent_is_killed(unmeasured: dict[str, str]) -> None:
+    line = [sys.executable, "-c", PARENT]
+    with subprocess.Popen(line, stdout=subprocess.PIPE, env=unmeasured) as parent:
         assert parent.stdout is not None
         assert parent.stdout.readline() == b"opened\n"
         (pid,) = children(parent.pid)
+        os.kill(pid, signal.SIGSTOP)  # it cannot even notice that nobody asks any more
         assert not gone(pid)
         parent.kill()
     assert wait_until(lambda: gone(pid))

@@ -74,7 +74,7 @@ class Built:
 
 @pytest.fixture(scope="session")
 def write_classes() -> Callable[..., Path]:
-    """`write_classes(folder, {"cat": 3}, size=(16, 16), values=(0, 256), seed=0)`: a class folder
+    """`write_classes(folder, {"cat": 3}, size=(16, 16), values=(0, 100), seed=0)`: a class folder
     each, with pictures of noise and one bright stripe, lower for each class. Returns `folder`.
     """
 
@@ -83,7 +83,7 @@ def write_classes() -> Callable[..., Path]:
         counts: Mapping[str, int],
         *,
         size: tuple[int, int] = (16, 16),
-        values: tuple[int, int] = (0, 256),
+        values: tuple[int, int] = (0, 100),
         seed: int = 0,
     ) -> Path:
         random = np.random.default_rng(seed)
@@ -114,7 +114,7 @@ def project(write_classes: Callable[..., Path]) -> Callable[..., Path]:
 
 @pytest.fixture(scope="session")
 def built(project: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Built:
-    """The stripes, built once; nobody may change it."""
+    """The stripes, dark ones, built once; nobody may change it."""
     recipe = project(tmp_path_factory.mktemp("stripes"))
     said: list[str] = []
     report = build(Recipe.load(recipe), say=said.append)

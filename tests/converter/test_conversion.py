@@ -6,7 +6,6 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,9 @@ from edge_converter.quantize import (
 from edge_converter.quantize_child import batch_of_one, to_tflite
 from edge_converter.streaming import stack
 from edge_sdk.engines import open_engine
-from edge_sdk.errors import TrainingError
+from edge_sdk.errors import FileError, TrainingError
+from edge_sdk.frames import Frame
+from edge_sdk.images import write_image
 from edge_sdk.preprocess import Preprocessor
 from edge_sdk.sources import Picture
 from edge_sdk.tensors import dequantize, quantize
@@ -36,6 +37,8 @@ from edge_sdk.tflite.tiny import tiny_classifier
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("converter-build")]
 
 Samples = np.ndarray[Any, Any]
+BRIGHT = 160
+"""Brighter than any training picture of the stripes."""
 
 
 @pytest.fixture(scope="module")
@@ -134,19 +137,7 @@ def test_built_in_models_are_static(
 # --- calibration ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("mean", "std", "io", "tail"),
-    [(0.0, 255.0, "int8", "xor"), (127.5, 127.5, "uint8", "copy")],
-)
-def test_dark_pictures_do_not_narrow_the_input(
-    trained: Path,
-    write_pictures: Callable[..., list[Path]],
-    tmp_path: Path,
-    mean: float,
-    std: float,
-    io: str,
-    tail: str,
-) -> None:
+def test_dark_pictures_do_not_narrow_the_input(trained: Path, tmp_path: Path) -> None:
     """Nothing brighter than 100 in the calibration set, and still one step for each pixel value:
     the fast way into the input tensor.
     """
@@ -155,25 +146,36 @@ def test_dark_pictures_do_not_narrow_the_input(
         Picture(i % 3, str(i), pixels=random.integers(0, 101, (12, 12), np.uint8), color="gray")
         for i in range(20)
     ]
-    table = {"width": 12, "height": 12, "color": "gray", "mean": [mean], "std": [std]}
+    table = {"width": 12, "height": 12, "color": "gray", "mean": [127.5], "std": [127.5]}
     recipe = Recipe.parse(
         {
             "name": "dark",
             "data": {"source": "digits"},
             "input": table,
             "model": {"name": "seed_cnn"},
-            "quantize": {"io": io},
+            "quantize": {"io": "uint8"},
         }
     )
     found = convert_model(recipe, trained, dark, dark, tmp_path, tmp_path / "convert.log")
     assert found["converted"].samples == 20
-    with open_engine("litert", (tmp_path / "model.tflite").read_bytes()) as engine:
-        spec = engine.inputs[0]
-        assert spec.dtype == io and spec.quant is not None
-        assert spec.quant.scale == pytest.approx(1 / std, rel=1e-6)
-        assert Preprocessor(recipe.input.preprocess, spec).tail == tail
+    input_is_pinned(tmp_path / "model.tflite", recipe, "copy")
     left = {path.name for path in tmp_path.iterdir()}
     assert left == {"float.tflite", "model.tflite", "convert.log"}
+
+
+def test_nor_do_they_in_a_build(built: Any) -> None:
+    """The shared build's pictures are dark too; mean 0, std 255 and int8 make the other way in."""
+    recipe = Recipe.load(built.recipe)
+    assert max(p.read().pixels.max() for p in open_dataset(recipe).train) <= 100
+    input_is_pinned(stage(built.report, "convert") / "model.tflite", recipe, "xor")
+
+
+def input_is_pinned(path: Path, recipe: Recipe, tail: str) -> None:
+    with open_engine("litert", path.read_bytes()) as engine:
+        spec = engine.inputs[0]
+    assert spec.dtype == recipe.quantize.io and spec.quant is not None
+    assert spec.quant.scale == pytest.approx(1 / recipe.input.std[0], rel=1e-6)
+    assert Preprocessor(recipe.input.preprocess, spec).tail == tail
 
 
 def test_calibration_takes_some_of_them_the_same_for_the_same_seed() -> None:
@@ -194,27 +196,32 @@ def test_calibration_takes_some_of_them_the_same_for_the_same_seed() -> None:
 
 
 def test_only_training_pictures_calibrate(built: Any, project: Any, tmp_path: Path) -> None:
-    """Every other picture turned white: had one of them been looked at, some range in the model
+    """Every other picture turned bright: had one of them been looked at, some range in the model
     would be another. It is the same model, byte for byte.
     """
     path = project(tmp_path)
     recipe = Recipe.load(path, {"budget.accuracy_loss": 1.0})
     data = open_dataset(recipe)
-    white = Path(data.train[0].name).parent / "white.png"
     for picture in (*data.val, *data.test):
         assert picture.path is not None
-        whiten(picture.path)
+        write_image(picture.path, Frame(np.full((16, 16, 3), BRIGHT, np.uint8), "bgr"))
     report = build(recipe)
     first, second = (stage(r, "convert") / "model.tflite" for r in (built.report, report))
     assert first.read_bytes() == second.read_bytes()
-    assert not white.exists()
 
 
-def whiten(path: Path) -> None:
-    from edge_sdk.frames import Frame
-    from edge_sdk.images import write_image
+def test_a_bright_picture_would_show(
+    trained: Path, fed: tuple[Path, Samples, Samples], tmp_path: Path
+) -> None:
+    """What the proof above rests on."""
+    import keras
 
-    write_image(path, Frame(np.full((16, 16, 3), 255, np.uint8), "bgr"))
+    model = batch_of_one(keras.models.load_model(trained))
+    samples = np.load(fed[0] / "calibration.npy")
+    plain = to_tflite(model, "int8", "int8", fed[0])
+    samples[-1] = BRIGHT / 255
+    np.save(tmp_path / "calibration.npy", samples)
+    assert to_tflite(model, "int8", "int8", tmp_path) != plain
 
 
 def stage(report: Any, name: str) -> Path:
@@ -287,15 +294,25 @@ def converted(model: Path, built: Any, folder: Path) -> None:
     convert_model(recipe, model, data.train[:4], in_turns(data.val), folder, folder / "convert.log")
 
 
-def test_not_a_number_is_refused(trained: Path, built: Any, tmp_path: Path) -> None:
-    """Weights that are NaN convert without a word and answer NaN."""
+def test_not_a_number_is_refused(trained: Path, fed: tuple[Path, Samples, Samples]) -> None:
+    """Weights that are NaN convert without a word; Keras answers NaN as well."""
     import keras
 
+    folder, samples, reference = fed
     model = keras.models.load_model(trained)
     model.set_weights([np.full_like(w, np.nan) for w in model.get_weights()])
-    model.save(tmp_path / "nan.keras")
-    with pytest.raises(TrainingError, match=r"float\.tflite .* answers NaN or infinity"):
-        converted(tmp_path / "nan.keras", built, tmp_path)
+    path = folder / "nan.tflite"
+    path.write_bytes(to_tflite(batch_of_one(model), "float32", "float32", folder))
+    for held_against in (reference, np.full_like(reference, np.nan)):
+        assert "answers NaN or infinity" in refused(path, samples, held_against, "float32")
+
+
+def test_a_full_disk_is_not_the_models_fault(trained: Path, built: Any, tmp_path: Path) -> None:
+    """The conversion's own process finds no space left for what it made."""
+    (tmp_path / "float.tflite").symlink_to("/dev/full")
+    with pytest.raises(FileError) as caught:
+        converted(trained, built, tmp_path)
+    assert "No space left on device" in str(caught.value) and "--out" in caught.value.fix
 
 
 def test_what_is_no_model_fails_with_the_log_named(built: Any, tmp_path: Path) -> None:

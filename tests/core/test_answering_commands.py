@@ -95,7 +95,7 @@ def test_predict_refuses_what_is_not_there(
     assert "is a folder" in refused("predict", tmp_path, photos)
     broken = photos / "000.png"
     broken.write_bytes(broken.read_bytes()[:40])
-    assert "cannot be decoded" in refused("predict", bundle, broken)
+    assert "truncated PNG" in refused("predict", bundle, broken)
     (tmp_path / "empty").mkdir()
     assert "no pictures" in refused("predict", bundle, tmp_path / "empty")
     assert "unknown engine" in refused("predict", bundle, photos, "--engine", "litter")

@@ -192,16 +192,12 @@ for path in sys.argv[1:]:
 
 
 def test_a_full_disk_leaves_the_old_bundle_or_none(
-    tiny_bundle: Callable[..., Path], tmp_path: Path
+    tiny_bundle: Callable[..., Path], tmp_path: Path, unmeasured: dict[str, str]
 ) -> None:
     old = tiny_bundle(tmp_path)
     before = old.read_bytes()
-    done = subprocess.run(
-        [sys.executable, "-c", NO_ROOM, old, tmp_path / "new.edge"],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    line = [sys.executable, "-c", NO_ROOM, old, tmp_path / "new.edge"]
+    done = subprocess.run(line, capture_output=True, text=True, check=True, env=unmeasured)
     assert done.stdout.count("free some space") == 2
     assert old.read_bytes() == before
     assert list(tmp_path.iterdir()) == [old]
@@ -213,31 +209,32 @@ from edge_sdk import Bundle
 from edge_sdk.bundle import write_bundle
 bundle = Bundle.open(sys.argv[1])
 members = {name: bundle.read(name) for name in bundle.manifest.members}
-print("started", flush=True)
 while True:
     for origin in (b"first", b"other"):
         padding = origin * 200_000
         members["build.json"] = b'{"padding": "' + padding + b'"}'
         write_bundle(sys.argv[2], bundle.manifest, members)
+        print("written", flush=True)
 """
 
 
 @pytest.mark.campaign
 def test_killed_while_writing_whatever_is_there_opens(
-    tiny_bundle: Callable[..., Path], tmp_path: Path, campaign: Callable[[str, int, int], int]
+    tiny_bundle: Callable[..., Path],
+    tmp_path: Path,
+    campaign: Callable[[str, int, int], int],
+    unmeasured: dict[str, str],
 ) -> None:
     random = np.random.default_rng(0)
     path = tmp_path / "x.edge"
     seen = set()
     for _ in range(campaign("kills", 5, 300)):
         line = [sys.executable, "-c", REWRITE, tiny_bundle(), path]
-        with subprocess.Popen(line, stdout=subprocess.PIPE) as writer:
+        with subprocess.Popen(line, stdout=subprocess.PIPE, env=unmeasured) as writer:
             assert writer.stdout is not None
             writer.stdout.readline()
             with pytest.raises(subprocess.TimeoutExpired):
                 writer.wait(random.uniform(0.02, 0.2))
             writer.send_signal(signal.SIGKILL)
-        if path.exists():
-            seen.add(Bundle.open(path).build["padding"][:5])
+        seen.add(Bundle.open(path).build["padding"][:5])
     assert seen <= {"first", "other"}
-    assert seen, "no bundle was ever finished: the test proves nothing"

@@ -60,6 +60,7 @@ def test_the_help_is_the_table(capsys: pytest.CaptureFixture[str]) -> None:
     headings = [line[:-1] for line in lines if line.endswith(":") and not line.startswith(" ")]
     assert headings == ["Options", *dict.fromkeys(row.section for row in TABLE)]
     assert edge_sdk.list_commands(click.Context(edge_sdk)) == [row.name for row in TABLE]
+    assert edge_sdk.get_command(click.Context(edge_sdk), "xyzzy") is None
 
 
 def imported_by(*arguments: str) -> set[str]:

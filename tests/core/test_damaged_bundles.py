@@ -29,6 +29,7 @@ from edge_sdk.manifest import Manifest, MemberEntry
 Parts = tuple[Manifest, dict[str, bytes]]
 Entry = tuple[str | zipfile.ZipInfo, bytes] | tuple[str | zipfile.ZipInfo, bytes, int]
 MIB = 1024 * 1024
+LABELS = b"class0\nclass1\nclass2\n"
 
 
 def seal(entries: list[Entry]) -> bytes:
@@ -129,11 +130,17 @@ def as_link(name: str) -> zipfile.ZipInfo:
     return info
 
 
-def manifest_entry(**changes: Any) -> Callable[[list[Entry]], list[Entry]]:
-    """The first entry (manifest.json) with top-level keys changed."""
+def manifest_entry(
+    members: dict[str, Any] | None = None, *, listed: bool = False, **changes: Any
+) -> Callable[[list[Entry]], list[Entry]]:
+    """The first entry (manifest.json) with top-level keys changed; `listed`: members are added to
+    the list, else they are the list.
+    """
 
     def change(entries: list[Entry]) -> list[Entry]:
         document = json.loads(entries[0][1]) | changes
+        if members is not None:
+            document["members"] = {**(document["members"] if listed else {}), **members}
         return [("manifest.json", json.dumps(document).encode()), *entries[1:]]
 
     return change
@@ -165,6 +172,17 @@ CRAFTED: dict[str, tuple[Callable[[list[Entry]], list[Entry]], str]] = {
     "newer": (manifest_entry(schema="edge-sdk/manifest/2"), "has schema 'edge-sdk/manifest/2'"),
     "not ours": (manifest_entry(schema="x"), "has schema 'x'"),
     "no members": (manifest_entry(members={}), "is not in the manifest's list"),
+    "another size": (
+        manifest_entry(
+            members={"labels.txt": {"bytes": 22, "sha256": hashlib.sha256(LABELS).hexdigest()}},
+            listed=True,
+        ),
+        "labels.txt does not match",
+    ),
+    "listed only": (
+        manifest_entry(members={"build.json": {"bytes": 2, "sha256": "0"}}, listed=True),
+        "build.json is missing",
+    ),
     "not json": (lambda e: [("manifest.json", b"{"), *e[1:]], "manifest.json is not JSON"),
     "other bytes": (
         lambda e: [*e[:-1], (e[-1][0], e[-1][1][:-1] + b"?")],

@@ -84,12 +84,11 @@ except FileError as error:
 """
 
 
-def test_no_room_leaves_the_old_file(tmp_path: Path) -> None:
+def test_no_room_leaves_the_old_file(tmp_path: Path, unmeasured: dict[str, str]) -> None:
     path = tmp_path / "x"
     path.write_bytes(b"old")
-    done = subprocess.run(
-        [sys.executable, "-c", LIMITED, path], capture_output=True, text=True, check=True
-    )
+    line = [sys.executable, "-c", LIMITED, path]
+    done = subprocess.run(line, capture_output=True, text=True, check=True, env=unmeasured)
     assert done.stdout.startswith(f"cannot write {path}: File too large; free some space")
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
@@ -111,13 +110,16 @@ except KeyboardInterrupt:
 @pytest.mark.campaign
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_interrupted_at_any_moment_the_file_is_whole(
-    tmp_path: Path, number: signal.Signals, campaign: Callable[[str, int, int], int]
+    tmp_path: Path,
+    number: signal.Signals,
+    campaign: Callable[[str, int, int], int],
+    unmeasured: dict[str, str],
 ) -> None:
     random = np.random.default_rng(number)
     path = tmp_path / "x"
     for _ in range(campaign("kills", 4, 200)):
-        writer = subprocess.Popen([sys.executable, "-c", ENDLESS, path], stdout=subprocess.PIPE)
-        with writer:
+        line = [sys.executable, "-c", ENDLESS, path]
+        with subprocess.Popen(line, stdout=subprocess.PIPE, env=unmeasured) as writer:
             assert writer.stdout is not None
             writer.stdout.readline()
             with pytest.raises(subprocess.TimeoutExpired):

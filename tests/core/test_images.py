@@ -188,8 +188,7 @@ def test_cut_off_anywhere_it_is_an_error_and_opencv_is_quiet(
         assert caught.value.fix
     said = capfd.readouterr()
     assert said.out == ""
-    assert "WARN" not in said.err
-    assert "premature end" not in said.err
+    assert said.err == ""
 
 
 def test_a_large_photo_cut_off_is_not_a_half_grey_one(shared_data: Path) -> None:

@@ -459,6 +459,17 @@ def test_a_file_that_is_no_list_of_labels() -> None:
     assert found_in(described(other, zipped("vocabulary.txt", LABELS))).labels == ()
 
 
+def test_labels_without_normalisation() -> None:
+    b = flatbuffers.Builder(64)
+    name = b.CreateString("labels.txt")
+    file = table(b, {0: ("offset", name), 2: ("int8", 2)})
+    scores = table(b, {6: ("offset", vector(b, [file]))})
+    graph = table(b, {3: ("offset", vector(b, [scores]))})
+    b.Finish(table(b, {3: ("offset", vector(b, [graph]))}), b"M001")
+    model = described(bytes(b.Output()), zipped("labels.txt", LABELS))
+    assert found_in(model) == ModelMetadata(("cat", "犬", "owl"))
+
+
 def test_no_metadata_and_empty_metadata() -> None:
     assert found_in(TINY[0]) == ModelMetadata()
     assert found_in(described(b"")) == ModelMetadata()
