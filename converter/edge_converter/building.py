@@ -21,7 +21,7 @@ from edge_converter.models import find_architecture
 from edge_converter.packing import Contents, in_turns, labels_text, make_golden, manifest_for
 from edge_converter.quantize import calibration_pictures, convert_model
 from edge_converter.recipe import Recipe
-from edge_converter.stages import Stages, versions
+from edge_converter.stages import Stages, alone_in, versions
 from edge_converter.steps.train import train
 from edge_hardware import load_board
 from edge_sdk.bundle import Golden, write_bundle
@@ -54,9 +54,12 @@ class BuildReport:
     folder: Path
 
     @property
-    def accuracy_loss(self) -> float:
-        """Float minus converted accuracy on the same test pictures, 0..1."""
-        return float(self.document["accuracy_loss"])
+    def accuracy_loss(self) -> float | None:
+        """Float minus converted accuracy on the same test pictures, -1..1; None where nothing was
+        trained (`convert`).
+        """
+        loss: float | None = self.document["accuracy_loss"]
+        return loss
 
     @property
     def passed(self) -> bool:
@@ -86,6 +89,13 @@ def build(
         raise FileError(f"{bundle} is a folder", fix=f"name a file: {bundle / f'{name}.edge'}")
     folder = bundle.parent / f"{name}.build"
     write_atomic(folder / "recipe.json", json_bytes(recipe.as_dict()))
+    with alone_in(folder):
+        return _build(recipe, bundle, folder, board, say, progress)
+
+
+def _build(
+    recipe: Recipe, bundle: Path, folder: Path, board: Board | None, say: Say, progress: Say
+) -> BuildReport:
     stages = Stages(folder / "stages")
     data = _look(recipe, say, progress)
     trained = _train_stage(recipe, data, stages, say, progress)

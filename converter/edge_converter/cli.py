@@ -39,7 +39,7 @@ def build(
         result = run_build(loaded, out, say=_say(progress), progress=progress)
     except GateFailed as failed:
         if report is not None:
-            write_report(report, "build", failed.document)
+            _save_beside(report, failed.document)
         raise
     finally:
         progress.clear()
@@ -78,6 +78,17 @@ def convert(
     parsed = parse_options(**options)
     result = run_convert(model, parsed, data=data, out=out, say=_say(console.Progress()))
     console.answer(result.document, describe(result), as_json=as_json)
+
+
+def _save_beside(folder: Path, document: dict[str, Any]) -> None:
+    """Write the report of a build that failed a gate; what hinders that must not hide the gate."""
+    from edge_sdk.errors import FileError
+    from edge_sdk.report import write_report
+
+    try:
+        write_report(folder, "build", document)
+    except FileError as error:
+        console.warn(str(error))
 
 
 def _say(progress: console.Progress) -> Any:

@@ -163,6 +163,8 @@ def _preprocess(
         low = -128 if spec.dtype == "int8" else 0
         mean, std = (float(spec.quant.zero_point - low),), (1 / spec.quant.scale,)
         whence = f"pixels 0..255 onto {spec.dtype}"
+    elif spec.dtype == "uint8":
+        mean, std, whence = (0.0,), (1.0,), "pixels 0..255 as they are"
     else:
         raise ConfigError(
             f"{path} is a float model and does not say how pixels are normalised",

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from edge_sdk.bundle import Golden
 from edge_sdk.engines import Engine, EngineInfo, open_engine
+from edge_sdk.errors import ModelError
 from edge_sdk.frames import Frame
 from edge_sdk.golden import LEAST_SAMPLES, LEAST_STEPS, answers, difference
 from edge_sdk.manifest import (
@@ -81,7 +82,8 @@ def make_golden(
     """10 samples with the outputs litert gives them, and where they are from.
 
     Pictures are taken in turns over the classes. With fewer than 10 of them, or `origin`
-    "synthetic", the samples are drawn from `seed` instead.
+    "synthetic", the samples are drawn from `seed` instead. Raises ModelError when an output is not
+    finite.
     """
     with open_engine("litert", model) as engine:
         preprocessor = Preprocessor(preprocess, engine.inputs[0])
@@ -90,7 +92,13 @@ def make_golden(
         else:
             frames = [picture.read() for picture in in_turns(pictures)[:LEAST_SAMPLES]]
         inputs = (_stacked(preprocessor, frames, engine),)
-        return Golden(inputs, answers(engine, inputs)), origin
+        outputs = answers(engine, inputs)
+    if not all(np.isfinite(values).all() for values in outputs):
+        raise ModelError(
+            "the model answers NaN or infinity",
+            fix="check --mean and --std; convert the model again if they are right",
+        )
+    return Golden(inputs, outputs), origin
 
 
 def _stacked(preprocessor: Preprocessor, frames: Sequence[Frame], engine: Engine) -> NDArray[Any]:

@@ -6,12 +6,14 @@ is reused as long as its inputs and its own files are unchanged.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -70,6 +72,20 @@ class Stages:
         finally:
             if working is not None and working.exists():
                 shutil.rmtree(working, ignore_errors=True)
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """While inside, no other build works in `folder`. Raises FileError when one does already."""
+    with (folder / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise FileError(
+                f"another build is at work in {folder}",
+                fix="wait for it, or build into another folder with --out",
+            ) from error
+        yield
 
 
 def key(name: str, inputs: Any) -> str:
