@@ -11,7 +11,7 @@ demo: $(READY)  ## train, convert, verify, pack and stream handwritten digits
 
 test: $(READY)  ## every test, with seeded samples of the long campaigns; says what it skipped
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest tests --ignore=tests/benchmarks -n 2 --dist loadgroup
+	$(BIN)/coverage run -m pytest tests --ignore=tests/benchmarks -n 2 --dist loadfile --no-loadscope-reorder --durations=15
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report --skip-covered --fail-under=90
 

@@ -14,7 +14,7 @@ import pytest
 
 from edge_sdk import Bundle, evaluate
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("demo")]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -89,9 +89,11 @@ def test_run_record_is_measured_or_null(demo: Any) -> None:
     folder, _ = demo
     run = _read(folder / "run.json")
     assert run["schema"] == "edge-sdk/run/1"
-    assert run["n"] >= 662 and run["valid"], run["invalid_because"]
-    assert run["latency"]["p50"] <= run["latency"]["p90"] <= run["latency"]["p99"]
-    assert run["latency"]["p999"] is None
+    assert run["valid"] is (run["invalid_because"] is None)
+    least = {"p50": 11, "p90": 64, "p95": 130, "p99": 662, "p999": 6636}
+    for name, count in least.items():
+        assert (run["latency"][name] is None) is (run["n"] < count)
+    assert run["latency"]["p50"] <= run["latency"]["p90"] <= run["latency"]["max"]
     assert run["energy_measured"] is None
     assert run["energy_model"]["label"] == "MODEL"
     assert run["golden"]["rule"] == "exact" and run["golden"]["passed"]

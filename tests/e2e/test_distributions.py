@@ -22,7 +22,7 @@ from edge_sdk.images import write_image
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECTS = {"core": ROOT, "converter": ROOT / "converter", "device": ROOT / "device"}
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("distributions")]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
