@@ -106,7 +106,7 @@ class Board:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A MODEL value with its expanded (95 %) uncertainty in the same unit, or why there is none.
+    """A MODEL value, the half-width of the interval of published figures, or why there is none.
 
     quantity names the value in JSON: "joules_per_inference" or "latency_ms".
     """

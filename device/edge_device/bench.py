@@ -21,8 +21,9 @@ from typing import Any
 
 from edge_device.cameras.synthetic import Pattern
 from edge_device.recorder import Figures, Recorder
-from edge_device.report import RunReport, Subject, make_report, why_invalid
+from edge_device.report import RunReport, Subject, make_report
 from edge_device.runtime import THREADS, open_subject
+from edge_device.streaming import warn_unproven
 from edge_sdk.configuration import nearest
 from edge_sdk.errors import ConfigError, NotAvailableYet
 from edge_sdk.frames import Frame
@@ -53,7 +54,8 @@ def run_bench(
 ) -> RunReport:
     """Measure `bundle` for `seconds` after the warm-up, `repeats` times, each on a fresh engine.
 
-    `stop` is asked between frames; what was measured until then is reported.
+    `stop` is asked between frames; what was measured until then is reported. Answers that are
+    unproven on this engine are warned about on stderr.
     Raises NotAvailableYet for a scenario not built yet, ConfigError, and as Runtime does.
     """
     _check(scenario, seconds, repeats)
@@ -63,6 +65,8 @@ def run_bench(
     while len(recorders) < repeats and not (recorders and stop()):
         with ExitStack() as stack:
             results, subject = _OPENERS[scenario](stack, bundle, engine, threads, frames)
+            if not recorders:
+                warn_unproven(subject.golden)
             recorders.append(_measure(results, seconds, pooled, stop))
     # A repeat that was stopped within its warm-up counts only where there is nothing else.
     recorders = [recorder for recorder in recorders if recorder.warm] or recorders
@@ -170,22 +174,15 @@ _OPENERS: dict[str, Callable[..., tuple[Any, Subject]]] = {
 def _report(
     scenario: str, subject: Subject, recorders: Sequence[Recorder], pooled: Figures, workers: int
 ) -> RunReport:
-    last = recorders[-1]
-    shortest = min(recorder.seconds for recorder in recorders)
-    fewest = min(recorder.figures.n for recorder in recorders)
-    steady = all(recorder.steady for recorder in recorders)
     width, height = FRAME_SIZE
     size = {"width": width, "height": height, "color": "rgb", "frames": FRAMES}
     return make_report(
         "bench",
         scenario,
         subject,
-        last,
+        recorders,
         figures=pooled if len(recorders) > 1 else None,
-        seconds=sum(recorder.seconds for recorder in recorders),
-        invalid_because=why_invalid(shortest, fewest, steady),
         extensions={
-            "results": sum(recorder.results for recorder in recorders),
             "workers": workers,
             "input": {"kind": "synthetic", **size},
             "repeats": repeats_detail(recorders),
@@ -202,7 +199,11 @@ def repeats_detail(recorders: Sequence[Recorder]) -> dict[str, Any]:
         for name in ("p50", "p90", "p99")
     }
     runs = [
-        {"n": recorder.figures.n, "seconds": recorder.seconds, "fps": rate, "latency": latency}
+        {
+            **{"n": recorder.figures.n, "seconds": recorder.seconds, "fps": rate},
+            **{"latency": latency, "warmup": recorder.warmup, "throttled": recorder.throttled},
+            "timeline": [row.as_dict() for row in recorder.timeline.rows],
+        }
         for recorder, rate, latency in zip(recorders, rates, latencies, strict=True)
     ]
     return {"count": len(runs), "fps": _spread(rates), **spread, "runs": runs}

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from edge_sdk import console
+from edge_sdk.errors import EdgeError
 
 if TYPE_CHECKING:
-    from edge_device.report import RunReport
+    from edge_device.streaming import Outcome
 
 _BUNDLE = click.argument("bundle", metavar="FILE.edge", type=click.Path(path_type=Path))
 _ENGINE = click.option("--engine", default="auto", show_default=True, help="Which interpreter.")
@@ -102,22 +105,49 @@ def bench(bundle: Path, folder: Path | None, as_json: bool, **options: Any) -> N
     """Latency and throughput of FILE.edge on made-up 1280 x 720 frames."""
     with _until_stopped() as stop:
         from edge_device.bench import run_bench
+        from edge_device.streaming import Outcome
 
-        _answer(lambda: run_bench(bundle, stop=stop, **options), folder, as_json)
+        _answer(lambda: Outcome(run_bench(bundle, stop=stop, **options)), folder, as_json)
 
 
-def _answer(measure: Callable[[], RunReport], folder: Path | None, as_json: bool) -> None:
+def _answer(measure: Callable[[], Outcome], folder: Path | None, as_json: bool) -> None:
+    """Measure, save the report and print the answer; then raise what went wrong on the way.
+
+    What was measured is never lost. Where the run ended with an error, or its report cannot be
+    saved, the exit status is 1 and stdout has to stay empty: the answer goes to stderr, before the
+    error, and the report is written all the same where it can be.
+    """
     from edge_device.report import prepare_folder
     from edge_device.summary import summary
 
     if folder is not None:
         prepare_folder(folder)
-    report = measure()
-    document = report.as_dict()
-    text = summary(document)
+    report, error = measure()
+    report = replace(report, command=_command_line(click.get_current_context()))
+    document, saved = report.as_dict(), ""
     if folder is not None:
-        text += f"\n\nreport  {report.save(folder)}"
-    console.answer(document, text, as_json=as_json)
+        try:
+            saved = f"\n\nreport  {report.save(folder)}"
+        except EdgeError as failure:
+            if error is not None:
+                console.warn(str(failure))
+            error = error or failure
+    with console.answers_on_stderr() if error else nullcontext():
+        console.answer(document, summary(document) + saved, as_json=as_json)
+    if error is not None:
+        raise error
+
+
+def _command_line(context: click.Context) -> list[str]:
+    """The command with all that was given to it, but for how it answers: --report and --json."""
+    words = ["edge-sdk", context.command.name or ""]
+    for parameter in context.command.params:
+        name, value = parameter.name or "", context.params.get(parameter.name or "")
+        given = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+        if given and name not in ("folder", "as_json"):
+            option = [] if isinstance(parameter, click.Argument) else [parameter.opts[0]]
+            words += [*option, str(value)]
+    return words
 
 
 def _given(options: dict[str, Any]) -> dict[str, Any]:

@@ -10,8 +10,10 @@ import math
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
+from edge_device.thermal import SYS, Throttling
 from edge_sdk.results import Result
 from edge_sdk.statistics import Histogram, median
 
@@ -134,7 +136,8 @@ class Timeline:
 class Recorder:
     """Figures of the answers after the warm-up, and the timeline of all of them.
 
-    started_ns: when the run began. results, unlike figures.n, counts the warm-up too.
+    started_ns: when the run began. results, unlike figures.n, counts the warm-up too. sys: where
+    the kernel says whether the processor was throttled.
     """
 
     def __init__(
@@ -144,6 +147,7 @@ class Recorder:
         deadline_ms: float = 0.0,
         camera: bool = True,
         warmup_s: float = WARMUP_S,
+        sys: Path = SYS,
     ) -> None:
         self.deadline_ms = deadline_ms
         self.camera = camera
@@ -151,6 +155,8 @@ class Recorder:
         self.timeline = Timeline(camera=camera)
         self.results = 0
         self.warm = False
+        self._throttling = Throttling(sys)
+        self._sample_ns = 0
         self._warmup_ns = int(warmup_s * _SECOND_NS)
         self._first_ns: int | None = None
         self._excluded = (0, 0, 0)  # results, drops, ns
@@ -169,12 +175,16 @@ class Recorder:
         else:
             self.figures.add(result)
         self._window_ns = (self._window_ns[0], result.result_ns)
+        if result.result_ns >= self._sample_ns:
+            self._sample_ns = result.result_ns + _SECOND_NS
+            self._throttling.sample()
 
     def finish(self, ended_ns: int = 0, drops: int = 0) -> None:
         """The run is over; nothing came between the last answer and `ended_ns`."""
         self._all_drops = drops
         self._window_ns = (self._window_ns[0], max(ended_ns, self._window_ns[1]))
         self.timeline.finish(drops)
+        self._throttling.end()
 
     @property
     def seconds(self) -> float:
@@ -194,6 +204,11 @@ class Recorder:
         if not self.warm:
             rule = f"nothing is excluded: the run ended within {self._warmup_ns / 1e9:g} s"
         return {"results": results, "drops": drops, "seconds": duration / 1e9, "rule": rule}
+
+    @property
+    def throttled(self) -> bool | None:
+        """Whether the processor was, from the run's beginning on; None where that is not known."""
+        return self._throttling.throttled()
 
     @property
     def steady(self) -> bool:

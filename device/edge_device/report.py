@@ -5,7 +5,7 @@ Every number is measured or None. What is missing for a number to count is said 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -20,6 +20,9 @@ from edge_sdk.statistics import MINIMUM_SAMPLES, Histogram
 
 LEAST_SECONDS = 10.0
 LEAST_SAMPLES = MINIMUM_SAMPLES["p99"]
+
+UNREAD_THROTTLING = "throttling cannot be read on this machine"
+"""Why a run is not valid that keeps every rule that could be looked at."""
 
 _MLPERF_SECONDS = 600.0
 _MLPERF_SAMPLES = {"single-stream": MINIMUM_SAMPLES["p90"], "offline": 24_576}
@@ -62,8 +65,9 @@ class RunReport:
     """The outcome of a run ("run") or of a benchmark ("bench").
 
     n: answers counted, after the warm-up. seconds: the time they took. drops: frames that gave way
-    to newer ones in that time; None without a camera. estimate: MODEL energy for a board.
-    extensions: further keys of the document.
+    to newer ones in that time; None without a camera. throttled: None where this machine does not
+    tell. estimate: MODEL energy for a board. command: the command line that made it, without what
+    changes nothing measured; None from Python. extensions: further keys of the document.
     """
 
     kind: Literal["run", "bench"]
@@ -77,8 +81,10 @@ class RunReport:
     latency: Percentiles
     frame_age: Percentiles
     stages: Mapping[str, Mapping[str, float | None]]
+    throttled: bool | None
     invalid_because: str | None
     estimate: Estimate | None = None
+    command: Sequence[str] | None = None
     extensions: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -110,13 +116,17 @@ class RunReport:
             "stages": {name: dict(values) for name, values in self.stages.items()},
             "energy_measured": None,
             "energy_model": self.estimate.as_dict() if self.estimate else None,
-            "thermal": {"start_c": None, "end_c": None, "max_c": None, "throttled": None},
+            "thermal": {
+                **dict.fromkeys(("start_c", "end_c", "max_c")),
+                "throttled": self.throttled,
+            },
             "preprocess": {"resized_by": "cv2"},
             "valid": self.valid,
             "invalid_because": self.invalid_because,
             "mlperf": mlperf(self.scenario, self.seconds, self.n, self.valid),
             "energy_model_because": (self.estimate.because or None) if self.estimate else None,
             "golden": self.subject.golden.as_dict(),
+            "command": None if self.command is None else list(self.command),
             **self.extensions,
         }
 
@@ -132,46 +142,71 @@ def make_report(
     kind: Literal["run", "bench"],
     scenario: str,
     subject: Subject,
-    recorder: Recorder,
+    recorders: Sequence[Recorder],
     *,
     figures: Figures | None = None,
-    seconds: float | None = None,
-    invalid_because: str | None = None,
     estimate: Estimate | None = None,
     extensions: Mapping[str, Any] | None = None,
 ) -> RunReport:
-    """The report of what `recorder` kept; figures and seconds replace its own (several repeats)."""
-    figures = figures or recorder.figures
-    seconds = recorder.seconds if seconds is None else seconds
-    histograms = {"latency": figures.latency, "frame_age": figures.frame_age}
+    """The report of what `recorders` kept, one for each repeat; `figures` are then those of all.
+
+    Every repeat has to keep the rules of a valid run.
+    """
+    one = recorders[0]
+    figures = figures or one.figures
+    throttled = _throttled([recorder.throttled for recorder in recorders])
     return RunReport(
         kind,
         scenario,
         subject,
         figures.n,
-        seconds,
-        recorder.drops if recorder.camera else None,
-        recorder.deadline_ms,
-        figures.misses if recorder.deadline_ms else None,
+        sum(recorder.seconds for recorder in recorders),
+        sum(recorder.drops for recorder in recorders) if one.camera else None,
+        one.deadline_ms,
+        figures.misses if one.deadline_ms else None,
         Percentiles.of(figures.latency),
         Percentiles.of(figures.frame_age),
         {name: histogram.percentiles() for name, histogram in figures.stages.items()},
-        invalid_because or why_invalid(seconds, figures.n, recorder.steady),
+        throttled,
+        why_invalid(
+            min(recorder.seconds for recorder in recorders),
+            min(recorder.figures.n for recorder in recorders),
+            all(recorder.steady for recorder in recorders),
+            throttled,
+        ),
         estimate,
-        {
-            "results": recorder.results,
-            "warmup": recorder.warmup,
-            "timeline": [row.as_dict() for row in recorder.timeline.rows],
-            "histogram": {name: chart_bins(h) for name, h in histograms.items()},
-            **(extensions or {}),
-        },
+        extensions={**_course(recorders, figures), **(extensions or {})},
     )
 
 
-def why_invalid(seconds: float, n: int, steady: bool, throttled: bool | None = None) -> str | None:
+def _course(recorders: Sequence[Recorder], figures: Figures) -> dict[str, Any]:
+    """How it went. There is no timeline of several repeats: each has its own, from 0 s on."""
+    histograms = {"latency": figures.latency, "frame_age": figures.frame_age}
+    rows = [row.as_dict() for row in recorders[0].timeline.rows]
+    return {
+        "results": sum(recorder.results for recorder in recorders),
+        "warmup": _warmup([recorder.warmup for recorder in recorders]),
+        "timeline": rows if len(recorders) == 1 else None,
+        "histogram": {name: chart_bins(h) for name, h in histograms.items()},
+    }
+
+
+def _warmup(excluded: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What is excluded of all repeats together, and the rule."""
+    summed = {name: sum(one[name] for one in excluded) for name in ("results", "drops", "seconds")}
+    each = ", in each repeat" if len(excluded) > 1 else ""
+    return {**summed, "rule": excluded[0]["rule"] + each}
+
+
+def _throttled(found: Sequence[bool | None]) -> bool | None:
+    """Whether any was; None where that is not known of all the others."""
+    return True if any(found) else None if None in found else False
+
+
+def why_invalid(seconds: float, n: int, steady: bool, throttled: bool | None) -> str | None:
     """Why figures of `n` samples in `seconds` may not be quoted; None where they may.
 
-    throttled: None where this machine was not asked, which is no proof of the contrary.
+    throttled: None where this machine does not tell, which is no proof of the contrary.
     """
     reasons = []
     if seconds < LEAST_SECONDS:
@@ -183,7 +218,7 @@ def why_invalid(seconds: float, n: int, steady: bool, throttled: bool | None = N
     if seconds >= LEAST_SECONDS and not steady:
         reasons.append("not steady: the median latency of the two halves differs by over 10 %")
     if throttled is None:
-        reasons.append("whether the processor was throttled is not known")
+        reasons.append(UNREAD_THROTTLING)
     elif throttled:
         reasons.append("the processor was throttled")
     return "; ".join(reasons) or None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +80,7 @@ class Runtime:
         seconds: float = math.inf,
         frames: float = math.inf,
         stop: Callable[[], bool] = lambda: False,
-    ) -> Iterator[Result]:
+    ) -> Generator[Result, None, None]:
         """One result for each frame that is answered, as they come.
 
         Ends with the camera, after `seconds` or `frames` answers, soon after `stop` (asked again
@@ -118,7 +118,7 @@ class Runtime:
             "run",
             "camera",
             self._subject,
-            self._recorder,
+            [self._recorder],
             estimate=estimate,
             extensions=self._about_camera(),
         )

@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Generator, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from edge_device.cameras import check_spec, open_camera
 from edge_device.pipeline import Policy
 from edge_device.report import RunReport
 from edge_device.runtime import THREADS, Runtime
-from edge_device.sinks import open_sink
+from edge_device.sinks import Sink, open_sink
 from edge_sdk.console import warn
-from edge_sdk.errors import CameraError
+from edge_sdk.errors import CameraError, EdgeError
 from edge_sdk.estimate import Board
+from edge_sdk.golden import GoldenCheck
+from edge_sdk.results import Result
+
+
+class Outcome(NamedTuple):
+    """What was measured, and the error that ended it early; its message is in the notes too."""
+
+    report: RunReport
+    error: EdgeError | None = None
 
 
 def stream(
@@ -30,11 +41,12 @@ def stream(
     sinks: Sequence[str] = (),
     board: Board | None = None,
     stop: Callable[[], bool] = lambda: False,
-) -> RunReport:
+) -> Outcome:
     """Answer about the camera's frames and hand each result to every sink.
 
-    What can be wrong is found before the first frame. Raises EdgeError; CameraError where no
-    camera is named, for there is none that could be found by itself yet.
+    What goes wrong before the first answer is raised: EdgeError; CameraError where no camera is
+    named, for there is none that could be found by itself yet. An error after that (a camera
+    unplugged, a disk full) ends the run with the report of what was measured until then.
     """
     if camera is None:
         raise CameraError(
@@ -47,15 +59,44 @@ def stream(
         runtime = stack.enter_context(
             Runtime(bundle, engine, threads=threads, policy=policy, min_score=min_score)
         )
-        if runtime.golden.passed is None:
-            warn(f"answers are unproven on this engine: {runtime.golden.because}")
+        warn_unproven(runtime.golden)
         source = stack.enter_context(open_camera(camera))
         # Last, for opening one may replace a file: not for a run that cannot begin.
         opened = [stack.enter_context(open_sink(spec)) for spec in sinks]
-        for result in runtime.run(source, seconds=seconds, frames=frames, stop=stop):
-            for sink in opened:
-                sink.write(result)
+        results = runtime.run(source, seconds=seconds, frames=frames, stop=stop)
+        error = _hand_over(results, opened)
         report = runtime.report(board=board)
+        if error is not None and not report.n:
+            raise error
     for note in source.notes:
         warn(note)
-    return report
+    return Outcome(_noted(report, f"ended by an error: {error}") if error else report, error)
+
+
+def warn_unproven(golden: GoldenCheck) -> None:
+    """A line on stderr where nothing says how far this engine's answers may be off."""
+    if golden.passed is None:
+        warn(f"answers are unproven on this engine: {golden.because}")
+
+
+def _hand_over(results: Generator[Result, None, None], sinks: Sequence[Sink]) -> EdgeError | None:
+    """Each result to every sink, and at the end all sinks closed; the first error, if any."""
+    errors = []
+    try:
+        with closing(results):
+            for result in results:
+                for sink in sinks:
+                    sink.write(result)
+    except EdgeError as error:
+        errors.append(error)
+    for sink in sinks:
+        try:
+            sink.close()
+        except EdgeError as error:
+            errors.append(error)
+    return errors[0] if errors else None
+
+
+def _noted(report: RunReport, note: str) -> RunReport:
+    notes = [*report.extensions["notes"], note]
+    return replace(report, extensions={**report.extensions, "notes": notes})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from edge_device.report import UNREAD_THROTTLING
 from edge_sdk.console import ms, table
 
 _SHOWN = ("p50", "p90", "p99", "max")
@@ -34,8 +35,15 @@ def _facts(document: Mapping[str, Any]) -> list[tuple[str, str]]:
         late = f"{document['deadline_misses']:,} later than {document['deadline_ms']:g} ms"
         facts.append(("deadline", late))
     facts.append(("energy", _energy(document)))
-    facts.append(("valid", "yes" if document["valid"] else f"no: {document['invalid_because']}"))
+    facts.append(("valid", _valid(document)))
     return facts
+
+
+def _valid(document: Mapping[str, Any]) -> str:
+    because = document["invalid_because"]
+    if because == UNREAD_THROTTLING:
+        return f"not marked valid: {because}; all other rules are met"
+    return "yes" if document["valid"] else f"no: {because}"
 
 
 def _engine(engine: Mapping[str, Any], golden: Mapping[str, Any]) -> str:

@@ -13,6 +13,9 @@ from dataclasses import dataclass
 
 from edge_sdk.report.text import escape, significant
 
+MOST, LEAST = 1e12, 1e-12
+"""Nothing measured is larger than the first, or told apart from 0 below the second."""
+
 WIDTH, HEIGHT = 420, 220
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 16, 12, 26
 
@@ -110,8 +113,10 @@ def beyond(bins: Sequence[Bin], marks: Mapping[str, float | None]) -> float:
 def lines(title: str, series: Mapping[str, Sequence[Point]], *, zero: bool = True) -> str:
     """One line for each series of (x, y), in the colours s1, s2 ...; a y of None is a gap.
 
-    zero: y starts at 0. "" without points.
+    zero: y starts at 0. "" without points. A value beyond MOST is a gap too: a diverged training
+    has them, and no axis could hold it beside the others.
     """
+    series = {name: _drawable(points) for name, points in series.items()}
     known = [(x, y) for points in series.values() for x, y in points if y is not None]
     if not known:
         return ""
@@ -269,6 +274,17 @@ def _strokes(plot: Plot, points: Sequence[Point], kind: str) -> list[str]:
             path = " ".join(f"{x:.1f},{y:.1f}" for x, y in run)
             shapes.append(f'<polyline class="line {kind}" points="{path}"/>')
     return shapes
+
+
+def _drawable(points: Iterable[Point]) -> list[Point]:
+    """Points within reach of an axis; a y that is not becomes None."""
+    return [(x, None if y is None else _reached(y)) for x, y in points if abs(x) <= MOST]
+
+
+def _reached(value: float) -> float | None:
+    if abs(value) > MOST:
+        return None
+    return value if abs(value) >= LEAST else 0.0
 
 
 def _padded(low: float, high: float, *, zero: bool) -> tuple[float, float]:

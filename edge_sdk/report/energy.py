@@ -49,14 +49,16 @@ def _validity(part: Mapping[str, Any]) -> str:
 
 
 def _model(model: Mapping[str, Any]) -> str:
-    """The block of a MODEL: the word stands before every figure."""
+    """The block of a MODEL: the word stands before every figure. Its interval is the range of
+    published figures, so no coverage is claimed for it.
+    """
     tag = '<span class="tag">MODEL</span>'
     words = "Computed from published figures; nothing was measured on this board."
     return (
         '<aside class="model" aria-label="MODEL estimate">'
         f"<h3>MODEL estimate for {escape(model.get('board'))}</h3>"
         f'<p class="value">{tag} {joules(model.get("joules_per_inference"))} per inference</p>'
-        f'<p class="value">{tag} ± {joules(model.get("uncertainty"))} (95 %)</p>'
+        f'<p class="value">{tag} interval ± {joules(model.get("uncertainty"))}</p>'
         f"<p>{tag} formula: {escape(model.get('formula'))}</p>"
         f"<p>{tag} source: {escape(model.get('source'))}</p>{note(words)}</aside>"
     )

@@ -24,6 +24,7 @@ from edge_sdk.report.text import (
     percentile,
     plain,
     seconds,
+    significant,
     table,
 )
 
@@ -75,18 +76,25 @@ def conditions_section(run: Mapping[str, Any]) -> Section:
 def run_again(run: Mapping[str, Any], name: str) -> Section:
     """The command that makes such a report, and the file that this page shows."""
     bundle = mapping(run.get("bundle"))
-    words = ["edge-sdk", name, str(bundle.get("path") or "FILE.edge")]
+    words = [str(word) for word in listed(run.get("command"))]
+    body = command(shlex.join([*(words or _nearest_command(run, name)), "--report", "DIR"]))
+    if not words:
+        body += note("It was not run as a command: this is the nearest one.")
+    if bundle.get("sha256"):
+        body += f"<p>Bundle SHA-256: <code>{escape(bundle['sha256'])}</code></p>"
+    return Section("again", "Reproduce", body + note(f"Unrounded values: {name}.json."))
+
+
+def _nearest_command(run: Mapping[str, Any], name: str) -> list[str]:
+    """What of a command line can be told from what was measured."""
+    words = ["edge-sdk", name, str(mapping(run.get("bundle")).get("path") or "FILE.edge")]
     if run.get("camera"):
         words += ["--camera", str(run["camera"])]
     elif name == "bench" and run.get("scenario"):
         words += ["--scenario", str(run["scenario"])]
     if board := mapping(run.get("energy_model")).get("board"):
         words += ["--board", str(board)]
-    words += ["--report", "DIR"]
-    body = command(shlex.join(words))
-    if bundle.get("sha256"):
-        body += f"<p>Bundle SHA-256: <code>{escape(bundle['sha256'])}</code></p>"
-    return Section("again", "Reproduce", body + note(f"Unrounded values: {name}.json."))
+    return words
 
 
 def _over_time(timeline: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
@@ -171,6 +179,7 @@ def _circumstances(run: Mapping[str, Any]) -> list[tuple[str, str]]:
         for name, key in (("camera", "camera"), ("scenario", "scenario"))
         if run.get(key)
     ]
+    rows += _load(run)
     rows += [("frames counted", count(run.get("n"))), ("duration", seconds(run.get("seconds")))]
     if number(run.get("drops")) is not None:
         rows.append(("frames dropped", count(run["drops"])))
@@ -181,7 +190,35 @@ def _circumstances(run: Mapping[str, Any]) -> list[tuple[str, str]]:
         rows.append(("deadline", f"{ms(run['deadline_ms'])}, missed {missed} times"))
     if resized := mapping(run.get("preprocess")).get("resized_by"):
         rows.append(("resized by", plain(resized)))
+    if number(run.get("unreadable")):
+        rows.append(("unreadable pictures, skipped", count(run["unreadable"])))
+    if notes := listed(run.get("notes")):
+        rows.append(("notes", "<br>".join(plain(one) for one in notes)))
     return rows
+
+
+def _load(run: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What a benchmark was fed with, by how many workers, and how often."""
+    made_up, repeats = mapping(run.get("input")), mapping(run.get("repeats"))
+    rows = []
+    if made_up:
+        size = f"{plain(made_up.get('width'))} × {plain(made_up.get('height'))}"
+        of_kind = f"{plain(made_up.get('kind'))}, {size}, {plain(made_up.get('color'))}"
+        rows.append(("input", f"{of_kind}, {count(made_up.get('frames'))} frames in turn"))
+    if number(run.get("workers")):
+        rows.append(("workers", count(run["workers"])))
+    if number(repeats.get("count")):
+        rows.append(("repeats", count(repeats["count"]) + _spread(mapping(repeats.get("fps")))))
+    return rows
+
+
+def _spread(fps: Mapping[str, Any]) -> str:
+    """ "; median 29.9 frames per second (28.7 to 30.1)"; "" where there is no range."""
+    low, middle, high = (number(fps.get(name)) for name in ("low", "median", "high"))
+    if low is None or middle is None or high is None or low == high:
+        return ""
+    between = f"{significant(low)} to {significant(high)}"
+    return f"; median {significant(middle)} frames per second ({between})"
 
 
 def _known(values: Any) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from edge_sdk.report.page import Tile, banner
+from edge_sdk.report.page import Tile, banner, note
 from edge_sdk.report.text import (
     ABSENT,
     mapping,
@@ -17,6 +17,9 @@ from edge_sdk.report.text import (
     short_size,
     significant,
 )
+
+_UNREAD_THROTTLING = "throttling cannot be read on this machine"
+"""What `invalid_because` says where no rule was broken that could be looked at."""
 
 _LATENCIES = {
     "p50": "half of the frames are faster",
@@ -77,6 +80,8 @@ def run_banners(run: Mapping[str, Any]) -> str:
     """Whether the run is valid and why not, and a golden check that did not pass."""
     if run.get("valid") is True:
         shown = banner("good", "Valid.", "Steady, not throttled, long enough, enough samples.")
+    elif run.get("invalid_because") == _UNREAD_THROTTLING:
+        shown = note(f"Not marked valid: {_UNREAD_THROTTLING}; all other rules are met.")
     else:
         shown = banner("warn", "Not valid as a measurement:", _because(run.get("invalid_because")))
     golden = mapping(run.get("golden"))

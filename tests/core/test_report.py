@@ -352,6 +352,15 @@ def test_an_invalid_run_keeps_its_values_and_says_why(run_page: Callable[..., Pa
     assert "0.700 ms" in page.text
 
 
+def test_throttling_that_cannot_be_read_is_a_quiet_note(run_page: Callable[..., Page]) -> None:
+    because = "throttling cannot be read on this machine"
+    page = run_page(valid=False, invalid_because=because)
+    assert f"Not marked valid: {because}; all other rules are met." in page.text
+    assert 'class="banner' not in page.source
+    both = run_page(valid=False, invalid_because=f"3 samples, at least 662 are needed; {because}")
+    assert 'class="banner warn"' in both.source and "all other rules" not in both.text
+
+
 @pytest.mark.parametrize(
     ("passed", "words"), [(None, "Golden check unproven:"), (False, "Golden check failed:")]
 )
@@ -382,7 +391,12 @@ def test_every_figure_of_a_model_carries_the_word(run_page: Callable[..., Page])
     measured, _, block = section.partition("<aside")
     assert "Not measured" in measured and "mJ" not in measured
     tag = '<span class="tag">MODEL</span> '
-    for words in ("4.86 mJ per inference", "± 3.86 mJ (95 %)", "formula: 6.12 W", "source: Rasp"):
+    for words in (
+        "4.86 mJ per inference",
+        "interval ± 3.86 mJ<",
+        "formula: 6.12 W",
+        "source: Rasp",
+    ):
         assert tag + words in block
     assert block.count("mJ") == 2
 
@@ -392,6 +406,7 @@ def test_measured_and_model_stay_apart(run_page: Callable[..., Page]) -> None:
     measured, _, block = section.partition("<aside")
     assert "500 mJ ± 10.0 mJ (95 %)" in measured and "230 mJ ± 4.60 mJ (95 %)" in measured
     assert "MODEL" not in measured and "500 mJ" not in block
+    assert "95 %" not in block
     assert "REPLAYED" not in section
 
 
@@ -411,6 +426,31 @@ def test_how_it_was_run_and_how_to_run_it_again(run_page: Callable[..., Page]) -
     assert "start 41.2 °C end not measured" in text
     assert "throttled no" in text
     assert "cpu Some CPU" in text
+
+
+def test_a_recorded_command_is_shown_with_all_its_options(run_page: Callable[..., Page]) -> None:
+    command = ["edge-sdk", "run", "my d.edge", "--camera", "fake", "--policy", "all"]
+    text = run_page(command=command, energy_model=MODEL).text
+    assert "edge-sdk run 'my d.edge' --camera fake --policy all --report DIR" in text
+    assert "the nearest one" not in text
+    assert "the nearest one" in run_page(command=None).text
+
+
+def test_how_a_benchmark_was_loaded(run_page: Callable[..., Page]) -> None:
+    fps = {"low": 27.96, "median": 29.91, "high": 30.04}
+    made_up = {"kind": "synthetic", "width": 1280, "height": 720, "color": "rgb", "frames": 8}
+    text = run_page(input=made_up, workers=2, repeats={"count": 5, "fps": fps}).text
+    assert "input synthetic, 1,280 × 720, rgb, 8 frames in turn" in text
+    assert "workers 2" in text
+    assert "repeats 5; median 29.9 frames per second (28.0 to 30.0)" in text
+    assert "repeats 1 frames counted" in run_page(repeats={"count": 1, "fps": None}).text
+
+
+def test_what_a_run_met_on_its_way(run_page: Callable[..., Page]) -> None:
+    text = run_page(unreadable=3, notes=["the video ended early", HOSTILE]).text
+    assert "unreadable pictures, skipped 3" in text
+    assert f"notes the video ended early {HOSTILE}" in text
+    assert "unreadable" not in run_page(unreadable=0, notes=[]).text
 
 
 def test_a_build_page(build_page: Callable[[dict[str, Any]], Page]) -> None:

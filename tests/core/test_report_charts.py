@@ -5,7 +5,7 @@ from __future__ import annotations
 from xml.etree import ElementTree
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from edge_sdk.report import charts
@@ -123,3 +123,21 @@ def test_any_line_is_well_formed(points: list[charts.Point], zero: bool) -> None
     ):
         if svg:
             drawn(svg)
+
+
+@given(
+    ys=st.lists(st.floats(allow_nan=False, allow_infinity=False), max_size=8), zero=st.booleans()
+)
+@example(ys=[1e308, -1e308], zero=False)
+@example(ys=[5e-324, 0.0], zero=True)
+def test_no_finite_value_is_too_much_for_a_line(ys: list[float], zero: bool) -> None:
+    svg = charts.lines("any", {"a": list(enumerate(ys))}, zero=zero)
+    assert bool(svg) == any(abs(y) <= charts.MOST for y in ys)
+    if svg:
+        drawn(svg)
+
+
+def test_a_value_beyond_all_measure_is_a_gap() -> None:
+    points = [(1.0, 0.5), (2.0, 0.4), (3.0, 1e308), (4.0, 0.3), (5.0, 0.2)]
+    root = drawn(charts.lines("Loss", {"training": points}))
+    assert len(shapes(root, "polyline", "s1")) == 2

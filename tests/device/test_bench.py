@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 
 from edge_device.bench import FRAMES, Workers, made_up_frames, repeats_detail, run_bench
+from edge_device.cameras.synthetic import Pattern
 from edge_device.recorder import Recorder
 from edge_sdk.engines.fake import FakeEngine
 from edge_sdk.errors import ConfigError, EngineError, NotAvailableYet
@@ -53,6 +55,12 @@ def test_the_bench_document(bundle: Path, scenario: str) -> None:
     assert repeats["fps"]["low"] <= repeats["fps"]["median"] <= repeats["fps"]["high"]
     assert repeats["latency_p50"]["low"] > 0
     assert document["results"] > document["n"]
+    assert document["results"] == document["n"] + document["warmup"]["results"]
+    assert document["warmup"]["seconds"] >= 2.0
+    assert document["warmup"]["rule"].endswith(", in each repeat")
+    assert document["timeline"] is None
+    for run in repeats["runs"]:
+        assert sum(row["frames"] for row in run["timeline"]) == run["n"] + run["warmup"]["results"]
     assert "after the warm-up, at least 10 s are needed" in document["invalid_because"]
 
 
@@ -66,6 +74,7 @@ def test_stop_ends_it_with_what_there_is(bundle: Path) -> None:
     document = run_bench(bundle, seconds=60, repeats=5, stop=stop).as_dict()
     assert document["repeats"]["count"] == 1
     assert document["n"] == document["results"] == 31
+    assert sum(row["frames"] for row in document["timeline"]) == 31
     assert "nothing is excluded" in document["warmup"]["rule"]
 
 
@@ -89,6 +98,20 @@ def test_the_frames_are_the_same_every_time() -> None:
     assert len({frame.pixels.tobytes() for frame in first}) == FRAMES
     for one, other in zip(first, second, strict=True):
         assert np.array_equal(one.pixels, other.pixels)
+
+
+def test_the_frames_cost_no_more_memory_than_they_hold() -> None:
+    """A picture of 1280 x 720 is 2.8 MB, the wider one it is cut from twice that."""
+    tracemalloc.start()
+    pattern = Pattern(1280, 720)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert 5_529_600 <= peak < 6_000_000
+    x, y = np.arange(1280), np.arange(720)[:, None]
+    expected = (x * 255 // 1280 + 0 * y, y * 255 // 720 + 0 * x, (x + y) % 256)
+    pixels = pattern(0)
+    assert np.array_equal(pixels[180:], np.stack(expected, axis=2)[180:])
+    assert (pixels[:180, :180] == 255).all()
 
 
 def test_a_worker_that_fails_ends_the_iteration(tiny_parts: Callable[..., Any]) -> None:

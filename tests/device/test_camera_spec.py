@@ -92,6 +92,13 @@ def test_cameras_of_later_versions(text: str) -> None:
     assert "folder:" in caught.value.fix
 
 
+@pytest.mark.parametrize("text", ["x" * 300, "x/" * 3000, "a\x00b"])
+def test_a_name_that_no_file_can_have(text: str) -> None:
+    with pytest.raises(ConfigError, match="unknown camera") as caught:
+        check_spec(text)
+    assert "KIND:ADDRESS" in caught.value.fix
+
+
 def test_a_path_alone_is_told_its_kind(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         open_camera(str(tmp_path))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import html
 import json
 import os
 import pty
+import shlex
 import signal
 import subprocess
 import sys
@@ -64,6 +66,35 @@ def test_run_prints_one_document_and_leaves_the_files(
     assert "<html" in (tmp_path / "report" / "report.html").read_text("utf-8")
     lines = [json.loads(line) for line in (tmp_path / "r.jsonl").read_text("utf-8").splitlines()]
     assert [line["index"] for line in lines] == list(range(6))
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        (
+            "run",
+            {
+                **{"--camera": "fake?fps=max", "--frames": "20", "--engine": "litert"},
+                **{"--threads": "1", "--policy": "all", "--min-score": "0.25"},
+            },
+        ),
+        ("bench", {"--scenario": "offline", "--seconds": "0.1", "--repeats": "2"}),
+    ],
+)
+def test_a_report_shows_the_command_that_makes_it_again(
+    bundle: Path, tmp_path: Path, name: str, options: dict[str, str], command: Command
+) -> None:
+    given = [word for pair in options.items() for word in pair]
+    done = command(name, bundle, *given, "--report", tmp_path, "--json")
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert document["command"][:3] == ["edge-sdk", name, str(bundle)]
+    assert sorted(document["command"][3:]) == sorted(given)
+    page = html.unescape((tmp_path / "report.html").read_text("utf-8"))
+    assert shlex.join([*document["command"], "--report", "DIR"]) in page
+    again = command(*document["command"][1:], "--json")
+    assert again.returncode == 0, again.stderr
+    assert json.loads(again.stdout)["command"] == document["command"]
 
 
 def test_run_says_what_it_found(bundle: Path, tmp_path: Path, command: Command) -> None:
@@ -177,10 +208,19 @@ def test_unreadable_pictures_are_told(
     assert "1 pictures skipped" in done.stdout
 
 
-def test_an_engine_without_bounds_is_warned_about(bundle: Path, command: Command) -> None:
-    done = command("run", bundle, "--camera", "fake?frames=3&fps=max", "--engine", "fake")
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("run", ["--camera", "fake?frames=3&fps=max"]),
+        ("bench", ["--seconds", "0.1", "--repeats", "2", "--scenario", "offline"]),
+    ],
+)
+def test_an_engine_without_bounds_is_warned_about(
+    bundle: Path, name: str, options: list[str], command: Command
+) -> None:
+    done = command(name, bundle, *options, "--engine", "fake")
     assert done.returncode == 0, done.stderr
-    assert "warning: answers are unproven" in done.stderr
+    assert done.stderr.count("warning: answers are unproven") == 1
     assert "unproven" in done.stdout
 
 

@@ -18,6 +18,7 @@ from edge_device.cameras.fake import FakeCamera
 from edge_device.cameras.spec import CameraSpec
 from edge_device.report import mlperf, why_invalid
 from edge_device.summary import summary
+from edge_device.thermal import Throttling
 from edge_sdk.errors import BundleError, CameraError, ConfigError, FileError, GateFailed
 from edge_sdk.frames import Frame
 from edge_sdk.images import read_image
@@ -34,7 +35,7 @@ RUN_KEYS = {
 
 EXTENSIONS = {
     *("golden", "energy_model_because", "camera", "replayed", "policy", "unreadable", "notes"),
-    *("results", "warmup", "timeline", "histogram"),
+    *("results", "warmup", "timeline", "histogram", "command"),
 }
 
 
@@ -71,7 +72,9 @@ def test_the_run_document_has_exactly_the_keys_of_the_contract(bundle: Path) -> 
     assert list(document["stages"]) == ["capture", "preprocess", "invoke", "postprocess"]
     for stage in document["stages"].values():
         assert set(stage) == {"p50", "p90", "p95", "p99"}
-    assert document["thermal"] == dict.fromkeys(("start_c", "end_c", "max_c", "throttled"))
+    assert set(document["thermal"]) == {"start_c", "end_c", "max_c", "throttled"}
+    assert document["thermal"]["throttled"] is Throttling().throttled()
+    assert document["command"] is None
     assert document["preprocess"] == {"resized_by": "cv2"}
     assert set(document["mlperf"]) == {"scenario", "met", "because"}
     assert document["energy_measured"] is None
@@ -96,7 +99,7 @@ def test_figures_that_were_not_measured_are_null(bundle: Path) -> None:
     assert document["latency"]["p90"] is None
     assert document["latency"]["max"] is not None
     assert not document["valid"]
-    for reason in ("after the warm-up", "20 samples", "throttled is not known"):
+    for reason in ("after the warm-up", "20 samples"):
         assert reason in document["invalid_because"]
 
 
@@ -269,7 +272,7 @@ def test_golden_outputs_that_do_not_match(tiny_parts: Callable[..., Any], tmp_pa
         (9.9, 662, False, False, "9.9 s after the warm-up, at least 10 s are needed"),
         (10.0, 661, True, False, "661 samples, at least 662 are needed"),
         (10.0, 662, True, True, "the processor was throttled"),
-        (10.0, 662, True, None, "whether the processor was throttled is not known"),
+        (10.0, 662, True, None, "throttling cannot be read on this machine"),
         (
             *(10.0, 662, False, False),
             "not steady: the median latency of the two halves differs by over 10 %",

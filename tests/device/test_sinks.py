@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,13 @@ def test_jsonl_has_one_document_a_line_at_once(tmp_path: Path, make_result: Make
     lines = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
     assert lines == [result.as_dict() for result in results]
     assert "门" in path.read_text("utf-8")
+
+
+def test_jsonl_takes_a_file_name_that_is_not_utf8(tmp_path: Path, make_result: Make) -> None:
+    result = replace(make_result(0), source="caf\udce9.png")
+    with open_sink(f"jsonl:{tmp_path / 'r.jsonl'}") as sink:
+        sink.write(result)
+    assert json.loads((tmp_path / "r.jsonl").read_text("utf-8")) == result.as_dict()
 
 
 def test_jsonl_where_nothing_can_be_written(tmp_path: Path) -> None:

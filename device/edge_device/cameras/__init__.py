@@ -196,7 +196,7 @@ def check_spec(text: str) -> CameraSpec:
             f"camera kind {kind!r} is not available yet",
             fix="use folder:PATH or video:PATH, for example folder:images?fps=30",
         )
-    if text and Path(text).exists():
+    if text and _exists(Path(text)):
         kind = "folder" if Path(text).is_dir() else "video"
         raise ConfigError(f"camera {text!r} does not say its kind", fix=f"write {kind}:{text}")
     known = (*BACKENDS, *_PLANNED)
@@ -222,6 +222,13 @@ def open_camera(
             f"camera {spec!r} cannot be opened: {_one_line(error)}", fix=Camera.remedy
         ) from error
     return camera
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name that is too long for any file
+        return False
 
 
 def _check_address(spec: CameraSpec, wanted: str) -> None:

@@ -26,10 +26,12 @@ class Pattern:
         self.width, self.height = width, height
         x = np.arange(2 * width) % width
         y = np.arange(height)[:, None]
-        ramps = (x * 255 // width, y * 255 // height, (x + y) % 256)
-        shape = (height, 2 * width)
         # Twice as wide as a picture: moving it is taking another window.
-        self._wide = np.stack([np.broadcast_to(r, shape) for r in ramps], axis=2).astype(np.uint8)
+        self._wide = np.empty((height, 2 * width, 3), np.uint8)
+        self._wide[..., 0] = x * 255 // width
+        self._wide[..., 1] = y * 255 // height
+        # Modulo 256, as sums of bytes are.
+        np.add(x.astype(np.uint8), y.astype(np.uint8), out=self._wide[..., 2])
 
     def __call__(self, index: int) -> NDArray[np.uint8]:
         """Picture `index`: shape (height, width, 3), uint8, RGB."""

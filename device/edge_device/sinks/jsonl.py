@@ -17,8 +17,11 @@ class JsonlSink(Sink):
         self.name = str(path)
         try:
             Path(path).parent.mkdir(parents=True, exist_ok=True)
-            # Line by line, so that whoever follows the file sees each answer at once.
-            self._file = Path(path).open("w", encoding="utf-8", buffering=1)  # noqa: SIM115
+            # Line by line, so that whoever follows the file sees each answer at once. A file name
+            # that is not UTF-8 becomes the JSON escape that reads back to it.
+            self._file = Path(path).open(  # noqa: SIM115
+                "w", encoding="utf-8", errors="backslashreplace", buffering=1
+            )
         except OSError as error:
             raise FileError(
                 f"cannot write {path}: {error.strerror}",

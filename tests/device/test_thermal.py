@@ -1,0 +1,171 @@
+"""Throttling, read from a tree of files like the kernel's, and what it makes of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from edge_device.recorder import Recorder
+from edge_device.report import UNREAD_THROTTLING, make_report
+from edge_device.runtime import open_subject
+from edge_device.summary import summary
+from edge_device.thermal import Throttling
+from edge_sdk.results import Result
+
+Make = Callable[..., Result]
+
+
+def write_bits(sys: Path, text: str) -> None:
+    """What a Raspberry Pi's firmware says."""
+    path = sys / "devices/platform/soc/soc:firmware/get_throttled"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+def write_counts(sys: Path, *counts: int, kind: str = "core") -> None:
+    """How often each x86 core was throttled."""
+    for number, count in enumerate(counts):
+        folder = sys / f"devices/system/cpu/cpu{number}/thermal_throttle"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{kind}_throttle_count").write_text(f"{count}\n")
+
+
+@pytest.mark.parametrize(
+    ("bits", "throttled"),
+    [
+        ("0\n", False),
+        ("1\n", True),
+        ("8\n", True),
+        ("50000\n", True),
+        ("80000\n", True),
+        ("0x4\n", True),
+        ("fff0\n", False),  # bits that mean nothing here
+        ("", None),
+        ("none\n", None),
+    ],
+)
+def test_the_bits_of_a_raspberry_pi(tmp_path: Path, bits: str, throttled: bool | None) -> None:
+    write_bits(tmp_path, bits)
+    assert Throttling(tmp_path).throttled() is throttled
+
+
+def test_what_the_firmware_forgets_is_remembered(tmp_path: Path) -> None:
+    write_bits(tmp_path, "0")
+    watch = Throttling(tmp_path)
+    assert watch.throttled() is False
+    write_bits(tmp_path, "20002")
+    watch.sample()
+    write_bits(tmp_path, "0")
+    assert watch.throttled() is True
+
+
+@pytest.mark.parametrize("kind", ["core", "package"])
+def test_a_counter_of_x86_that_goes_on(tmp_path: Path, kind: str) -> None:
+    write_counts(tmp_path, 7, 7)
+    write_counts(tmp_path, 3, 3, kind="package")
+    watch = Throttling(tmp_path)
+    assert watch.throttled() is False
+    write_counts(tmp_path, 7, 8, kind=kind)
+    assert watch.throttled() is True
+
+
+def test_what_comes_after_the_end_does_not_count(tmp_path: Path) -> None:
+    write_bits(tmp_path, "0")
+    write_counts(tmp_path, 7)
+    watch = Throttling(tmp_path)
+    watch.end()
+    write_bits(tmp_path, "4")
+    write_counts(tmp_path, 8)
+    assert watch.throttled() is False
+
+
+def test_a_machine_that_does_not_tell(tmp_path: Path) -> None:
+    assert Throttling(tmp_path).throttled() is None
+    (tmp_path / "devices/system/cpu/cpu0/thermal_throttle").mkdir(parents=True)
+    assert Throttling(tmp_path).throttled() is None
+
+
+def test_a_recorder_looks_while_it_goes_on(tmp_path: Path, make_result: Make) -> None:
+    write_bits(tmp_path, "0")
+    recorder = Recorder(0, sys=tmp_path)
+    recorder.add(make_result(0, at_ms=0))
+    assert recorder.throttled is False
+    write_bits(tmp_path, "40004")
+    recorder.add(make_result(1, at_ms=1500))
+    write_bits(tmp_path, "0")
+    recorder.finish()
+    assert recorder.throttled is True
+
+
+@pytest.fixture
+def recorded(make_result: Make) -> Callable[..., Recorder]:
+    """`recorded(sys, during)`: 12 s of answers, steady; `during` is called after 5 s."""
+
+    def record(sys: Path, during: Callable[[], object] = lambda: None) -> Recorder:
+        recorder = Recorder(0, camera=False, sys=sys)
+        for index in range(1200):
+            if index == 500:
+                during()
+            recorder.add(make_result(index, at_ms=10 * index))
+        recorder.finish()
+        return recorder
+
+    return record
+
+
+def test_a_run_is_valid_where_nothing_was_throttled_and_only_there(
+    tmp_path: Path, tiny_bundle: Callable[..., Path], recorded: Callable[..., Recorder]
+) -> None:
+    recognizer, subject = open_subject(tiny_bundle(), "litert", threads=1)
+    recognizer.close()
+    cool, hot, mute = tmp_path / "cool", tmp_path / "hot", tmp_path / "mute"
+    write_counts(cool, 4, 0)
+    write_counts(hot, 4, 0)
+    runs = {
+        False: recorded(cool),
+        True: recorded(hot, lambda: write_counts(hot, 4, 1)),
+        None: recorded(mute),
+    }
+    documents = {
+        throttled: make_report("bench", "single-stream", subject, [run]).as_dict()
+        | {"input": {"kind": "synthetic", "width": 1, "height": 1}, "workers": 1}
+        for throttled, run in runs.items()
+    }
+    for throttled, document in documents.items():
+        assert document["thermal"]["throttled"] is throttled
+        assert document["valid"] is (throttled is False)
+    assert documents[False]["invalid_because"] is None
+    assert documents[True]["invalid_because"] == "the processor was throttled"
+    assert documents[None]["invalid_because"] == UNREAD_THROTTLING
+    words = "not marked valid: throttling cannot be read on this machine; all other rules are met"
+    assert words in summary(documents[None])
+    assert "no: the processor was throttled" in summary(documents[True])
+    pages = {}
+    for throttled, run in runs.items():
+        page = make_report("bench", "single-stream", subject, [run]).save(tmp_path / "report")
+        pages[throttled] = page.read_text("utf-8").partition("<main>")[0]
+    assert "N" + words[1:] in pages[None] and 'class="banner' not in pages[None]
+    assert "Not valid as a measurement:" in pages[True] and 'class="banner warn"' in pages[True]
+    assert "Valid." in pages[False]
+
+
+def test_of_several_repeats_one_that_was_throttled_is_enough(
+    tmp_path: Path, tiny_bundle: Callable[..., Path], recorded: Callable[..., Recorder]
+) -> None:
+    recognizer, subject = open_subject(tiny_bundle(), "litert", threads=1)
+    recognizer.close()
+    hot, mute = tmp_path / "hot", tmp_path / "mute"
+    write_counts(hot, 0)
+    cool = recorded(hot)
+    throttled = recorded(hot, lambda: write_counts(hot, 1))
+    for repeats, expected in (
+        ([cool, cool], False),
+        ([throttled, cool], True),
+        ([cool, recorded(mute)], None),
+        ([recorded(mute), throttled], True),
+    ):
+        report = make_report("bench", "offline", subject, repeats)
+        assert report.throttled is expected
+        assert report.valid is (expected is False)
