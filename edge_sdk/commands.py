@@ -10,7 +10,10 @@ import click
 from edge_sdk import console
 
 _ENGINE = click.option("--engine", default="litert", show_default=True, help="Which interpreter.")
-_THREADS = click.option("--threads", default=1, show_default=True, help="CPU threads an inference.")
+_COUNT = click.IntRange(min=1)
+_THREADS = click.option(
+    "--threads", type=_COUNT, default=1, show_default=True, help="CPU threads an inference."
+)
 
 
 @click.command()
@@ -57,7 +60,7 @@ def evaluate(bundle: Path, data: str, engine: str, threads: int, as_json: bool) 
             threads=threads,
             progress=lambda done, total: progress(f"{done} of {total} pictures"),
         )
-        document = found.as_dict(bundle=opened.identity, engine={"name": engine})
+        document = found.as_dict(bundle=opened.identity)
     progress.clear()
     for line in warnings(found):
         console.warn(line)
@@ -67,7 +70,7 @@ def evaluate(bundle: Path, data: str, engine: str, threads: int, as_json: bool) 
 @click.command()
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--data", metavar="SOURCE", help="Measure the bundles' accuracy on this too.")
-@click.option("--rounds", default=30, show_default=True, help="Interleaved rounds.")
+@click.option("--rounds", type=_COUNT, default=30, show_default=True, help="Interleaved rounds.")
 @_ENGINE
 @_THREADS
 @console.json_option
@@ -83,6 +86,9 @@ def compare(
     from edge_sdk.comparison import compare as run_comparison
 
     document = run_comparison(paths, data=data, engine=engine, threads=threads, rounds=rounds)
+    for row in document["rows"]:
+        for line in row.get("warnings", []):
+            console.warn(f"{row['path']}: {line}")
     console.answer(document, _comparison(document), as_json=as_json)
 
 

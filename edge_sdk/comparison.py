@@ -13,7 +13,7 @@ import numpy as np
 from edge_sdk.bundle import Bundle, load_model
 from edge_sdk.engines import Engine
 from edge_sdk.errors import ConfigError, FileError
-from edge_sdk.evaluation import evaluate
+from edge_sdk.evaluation import evaluate, warnings
 from edge_sdk.files import read_file
 from edge_sdk.measure import interleaved
 from edge_sdk.sources import LabelledPictures, open_source
@@ -36,7 +36,7 @@ def compare(
 
     Bundles and .tflite models are measured now, in interleaved rounds: invoke time on the same
     random input. With `data` (a SOURCE) the bundles' accuracy too. run.json and bench.json files
-    are shown as they were recorded.
+    are shown as they were recorded. A row's `warnings`: what a reader of its accuracy must know.
     Raises FileError, ModelError, ConfigError and what opening bundles and engines raise.
     """
     if len(paths) < 2:
@@ -71,20 +71,34 @@ def _open(
         "accuracy": None,
         "interval": None,
         "n": None,
+        "part": None,
+        "seen_in_training": None,
+        "unreadable": [],
+        "warnings": [],
     }
     if bundle is None:
         engine = open_bare_engine(model, name, threads=threads)
     else:
         engine, _ = open_bundle_engine(bundle, name, threads=threads)
         if source is not None:
-            row |= _accuracy(bundle, source, name)
+            row |= _accuracy(bundle, source, name, threads)
     row["engine"] = engine.info.as_dict()
     return row, engine
 
 
-def _accuracy(bundle: Bundle, source: LabelledPictures, engine: str) -> dict[str, Any]:
-    found = evaluate(bundle, source, engine=engine)
-    return {"accuracy": found.accuracy, "interval": found.interval.as_list(), "n": found.n}
+def _accuracy(
+    bundle: Bundle, source: LabelledPictures, engine: str, threads: int
+) -> dict[str, Any]:
+    found = evaluate(bundle, source, engine=engine, threads=threads)
+    return {
+        "accuracy": found.accuracy,
+        "interval": found.interval.as_list(),
+        "n": found.n,
+        "part": found.part,
+        "seen_in_training": found.seen_in_training,
+        "unreadable": list(found.unreadable),
+        "warnings": warnings(found),
+    }
 
 
 def _caller(engine: Engine) -> Callable[[], object]:

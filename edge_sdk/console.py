@@ -10,13 +10,13 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any, TypeVar
 
 import click
 
-from edge_sdk.errors import EdgeError, GateFailed, Interrupted
+from edge_sdk.errors import EdgeError, FileError, GateFailed, Interrupted
 
 F = TypeVar("F", bound=Callable[..., Any])
 _answers_on_stderr = False
@@ -30,9 +30,12 @@ def json_option(command: F) -> F:
 
 
 def answer(document: dict[str, Any], text: str, *, as_json: bool) -> None:
-    """Print the document (--json) or its text form."""
+    """Print the document (--json) or its text form. Raises FileError where stdout is full."""
     shown = json.dumps(document, indent=1, ensure_ascii=False) if as_json else text
-    click.echo(shown, err=_answers_on_stderr)
+    if _answers_on_stderr:
+        note(shown)
+    else:
+        _print(shown)
 
 
 @contextmanager
@@ -47,13 +50,14 @@ def answers_on_stderr() -> Iterator[None]:
 
 
 def note(message: str) -> None:
-    """A line for the person at the terminal: stderr."""
-    click.echo(message, err=True)
+    """A line for the person at the terminal: stderr. Where that is full, nobody is there."""
+    with suppress(OSError):
+        click.echo(message, err=True)
 
 
 def warn(message: str) -> None:
     """A warning line on stderr."""
-    click.echo(f"warning: {message}", err=True)
+    note(f"warning: {message}")
 
 
 def table(rows: Sequence[Sequence[object]], *, head: Sequence[str] = ()) -> str:
@@ -114,7 +118,7 @@ class Progress:
     """A line on a terminal that rewrites itself at most ten times a second; silent in a pipe."""
 
     def __init__(self) -> None:
-        self.enabled = sys.stderr.isatty()
+        self.enabled = sys.stderr is not None and sys.stderr.isatty()  # None: 2>&-
         self._last = 0.0
         self._shown = False
 
@@ -158,6 +162,14 @@ def run(group: click.Group, arguments: Sequence[str] | None = None) -> int:
 
     0 done; 1 an error of the user's or the machine's; 2 usage; 3 a gate failed.
     """
+    _hold_closed_descriptors()
+    try:
+        return _run(group, arguments)
+    finally:
+        _let_go_of_stdout()
+
+
+def _run(group: click.Group, arguments: Sequence[str] | None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A file's name need not be UTF-8: rather "\udcff" in the answer than no answer.
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -185,10 +197,47 @@ def _report(error: EdgeError, cause: BaseException | None = None) -> int:
     if os.environ.get("EDGE_SDK_DEBUG") == "1":
         traceback.print_exception(cause or error)
     if isinstance(error, GateFailed):
-        click.echo(json.dumps(error.document, indent=1, ensure_ascii=False))
+        with suppress(OSError):  # the two lines below say it too
+            _print(json.dumps(error.document, indent=1, ensure_ascii=False))
     note(f"error: {_flat(str(error))}")
     note(f"fix: {_flat(error.fix)}")
     return error.exit_status
+
+
+def _print(text: str) -> None:
+    """Raises FileError where stdout is full or closed; a reader that has left is click's matter."""
+    if sys.stdout is None:
+        raise FileError("standard output is closed", fix="leave it open, or send it to a file")
+    try:
+        click.echo(text)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise FileError(
+            f"cannot print the answer: {error.strerror or error}",
+            fix="free some space, or send standard output elsewhere",
+        ) from error
+
+
+def _hold_closed_descriptors() -> None:
+    """Where standard error is closed (`2>&-`), the next file to be opened would be descriptor 2,
+    and a library's messages would be written into it. The same holds for 0 and 1.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            lowest = os.open(os.devnull, os.O_RDWR)  # the lowest that is free: this one
+            os.set_inheritable(lowest, True)
+
+
+def _let_go_of_stdout() -> None:
+    """What stdout could not take would be tried again, and complained about, when Python ends."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _flat(text: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,13 +12,21 @@ from numpy.typing import NDArray
 
 from edge_sdk.bundle import Bundle
 from edge_sdk.console import share, table
-from edge_sdk.errors import DataError, ImageError
+from edge_sdk.engines import EngineInfo
+from edge_sdk.errors import DataError, FileError, ImageError
+from edge_sdk.golden import GoldenCheck, unproven_warning
 from edge_sdk.recognizer import Recognizer
 from edge_sdk.sources import LabelledPictures, Picture, open_source
 from edge_sdk.statistics import Interval, wilson
 
 MOST_UNREADABLE = 0.01
 """Share of unreadable pictures above which an evaluation stops."""
+
+MOST_MATRIX = 100
+"""Classes up to which the document has the whole confusion matrix: 1,001 of them take 6 MB."""
+
+MOST_CONFUSIONS = 200
+"""Confused pairs that the document lists, most frequent first."""
 
 PREFIX = 16
 """Hex digits of a picture's SHA-256 kept in the training record."""
@@ -37,9 +45,10 @@ class ClassScore:
 class Evaluation:
     """The outcome. Shares are 0..1; interval is Wilson's at 95 %.
 
-    confusion: (classes, classes), rows the truth, columns the answers. right: for each picture, in
-    order, whether the best class was the label. unreadable: pictures skipped. seen_in_training:
-    pictures whose SHA-256 is in the bundle's training record.
+    confusion: (classes, classes), rows the truth, columns the answers; labels that are equal are
+    one class, the first of them. right: for each picture, in order, whether the best class was the
+    label. unreadable: pictures skipped. seen_in_training: pictures whose SHA-256 is in the bundle's
+    training record. engine, golden: what answered, and how the bundle's samples came out on it.
     """
 
     labels: tuple[str, ...]
@@ -49,6 +58,8 @@ class Evaluation:
     unreadable: tuple[str, ...] = ()
     seen_in_training: int = 0
     part: str = "all"
+    engine: EngineInfo | None = None
+    golden: GoldenCheck | None = None
 
     @property
     def n(self) -> int:
@@ -77,7 +88,7 @@ class Evaluation:
 
     @property
     def per_class(self) -> dict[str, ClassScore]:
-        """Recall and precision for each label."""
+        """Recall and precision for each label; of equal ones the second is called "LABEL (2)"."""
         rows, columns = self.confusion.sum(axis=1), self.confusion.sum(axis=0)
         return {
             label: ClassScore(
@@ -85,8 +96,15 @@ class Evaluation:
                 float(self.confusion[i, i] / rows[i]) if rows[i] else None,
                 float(self.confusion[i, i] / columns[i]) if columns[i] else None,
             )
-            for i, label in enumerate(self.labels)
+            for i, label in enumerate(_distinct(self.labels))
         }
+
+    @property
+    def confusions(self) -> list[tuple[str, str, int]]:
+        """(truth, answer, pictures) of wrong answers, most frequent first."""
+        wrong = self.confusion * ~np.eye(len(self.labels), dtype=bool)
+        pairs = sorted(zip(*np.nonzero(wrong), strict=True), key=lambda pair: -wrong[pair])
+        return [(self.labels[i], self.labels[j], int(wrong[i, j])) for i, j in pairs]
 
     @property
     def macro_f1(self) -> float:
@@ -96,12 +114,14 @@ class Evaluation:
         used = rows > 0
         return float(np.mean(2 * hits[used] / (rows[used] + columns[used])))
 
-    def as_dict(self, *, bundle: dict[str, str], engine: dict[str, Any]) -> dict[str, Any]:
-        """The evaluate document of CONTRACTS.md."""
+    def as_dict(self, *, bundle: dict[str, str]) -> dict[str, Any]:
+        """The evaluate document of CONTRACTS.md. confusion: null above 100 classes."""
+        small = len(self.labels) <= MOST_MATRIX
         return {
             "schema": "edge-sdk/evaluate/1",
             "bundle": bundle,
-            "engine": engine,
+            "engine": self.engine.as_dict() if self.engine else None,
+            "golden": self.golden.as_dict() if self.golden else None,
             "n": self.n,
             "correct": self.correct,
             "accuracy": self.accuracy,
@@ -114,7 +134,8 @@ class Evaluation:
             },
             "mAP": None,
             "labels": list(self.labels),
-            "confusion": self.confusion.tolist(),
+            "confusion": self.confusion.tolist() if small else None,
+            "confusions": [list(pair) for pair in self.confusions[:MOST_CONFUSIONS]],
             "part": self.part,
             "unreadable": list(self.unreadable),
             "seen_in_training": self.seen_in_training,
@@ -144,7 +165,8 @@ def evaluate(
 
 def warnings(found: Evaluation) -> list[str]:
     """What a reader of the accuracy must know."""
-    lines = []
+    unproven = unproven_warning(found.golden)
+    lines = [unproven] if unproven else []
     if found.part == "all":
         lines.append("the source has no test part: every picture was used")
     if found.seen_in_training:
@@ -153,8 +175,14 @@ def warnings(found: Evaluation) -> list[str]:
             "the accuracy is too high"
         )
     if found.unreadable:
-        lines.append(f"{len(found.unreadable)} pictures skipped: {'; '.join(found.unreadable)}")
+        lines.append(skipped_warning(found.unreadable))
     return lines
+
+
+def skipped_warning(unreadable: Sequence[str]) -> str:
+    """The line about pictures that could not be read and were left out."""
+    count = len(unreadable)
+    return f"{count} picture{'' if count == 1 else 's'} skipped: {'; '.join(unreadable)}"
 
 
 def describe(found: Evaluation) -> str:
@@ -185,20 +213,21 @@ def evaluate_pictures(
 ) -> Evaluation:
     """The same with an open recognizer; `known`: SHA-256 prefixes of the training pictures."""
     labels = recognizer.labels
-    number = {label: i for i, label in enumerate(labels)}
-    truth = [number[label] for label in source.labels]
+    first = {label: labels.index(label) for label in labels}
+    same = np.array([first[label] for label in labels])
     confusion = np.zeros((len(labels), len(labels)), np.int64)
     right: list[bool] = []
     unreadable: list[str] = []
     in_top5 = seen = 0
     for done, picture in enumerate(source.pictures, start=1):
         try:
-            recognizer(picture.read())
-        except ImageError as error:
+            frame = picture.read()
+        except (ImageError, FileError) as error:
             unreadable.append(str(error))
             continue
-        order = np.argsort(-recognizer.scores(), kind="stable")
-        wanted = truth[picture.label]
+        recognizer(frame)
+        order = same[np.argsort(-recognizer.scores(), kind="stable")]
+        wanted = first[source.labels[picture.label]]
         confusion[wanted, order[0]] += 1
         right.append(bool(order[0] == wanted))
         in_top5 += int(wanted in order[:5])
@@ -216,16 +245,20 @@ def evaluate_pictures(
         tuple(unreadable),
         seen,
         source.part,
+        recognizer.info,
+        recognizer.golden,
     )
 
 
-def check_unreadable(unreadable: list[str], total: int, most: float) -> None:
+def check_unreadable(
+    unreadable: Sequence[str], total: int, most: float, *, fix: str = "remove or replace them"
+) -> None:
     """Raises DataError when more than a share of `most` of `total` pictures could not be read."""
     if len(unreadable) > most * total:
         shown = "; ".join(unreadable[:5]) + ("; …" if len(unreadable) > 5 else "")
         raise DataError(
             f"{len(unreadable)} of {total} pictures cannot be read (allowed: {most:.1%}): {shown}",
-            fix="remove or replace them, or raise data.max_unreadable",
+            fix=fix,
         )
 
 
@@ -246,6 +279,18 @@ def digest_of(pictures: Iterable[Picture]) -> str:
     """One SHA-256 (hex) for a set of pictures with their labels, whatever their order."""
     lines = sorted(f"{picture.sha256} {picture.label}\n" for picture in pictures)
     return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _distinct(labels: Sequence[str]) -> list[str]:
+    """The labels with a number after each that stood there before."""
+    names: dict[str, None] = {}
+    for label in labels:
+        name, number = label, 1
+        while name in names:
+            number += 1
+            name = f"{label} ({number})"
+        names[name] = None
+    return list(names)
 
 
 def _check_labels(found: tuple[str, ...], known: tuple[str, ...], bundle: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,7 +39,7 @@ def write_atomic(path: str | Path, data: bytes) -> None:
     except OSError as error:
         raise FileError(
             f"cannot write {path}: {error.strerror or error}",
-            fix="free some space, or name a folder you may write to with --out",
+            fix="free some space, or name another place that you may write to",
         ) from error
     finally:
         if temporary is not None:
@@ -58,19 +59,30 @@ def sync_folder(folder: Path) -> None:
 def read_file(path: str | Path, *, what: str, most_bytes: int | None = None) -> bytes:
     """All bytes of a file. `what` names its role in errors ("bundle", "model").
 
-    Raises FileError when it is missing, a folder, unreadable, or larger than `most_bytes`.
+    Raises FileError when it is missing, a folder or a device, unreadable, or larger than
+    `most_bytes`.
     """
     path = Path(path)
     with reading(path, what=f"{what} file"):
-        if path.is_dir():
-            raise FileError(f"{path} is a folder, not a {what}", fix=f"name the {what} file itself")
-        size = path.stat().st_size
-        if most_bytes is not None and size > most_bytes:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):
+            # A pipe may never end, and /dev/zero does not.
+            kind = "a folder" if stat.S_ISDIR(found.st_mode) else "a pipe or a device"
+            raise FileError(f"{path} is {kind}, not a {what}", fix=f"name the {what} file itself")
+        if most_bytes is not None and found.st_size > most_bytes:
             raise FileError(
-                f"{path} is too large for a {what}: {size} bytes, at most {most_bytes}",
+                f"{path} is too large for a {what}: {found.st_size} bytes, at most {most_bytes}",
                 fix=f"name a {what} file",
             )
         return path.read_bytes()
+
+
+def is_folder(path: Path) -> bool:
+    """Whether `path` is a folder; False where nothing is there. Raises FileError when nobody can
+    say: a name that is too long, a folder above it that may not be entered.
+    """
+    with reading(path, what="file or folder"):
+        return path.is_dir()
 
 
 @contextlib.contextmanager
@@ -91,9 +103,17 @@ def reading(path: Path, *, what: str) -> Iterator[None]:
 
 
 def state_folder() -> Path:
-    """Where this machine remembers what it has proven: $XDG_STATE_HOME/edge-sdk."""
-    base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    return Path(base) / "edge-sdk"
+    """Where this machine remembers what it has proven: $XDG_STATE_HOME/edge-sdk.
+
+    Raises FileError for a user without a home.
+    """
+    base = os.environ.get("XDG_STATE_HOME")
+    if base:
+        return Path(base) / "edge-sdk"
+    try:
+        return Path.home() / ".local" / "state" / "edge-sdk"
+    except RuntimeError as error:  # no HOME, and a user id that has no name
+        raise FileError("this user has no home folder", fix="set HOME or XDG_STATE_HOME") from error
 
 
 def _umask() -> int:

@@ -115,6 +115,13 @@ def require_golden(bundle: Bundle, engine: Engine) -> GoldenCheck:
     return check
 
 
+def unproven_warning(check: GoldenCheck | None) -> str | None:
+    """The line that goes with answers of an engine that nothing was asked of; None for others."""
+    if check is None or check.passed is not None:
+        return None
+    return f"answers are unproven on this engine: {check.because}"
+
+
 def check_tensors(manifest: Manifest, engine: Engine) -> None:
     """Raises ModelError when the engine's inputs and outputs are not those of the manifest."""
     wanted = (manifest.input.tensor.spec, *(output.tensor.spec for output in manifest.outputs))

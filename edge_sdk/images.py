@@ -66,19 +66,16 @@ def decode_image(data: bytes, *, name: str = "picture") -> Frame:
 def list_images(folder: str | Path, *, recursive: bool = False) -> list[Path]:
     """Picture files (by suffix) in `folder`, sorted by name; hidden ones are left out.
 
-    Raises FileError when `folder` is missing or not a folder.
+    Raises FileError when `folder` is missing or not a folder, or one in it may not be read.
     """
     folder = Path(folder)
     with reading(folder, what="folder of pictures"):
         if not stat.S_ISDIR(folder.stat().st_mode):
             raise FileError(f"{folder} is not a folder", fix="name a folder that holds pictures")
-        found = folder.rglob("*") if recursive else folder.iterdir()
         return sorted(
             path
-            for path in found
-            if path.suffix.lower() in SUFFIXES
-            and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-            and path.is_file()
+            for path in (_walk(folder) if recursive else folder.iterdir())
+            if path.suffix.lower() in SUFFIXES and path.name[0] != "." and path.is_file()
         )
 
 
@@ -89,16 +86,12 @@ def list_classes(folder: str | Path) -> dict[str, list[Path]]:
     empty one.
     """
     folder = Path(folder)
-    list_images(folder)
-    names = sorted(
-        entry.name for entry in os.scandir(folder) if entry.is_dir() and entry.name[0] != "."
-    )
-    if not names:
+    classes = class_folders(folder)
+    if not classes:
         raise DataError(
             f"{folder} has no class folders",
             fix=f"make a folder for each class in it, e.g. {folder / 'cat'}, with pictures inside",
         )
-    classes = {name: list_images(folder / name, recursive=True) for name in names}
     empty = [name for name, pictures in classes.items() if not pictures]
     if empty:
         raise DataError(
@@ -106,6 +99,14 @@ def list_classes(folder: str | Path) -> dict[str, list[Path]]:
             fix="put pictures into it, or remove the folder",
         )
     return classes
+
+
+def class_folders(folder: Path) -> dict[str, list[Path]]:
+    """As `list_classes`, but whatever is there: empty classes, or none. Raises FileError."""
+    list_images(folder)
+    with reading(folder, what="folder of classes"), os.scandir(folder) as entries:
+        names = sorted(e.name for e in entries if e.is_dir() and e.name[0] != ".")
+    return {name: list_images(folder / name, recursive=True) for name in names}
 
 
 def write_image(path: str | Path, frame: Frame) -> None:
@@ -121,10 +122,20 @@ def write_image(path: str | Path, frame: Frame) -> None:
     write_atomic(path, encoded.tobytes())
 
 
-def frames_from(paths: list[Path]) -> Iterator[Frame]:
-    """Each picture in turn, decoded. Raises as `read_image` does."""
-    for path in paths:
-        yield read_image(path)
+def _walk(folder: Path) -> Iterator[Path]:
+    """All files below a folder. Hidden folders are not entered; one that may not be read is an
+    error, where Path.rglob would leave its pictures out without a word.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise FileError(
+            f"cannot read {error.filename}: {error.strerror}",
+            fix="check its permissions, or move it elsewhere",
+        ) from error
+
+    for base, folders, names in os.walk(folder, onerror=refuse):
+        folders[:] = [name for name in folders if name[0] != "."]
+        yield from (Path(base, name) for name in names)
 
 
 def _has_alpha(data: bytes) -> bool:

@@ -14,9 +14,10 @@ from typing import Any
 
 from edge_sdk.bundle import load_model
 from edge_sdk.configuration import as_dict
-from edge_sdk.errors import DataError, FileError, ImageError, MissingPackage
-from edge_sdk.images import list_classes, list_images, read_image
-from edge_sdk.sources import Picture
+from edge_sdk.errors import FileError, ImageError, MissingPackage
+from edge_sdk.files import is_folder
+from edge_sdk.images import class_folders, list_classes, list_images, read_image
+from edge_sdk.sources import Picture, part_folders
 from edge_sdk.tflite.graph import Graph, read_graph
 from edge_sdk.tflite.metadata import read_metadata
 
@@ -29,7 +30,7 @@ def inspect(path: str | Path) -> dict[str, Any]:
     Raises FileError, BundleError, ModelError, DataError, MissingPackage.
     """
     path = Path(path)
-    if path.is_dir():
+    if is_folder(path):
         return _folder(path)
     if path.suffix in _SUFFIXES:
         return _by_package(path)
@@ -48,16 +49,18 @@ def inspect(path: str | Path) -> dict[str, Any]:
         return {**document, "metadata": as_dict(found)}
     manifest = as_dict(bundle.manifest)
     manifest["golden"]["from"] = manifest["golden"].pop("origin")
-    record = bundle.build
     return {
         **document,
         "bundle": bundle.identity,
         "manifest": manifest,
         "labels": list(bundle.labels),
-        "accuracy": {
-            side: (record.get(side) or {}).get("accuracy") for side in ("float", "converted")
-        },
+        "accuracy": {side: _accuracy(bundle.build.get(side)) for side in ("float", "converted")},
     }
+
+
+def _accuracy(side: object) -> Any:
+    """As a build record has it; None where the record, which may be anybody's, has another form."""
+    return side.get("accuracy") if isinstance(side, dict) else None
 
 
 def _graph(graph: Graph) -> dict[str, Any]:
@@ -72,33 +75,44 @@ def _graph(graph: Graph) -> dict[str, Any]:
 
 
 def _folder(folder: Path) -> dict[str, Any]:
-    try:
-        classes = list_classes(folder)
-    except DataError:
-        classes = {"": list_images(folder, recursive=True)}
-        if not classes[""]:
-            raise
-    sizes: Counter[str] = Counter()
-    unreadable, hashes = [], Counter[str]()
-    for files in classes.values():
-        for file in files:
-            try:
-                frame = read_image(file)
-            except ImageError as error:
-                unreadable.append(str(error))
-                continue
-            sizes[f"{frame.width}x{frame.height}"] += 1
+    parts = {part: class_folders(place) for part, place in part_folders(folder).items()}
+    found = [*parts.values()] if parts else [_classes(folder)]
+    sizes, hashes = Counter[str](), Counter[str]()
+    unreadable = []
+    for file in (file for classes in found for files in classes.values() for file in files):
+        try:
+            frame = read_image(file)
             hashes[Picture(0, str(file), path=file).sha256] += 1
+        except (ImageError, OSError) as error:
+            unreadable.append(str(error))
+            continue
+        sizes[f"{frame.width}x{frame.height}"] += 1
+    counts = Counter[str]()
+    for classes in found:
+        counts.update({name: len(files) for name, files in classes.items()})
     return {
         "schema": "edge-sdk/inspect/1",
         "path": str(folder),
         "kind": "folder",
-        "pictures": sum(len(files) for files in classes.values()),
-        "classes": {name: len(files) for name, files in classes.items() if name},
+        "pictures": counts.total(),
+        "classes": {name: counts[name] for name in sorted(counts) if name},
+        "parts": {
+            part: {name: len(files) for name, files in classes.items()}
+            for part, classes in parts.items()
+        },
         "sizes": dict(sizes.most_common(10)),
         "unreadable": unreadable,
         "duplicates": sum(count - 1 for count in hashes.values()),
     }
+
+
+def _classes(folder: Path) -> dict[str, list[Path]]:
+    """The classes of a folder, empty ones too; {"": pictures} where no class has any."""
+    classes = class_folders(folder)
+    if any(classes.values()):
+        return classes
+    pictures = list_images(folder, recursive=True)
+    return {"": pictures} if pictures else classes or list_classes(folder)
 
 
 def _by_package(path: Path) -> dict[str, Any]:

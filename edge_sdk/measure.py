@@ -9,8 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-
-from edge_sdk.statistics import median
+from statistics import median
 
 
 @dataclass(frozen=True)

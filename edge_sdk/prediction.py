@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,12 @@ from typing import Any
 import cv2
 
 from edge_sdk.bundle import Bundle
-from edge_sdk.errors import ConfigError
+from edge_sdk.console import warn
+from edge_sdk.errors import ConfigError, DataError, FileError, ImageError
+from edge_sdk.evaluation import skipped_warning
+from edge_sdk.files import is_folder
 from edge_sdk.frames import Frame
+from edge_sdk.golden import unproven_warning
 from edge_sdk.images import list_images, read_image, write_image
 from edge_sdk.recognizer import Recognizer
 from edge_sdk.results import Result
@@ -28,17 +33,29 @@ def predict(
 ) -> dict[str, Any]:
     """The predict document of CONTRACTS.md: the answers of bundle `path`, a picture at a time.
 
-    A folder stands for the pictures in it. annotate: a folder for copies with the answer on them.
-    Raises FileError, ImageError, BundleError, GateFailed and what the engine raises.
+    A folder stands for the pictures in it; those that cannot be read are left out and listed, a
+    picture named by itself is an error. annotate: a folder for copies with the answer on them.
+    Raises FileError, ImageError, DataError (none of a folder's can be read), BundleError,
+    GateFailed and what the engine raises.
     """
     files = _expand(pictures)
-    results = []
+    copies = _copies([file for file, _ in files], Path(annotate)) if annotate is not None else []
+    results: list[dict[str, Any]] = []
+    unreadable: list[str] = []
     with Bundle.open(path) as bundle, Recognizer.open(bundle, engine, threads=threads) as model:
-        for file in files:
-            frame = read_image(file)
+        if unproven := unproven_warning(model.golden):
+            warn(unproven)
+        for number, (file, named) in enumerate(files):
+            try:
+                frame = read_image(file)
+            except (ImageError, FileError) as error:
+                if named:
+                    raise
+                unreadable.append(str(error))
+                continue
             result = model(frame)
-            if annotate is not None:
-                write_image(_annotated_path(file, Path(annotate)), _annotated(frame, result))
+            if copies:
+                write_image(copies[number], _annotated(frame, result))
             results.append(
                 {
                     "path": str(file),
@@ -47,28 +64,62 @@ def predict(
                     "ms": result.stages.latency_ns / 1e6,
                 }
             )
+        _check_readable(results, unreadable)
         return {
             "schema": "edge-sdk/predict/1",
             "bundle": bundle.identity,
             "engine": model.info.as_dict(),
+            "golden": model.golden.as_dict() if model.golden else None,
             "results": results,
+            "unreadable": unreadable,
         }
 
 
-def _expand(pictures: Sequence[str | Path]) -> list[Path]:
-    files: list[Path] = []
+def _check_readable(results: list[dict[str, Any]], unreadable: list[str]) -> None:
+    if unreadable and not results:
+        raise DataError(
+            f"none of the {len(unreadable)} pictures can be read: {unreadable[0]}",
+            fix="remove or replace them",
+        )
+    if unreadable:
+        warn(skipped_warning(unreadable))
+
+
+def _expand(pictures: Sequence[str | Path]) -> list[tuple[Path, bool]]:
+    """Each picture, and whether it was named by itself."""
+    files: list[tuple[Path, bool]] = []
     for given in map(Path, pictures):
-        files += list_images(given) if given.is_dir() else [given]
+        if is_folder(given):
+            files += [(file, False) for file in list_images(given)]
+        else:
+            files.append((given, True))
     if not files:
         raise ConfigError("no pictures to answer", fix="name pictures, or a folder with pictures")
     return files
 
 
-def _annotated_path(file: Path, folder: Path) -> Path:
-    """The copy's place: its own folder's name keeps CLASS/1.png and OTHER/1.png apart."""
-    return (
-        folder / f"{file.parent.name}-{file.stem}.png" if file.parent.name else folder / file.name
-    )
+def _copies(files: Sequence[Path], folder: Path) -> list[Path]:
+    """Each copy's place: FOLDER-FILE.png, with a number where two would have the same name.
+
+    Raises FileError where one of them is a picture to be read.
+    """
+    given = {os.path.realpath(file) for file in files}
+    places: dict[str, None] = {}
+    for file in files:
+        parent = Path(os.path.realpath(file.parent)).name
+        name = stem = f"{parent}-{file.name}" if parent else file.name
+        number = 1
+        while f"{name}.png" in places:
+            number += 1
+            name = f"{stem}-{number}"
+        places[f"{name}.png"] = None
+    for name in places:
+        if os.path.realpath(folder / name) in given:
+            raise FileError(
+                f"the annotated copy {folder / name} would replace a picture that was given",
+                fix="name another folder with --annotate",
+            )
+    return [folder / name for name in places]
 
 
 def _annotated(frame: Frame, result: Result) -> Frame:

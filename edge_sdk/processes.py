@@ -29,7 +29,11 @@ def how_it_ended(status: int) -> str:
 def stderr_closed() -> Iterator[None]:
     """Inside, nothing that this process prints on standard error is seen, C++ code included."""
     with _SILENCE:
-        kept, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+        kept = _copy_of_stderr()
+        if kept is None:
+            yield
+            return
+        nothing = os.open(os.devnull, os.O_WRONLY)
         try:
             os.dup2(nothing, 2)
             yield
@@ -37,3 +41,11 @@ def stderr_closed() -> Iterator[None]:
             os.dup2(kept, 2)
             os.close(kept)
             os.close(nothing)
+
+
+def _copy_of_stderr() -> int | None:
+    """A second descriptor of standard error; None where it was closed from the start (`2>&-`)."""
+    try:
+        return os.dup(2)
+    except OSError:
+        return None

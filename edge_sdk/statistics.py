@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from statistics import NormalDist
+from statistics import median as median
 
 MINIMUM_SAMPLES = {"p50": 11, "p90": 64, "p95": 130, "p99": 662, "p999": 6636}
 """Fewest samples at which a percentile is stated at all.
@@ -130,12 +131,3 @@ def paired_difference(
     gap = first - second
     spread = z * math.sqrt((first + second - gap * gap) / (trials + 2))
     return Interval(max(-1.0, gap - spread), min(1.0, gap + spread), confidence)
-
-
-def median(values: Sequence[float]) -> float:
-    """The middle value (the mean of the two middle ones). Raises ValueError when empty."""
-    if not values:
-        raise ValueError("no values")
-    ordered = sorted(values)
-    half = len(ordered) // 2
-    return ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2

@@ -59,7 +59,9 @@ def _is_accepted(bundle: Bundle, engine: str) -> bool:
 
 
 def _accept(bundle: Bundle, engine: str) -> None:
-    # A state folder that cannot be written only costs the check again next time.
+    # A state folder that is not there or cannot be written only costs the check again next time.
     with contextlib.suppress(FileError):
         note = f"{bundle.sha256} {engine} {bundle.path.name}\n"
-        write_atomic(state_folder() / "accepted" / _key(bundle, engine), note.encode())
+        # A file's name need not be UTF-8.
+        data = note.encode("utf-8", "backslashreplace")
+        write_atomic(state_folder() / "accepted" / _key(bundle, engine), data)

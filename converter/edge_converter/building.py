@@ -29,7 +29,7 @@ from edge_sdk.console import share, size, table
 from edge_sdk.engines import open_engine
 from edge_sdk.errors import FileError, GateFailed
 from edge_sdk.estimate import Board, energy_model
-from edge_sdk.evaluation import Evaluation, evaluate_pictures, pack_prefixes
+from edge_sdk.evaluation import MOST_MATRIX, Evaluation, evaluate_pictures, pack_prefixes
 from edge_sdk.files import write_atomic
 from edge_sdk.images import write_image
 from edge_sdk.manifest import Budget, Manifest
@@ -207,7 +207,8 @@ def _outcome(found: Evaluation, size: int) -> dict[str, Any]:
         "bytes": size,
         "macro_f1": found.macro_f1,
         "per_class": {label: asdict(score) for label, score in found.per_class.items()},
-        "confusion": found.confusion.tolist(),
+        "confusion": found.confusion.tolist() if len(found.labels) <= MOST_MATRIX else None,
+        "confusions": found.confusions,
     }
 
 

@@ -17,7 +17,7 @@ from edge_device.sinks import Sink, open_sink
 from edge_sdk.console import warn
 from edge_sdk.errors import CameraError, EdgeError
 from edge_sdk.estimate import Board
-from edge_sdk.golden import GoldenCheck
+from edge_sdk.golden import GoldenCheck, unproven_warning
 from edge_sdk.results import Result
 
 
@@ -75,8 +75,8 @@ def stream(
 
 def warn_unproven(golden: GoldenCheck) -> None:
     """A line on stderr where nothing says how far this engine's answers may be off."""
-    if golden.passed is None:
-        warn(f"answers are unproven on this engine: {golden.because}")
+    if line := unproven_warning(golden):
+        warn(line)
 
 
 def _hand_over(results: Generator[Result, None, None], sinks: Sequence[Sink]) -> EdgeError | None:

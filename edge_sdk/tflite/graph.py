@@ -1,7 +1,8 @@
 """The only reader of .tflite files: operators, tensors, quantization, multiply-accumulates.
 
 Nothing here runs a model. Every offset is checked before it is followed, because the file may be
-anybody's: a vector that claims more elements than the file has bytes is an error, not a long loop.
+anybody's: a vector that claims more elements than the file has bytes is an error, not a long loop,
+and so are small vectors that many tables share, once all that was read is larger than the file.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 from edge_sdk.errors import ModelError
 from edge_sdk.tensors import QuantParams, TensorSpec
 
+_MOST_DIMENSIONS = 32  # interpreters stop at 8
 _WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
 
 
@@ -114,10 +116,13 @@ class Graph:
 
     def _source_dtype(self, tensor: int) -> str:
         """The dtype of weights as stored: float16 weights pass through a DEQUANTIZE."""
-        for operator in self.operators:
-            if tensor in operator.outputs and operator.name == "DEQUANTIZE":
-                return self.tensors[operator.inputs[0]].dtype
-        return self.tensors[tensor].dtype
+        return self.tensors[self._dequantized.get(tensor, tensor)].dtype
+
+    @cached_property
+    def _dequantized(self) -> dict[int, int]:
+        """{output: input} of each DEQUANTIZE."""
+        passed = [o for o in self.operators if o.name == "DEQUANTIZE"]
+        return {output: o.inputs[0] for o in passed for output in o.outputs}
 
     def _operator_macs(self, operator: Operator) -> int:
         """Source: the direct definition of each layer, one multiply-add for each weight used."""
@@ -151,16 +156,31 @@ def _read(model: bytes) -> Graph:
     import ai_edge_litert.schema_py_generated as schema
 
     root = schema.Model.GetRootAs(model, 0)
-    limit = len(model)
+    limit = unread = len(model)
+
+    def spend(size: int) -> None:
+        """Count what is read, in elements and letters: a file holds no more than it has bytes."""
+        nonlocal unread
+        unread -= size
+        if unread < 0:
+            raise ValueError(f"lists of more than {limit} elements in a file of {limit} bytes")
 
     def items(length: int, item: Callable[[int], Any]) -> list[Any]:
         if not 0 <= length <= limit:
             raise ValueError(f"a list of {length} elements in a file of {limit} bytes")
+        spend(length)
         return [item(i) for i in range(length)]
 
     def numbers(table: Any, name: str) -> tuple[Any, ...]:
         values = getattr(table, name + "AsNumpy")()  # 0 where the vector is absent
-        return () if isinstance(values, int) else tuple(values.tolist())
+        if isinstance(values, int):
+            return ()
+        spend(values.size)
+        return tuple(values.tolist())
+
+    def text(value: bytes | None) -> str:
+        spend(len(value or b""))
+        return value.decode("utf-8", "replace") if value else ""
 
     names = {v: k for k, v in vars(schema.BuiltinOperator).items() if not k.startswith("_")}
     dtypes = {v: k.lower() for k, v in vars(schema.TensorType).items() if not k.startswith("_")}
@@ -171,17 +191,18 @@ def _read(model: bytes) -> Graph:
         custom = entry.CustomCode()
         name = names.get(number, f"OP_{number}")
         if name == "CUSTOM" and custom is not None:
-            name = f"CUSTOM({custom.decode('utf-8', 'replace')})"
+            name = f"CUSTOM({text(custom)})"
         return name, entry.Version()
 
     def tensor(entry: Any) -> Tensor:
         quant = entry.Quantization()
-        name = entry.Name()
         shape = numbers(entry, "Shape")
+        if len(shape) > _MOST_DIMENSIONS:
+            raise ValueError(f"a tensor of {len(shape)} dimensions")
         # Some writers leave the list of buffers out altogether; interpreters accept that.
         buffer = buffers[entry.Buffer()] if buffers else None
         return Tensor(
-            name=name.decode("utf-8", "replace") if name else "",
+            name=text(entry.Name()),
             shape=shape,
             signature=numbers(entry, "ShapeSignature") or shape,
             dtype=dtypes[entry.Type()],
@@ -208,11 +229,12 @@ def _read(model: bytes) -> Graph:
     used = [*inputs, *outputs, *(t for o in operators for t in (*o.inputs, *o.outputs) if t != -1)]
     if not all(0 <= t < len(tensors) for t in used):
         raise ValueError("an operator names a tensor that does not exist")
-    metadata = {
-        m.Name().decode("utf-8", "replace"): buffers[m.Buffer()].DataAsNumpy().tobytes()
-        for m in items(root.MetadataLength(), root.Metadata)
-        if buffers[m.Buffer()].DataLength()
-    }
+    metadata = {}
+    for entry in items(root.MetadataLength(), root.Metadata):
+        buffer = buffers[entry.Buffer()]
+        if buffer.DataLength():
+            spend(buffer.DataLength())
+            metadata[text(entry.Name())] = buffer.DataAsNumpy().tobytes()
     graph = Graph(tensors, operators, inputs, outputs, len(subgraphs), metadata)
     _ = graph.macs, graph.precision  # a layer without its weights shows itself here
     return graph

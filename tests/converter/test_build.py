@@ -17,14 +17,15 @@ import pytest
 from edge_converter import BuildReport, Recipe, build
 from edge_converter.building import describe, exceeded, json_bytes
 from edge_converter.datasets import open_dataset
+from edge_converter.stages import alone_in
 from edge_sdk import Bundle, evaluate
 from edge_sdk.cli import main
-from edge_sdk.errors import ConfigError, GateFailed
+from edge_sdk.errors import ConfigError, FileError, GateFailed
 from edge_sdk.evaluation import warnings
 from edge_sdk.recognizer import open_recognizer
 from edge_sdk.sources import LabelledPictures
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("converter-build")]
+pytestmark = pytest.mark.slow
 
 BUNDLE = "stripes-1.0.0.edge"
 SCRIPT = Path(sys.executable).with_name("edge-sdk")
@@ -130,7 +131,8 @@ def test_the_record_and_everything_else_is_kept(built: Any) -> None:
     assert Recipe.parse(recipe).sha256 == report.document["recipe_sha256"]
     names = {path.name for path in report.folder.iterdir()}
     assert names == {
-        *("build.json", "build.html", "convert.log", "model.keras", "recipe.json", "stages")
+        *("build.json", "build.html", "convert.log", "model.keras", "recipe.json", "stages"),
+        ".lock",
     }
     assert [path.name for path in built.recipe.parent.iterdir() if path.name[0] == "."] == []
 
@@ -294,6 +296,15 @@ def test_a_damaged_stage_is_done_again(again: Path, built: Any) -> None:
     assert report.bundle.read_bytes() == built.report.bundle.read_bytes()
 
 
+def test_two_builds_do_not_share_a_folder(again: Path, built: Any) -> None:
+    folder = again.parent / "stripes-1.0.0.build"
+    with alone_in(folder), pytest.raises(FileError) as caught:
+        build(Recipe.load(again))
+    assert f"another build is at work in {folder}" in str(caught.value)
+    assert "--out" in caught.value.fix
+    assert build(Recipe.load(again)).bundle.read_bytes() == built.report.bundle.read_bytes()
+
+
 # --- gates ---------------------------------------------------------------------------------------
 
 
@@ -399,8 +410,8 @@ def test_out_names_the_bundle_and_the_report_its_folder(again: Path, tmp_path: P
         (["ok.toml", "--set", "target.board=rpi9"], "rpi9", "rpi4"),
         (["ok.toml", "--set", 'steps=["train","prune"]'], "not available yet", "train"),
         (["ok.toml", "--out", "folder"], "folder is a folder", "folder/stripes-1.0.0.edge"),
-        (["ok.toml", "--out", "ok.toml/x.edge"], "cannot write ok.toml/", "--out"),
-        (["ok.toml", "--out", "/proc/x/x.edge"], "cannot write /proc/x/", "--out"),
+        (["ok.toml", "--out", "ok.toml/x.edge"], "cannot write ok.toml/", "you may write to"),
+        (["ok.toml", "--out", "/proc/x/x.edge"], "cannot write /proc/x/", "you may write to"),
         (["ok.toml"], "nowhere does not exist", "check the path"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "-",
@@ -479,5 +490,4 @@ def test_a_disk_full_while_it_packs(again: Path, built: Any, unmeasured: dict[st
     error, _ = error_and_fix(done)
     assert "cannot write" in error and "File too large" in error
     assert (again.parent / BUNDLE).read_bytes() == built.report.bundle.read_bytes()
-    hidden = [path for path in again.parent.rglob(".*") if path.is_file()]
-    assert hidden == []
+    assert [path.name for path in again.parent.rglob(".*")] == [".lock"]

@@ -9,7 +9,7 @@ from edge_converter import BuildReport, Recipe, build
 from edge_sdk.images import list_classes, read_image
 from edge_sdk.sources import open_source
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("converter-digits")]
+pytestmark = pytest.mark.slow
 
 SMALL = {
     "input.width": 10,

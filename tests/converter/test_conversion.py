@@ -34,7 +34,7 @@ from edge_sdk.tensors import dequantize, quantize
 from edge_sdk.tflite.graph import read_graph
 from edge_sdk.tflite.tiny import tiny_classifier
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("converter-build")]
+pytestmark = pytest.mark.slow
 
 Samples = np.ndarray[Any, Any]
 BRIGHT = 160

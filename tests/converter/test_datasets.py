@@ -392,7 +392,7 @@ def test_sources_that_are_not_built_yet(source: str) -> None:
 
 def test_an_unknown_kind_lists_the_kinds() -> None:
     error = refused("floder:images", ConfigError)
-    assert "floder:images" in str(error) and "digits:" in error.fix and "keras:" in error.fix
+    assert "floder:images" in str(error) and "digits" in error.fix and "keras:" in error.fix
 
 
 def test_an_unknown_keras_data_set_lists_them() -> None:

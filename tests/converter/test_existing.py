@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import random
 from collections.abc import Callable
@@ -65,10 +66,10 @@ def refused(model: Path, kind: type[EdgeError], data: Path | None = None, **opti
     return f"{caught.value}\n{caught.value.fix}"
 
 
-def changed(model: bytes, change: Callable[[Any], None]) -> bytes:
-    """The model with something in its first subgraph changed."""
+def changed(model: bytes, change: Callable[[Any, Any], None]) -> bytes:
+    """The model after `change(model, graph)`."""
     root = schema.ModelT.InitFromPackedBuf(model, 0)
-    change(root.subgraphs[0])
+    change(root, root.subgraphs[0])
     builder = flatbuffers.Builder(1024)
     builder.Finish(root.Pack(builder), b"TFL3")
     return bytes(builder.Output())
@@ -103,7 +104,7 @@ def test_pixels_go_onto_the_range_of_the_input(
 def test_any_scale_is_fed_the_pixels(
     tmp_path: Path, packed: Convert, scale: float, zero_point: int
 ) -> None:
-    def scaled(graph: Any) -> None:
+    def scaled(_: Any, graph: Any) -> None:
         for tensor in graph.tensors[:2]:  # the picture, and the picture flattened
             tensor.quantization.scale = [scale]
             tensor.quantization.zeroPoint = [zero_point]
@@ -127,7 +128,40 @@ def test_a_float_model_needs_mean_and_std(tmp_path: Path, packed: Convert) -> No
     assert said[0] == "normalisation: mean [10.0], std [4.0] (from options)"
 
 
+def test_bytes_without_a_scale_are_fed_the_pixels(tmp_path: Path, packed: Convert) -> None:
+    """A model that takes pixels as uint8 and makes floats of them itself."""
+
+    def casts(root: Any, graph: Any) -> None:
+        pixels = copy.copy(graph.tensors[0])
+        pixels.name, pixels.type = b"pixels", schema.TensorType.UINT8
+        code = schema.OperatorCodeT()
+        code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.CAST
+        cast = schema.OperatorT()
+        cast.opcodeIndex, cast.inputs, cast.outputs = len(root.operatorCodes), [-1], [0]
+        graph.tensors.append(pixels)
+        root.operatorCodes.append(code)
+        graph.operators.insert(0, cast)
+        cast.inputs = graph.inputs = [len(graph.tensors) - 1]
+
+    blob = changed(tiny_classifier(dtype="float32"), casts)
+    bundle, said = packed(write(tmp_path / "model.tflite", blob))
+    assert bundle.manifest.input.tensor.dtype == "uint8"
+    assert bundle.manifest.input.tensor.scale is None
+    assert "normalisation: mean [0.0], std [1.0] (from pixels 0..255 as they are)" in said
+    golden = bundle.golden().inputs[0]
+    assert golden.dtype == np.uint8 and np.ptp(golden) > 100
+
+
 NAN, INF = float("nan"), float("inf")
+
+
+def test_a_model_that_answers_nan_is_refused(tmp_path: Path) -> None:
+    def spoilt(root: Any, graph: Any) -> None:
+        weights = root.buffers[graph.tensors[3].buffer]
+        weights.data = np.full(len(weights.data) // 4, NAN, np.float32).view(np.uint8)
+
+    path = write(tmp_path / "model.tflite", changed(tiny_classifier(dtype="float32"), spoilt))
+    assert "answers NaN or infinity" in refused(path, ModelError, mean=(0.0,), std=(255.0,))
 
 
 @pytest.mark.parametrize(
@@ -346,7 +380,7 @@ def test_one_score_is_no_classifier(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("scale", [0.0, NAN, INF, -1.0])
 def test_scales_that_no_quantization_has(tmp_path: Path, scale: float) -> None:
-    def scaled(graph: Any) -> None:
+    def scaled(_: Any, graph: Any) -> None:
         graph.tensors[0].quantization.scale = [scale]
 
     path = write(tmp_path / "model.tflite", changed(tiny_classifier(), scaled))

@@ -9,7 +9,7 @@ import pytest
 from edge_converter.models import ARCHITECTURES, build_model, find_architecture
 from edge_sdk.errors import ConfigError, NotAvailableYet
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("converter-training")]
+pytestmark = pytest.mark.slow
 
 # (height, width, channels), classes: the size after each layer, and weights and biases of those
 # layers that have them.

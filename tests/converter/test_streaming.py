@@ -19,7 +19,7 @@ from edge_sdk.preprocess import Preprocessor
 from edge_sdk.sources import Picture
 from edge_sdk.tensors import TensorSpec
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("converter-training")]
+pytestmark = pytest.mark.slow
 
 # Normalisations whose numbers are not exact in float32, one with a number for each channel.
 SETTINGS = [
@@ -149,7 +149,7 @@ def grown(pictures, cache_bytes):
     return peak() - before
 
 decoded = len(pictures) * size * size * 3
-grown(pictures[:16], 0)  # TensorFlow's own buffers
+grown(pictures[: len(pictures) // 2], 0)  # what TensorFlow takes, however long the set
 print(json.dumps([grown(pictures, decoded - 1), grown(pictures, decoded), decoded]))
 """
 
@@ -157,8 +157,8 @@ print(json.dumps([grown(pictures, decoded - 1), grown(pictures, decoded), decode
 def test_memory_does_not_grow_with_the_set(
     tmp_path: Path, write_pictures: Callable[..., list[Path]]
 ) -> None:
-    """94 MB of decoded pictures, twice through: a set that is too large to keep, by one byte, and
-    the same kept, to show what keeping costs.
+    """94 MB of decoded pictures, twice through, after half of them: a set that is too large to
+    keep, by one byte, and the same kept, to show what keeping costs.
     """
     write_pictures(tmp_path, 8, size=(256, 256), suffix=".bmp")
     done = subprocess.run(
@@ -170,5 +170,5 @@ def test_memory_does_not_grow_with_the_set(
     )
     assert done.returncode == 0, done.stderr
     streamed, kept, decoded = json.loads(done.stdout)
-    assert streamed < decoded / 2
+    assert streamed < decoded / 4
     assert kept > decoded / 2

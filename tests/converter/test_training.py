@@ -17,7 +17,7 @@ from edge_converter.steps.train import train
 from edge_converter.streaming import stack
 from edge_sdk.errors import TrainingError
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("converter-training")]
+pytestmark = pytest.mark.slow
 
 
 @dataclass(frozen=True)

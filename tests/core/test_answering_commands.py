@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib.metadata
 import json
 import shutil
 from collections.abc import Callable
@@ -14,6 +16,8 @@ import pytest
 
 from edge_sdk import Bundle, Recognizer, read_image
 from edge_sdk.cli import main
+from edge_sdk.evaluation import pack_prefixes
+from edge_sdk.sources import Picture
 from edge_sdk.tflite.tiny import tiny_classifier
 
 Make = Callable[..., Any]
@@ -80,10 +84,108 @@ def test_predict_annotates_copies(
     before = {file.name: file.read_bytes() for file in photos.iterdir()}
     answers("predict", tiny_bundle(shape=(8, 8, 3)), photos, "--annotate", tmp_path / "out")
     copies = sorted((tmp_path / "out").iterdir())
-    assert [c.name for c in copies] == [f"my 照片-{n:03}.png" for n in range(4)]
+    assert [c.name for c in copies] == [f"my 照片-{n:03}.png.png" for n in range(4)]
     copy = cv2.imdecode(np.fromfile(copies[0], np.uint8), cv2.IMREAD_COLOR)
     assert copy.shape[1] >= 240 and copy[-28:].max() > 200  # enlarged, white letters below
     assert {file.name: file.read_bytes() for file in photos.iterdir()} == before
+
+
+def test_annotated_copies_of_equal_names_stand_side_by_side(
+    answers: Make, tiny_bundle: Make, write_pictures: Make, tmp_path: Path
+) -> None:
+    pictures = [
+        *write_pictures(tmp_path / "p" / "x", 1, suffix=".png"),
+        *write_pictures(tmp_path / "p" / "x", 1, suffix=".bmp"),
+        *write_pictures(tmp_path / "q" / "x", 1, suffix=".png"),
+    ]
+    answers("predict", tiny_bundle(shape=(8, 8, 3)), *pictures, "--annotate", tmp_path / "out")
+    copies = sorted(copy.name for copy in (tmp_path / "out").iterdir())
+    assert copies == ["x-000.bmp.png", "x-000.png-2.png", "x-000.png.png"]
+
+
+def test_an_annotated_copy_never_replaces_a_picture(
+    answers: Make, refused: Make, tiny_bundle: Make, write_pictures: Make, tmp_path: Path
+) -> None:
+    """By bare names in the pictures' own folder, and again with the first copies among them."""
+    bundle = tiny_bundle(shape=(8, 8, 3))
+    (picture,) = write_pictures(tmp_path / "images", 1)
+    before = picture.read_bytes()
+    with contextlib.chdir(picture.parent):
+        answers("predict", bundle, picture.name, "--annotate", ".")
+        assert sorted(p.name for p in Path().iterdir()) == ["000.png", "images-000.png.png"]
+        message = refused("predict", bundle, ".", "--annotate", ".")
+    assert "would replace a picture" in message and "another folder" in message
+    assert picture.read_bytes() == before
+
+
+def test_an_unreadable_picture_of_a_folder_is_skipped_and_listed(
+    answers: Make,
+    refused: Make,
+    tiny_bundle: Make,
+    photos: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    bundle = tiny_bundle(shape=(8, 8, 3))
+    broken, *whole = sorted(photos.iterdir())
+    broken.write_bytes(broken.read_bytes()[:40])
+    document = answers("predict", bundle, photos)
+    assert [entry["path"] for entry in document["results"]] == [str(path) for path in whole]
+    assert document["unreadable"] == [f"{broken} is a truncated PNG"]
+    assert main(["predict", str(bundle), str(photos)]) == 0
+    assert f"warning: 1 picture skipped: {broken} is a truncated PNG\n" in capsys.readouterr().err
+    assert "truncated PNG" in refused("predict", bundle, photos, broken)
+    for path in whole:
+        path.unlink()
+    assert "none of the 1 pictures can be read" in refused("predict", bundle, photos)
+
+
+def test_names_that_no_file_can_have(refused: Make, tiny_bundle: Make) -> None:
+    long = "x" * 300
+    assert "cannot read" in refused("predict", tiny_bundle(), long)
+    assert "cannot read" in refused("inspect", long)
+    assert "cannot read" in refused("evaluate", tiny_bundle(), "--data", f"foldr:{long}")
+
+
+def test_a_device_is_no_picture(refused: Make, tiny_bundle: Make) -> None:
+    assert "a pipe or a device" in refused("predict", tiny_bundle(), "/dev/zero")
+    assert "a pipe or a device" in refused("inspect", "/dev/zero")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ["compare", "a", "b", "--rounds", "0"],
+        ["compare", "a", "b", "--threads", "0"],
+        ["predict", "a", "b", "--threads", "-1"],
+        ["evaluate", "a", "--data", "b", "--threads", "0"],
+    ],
+    ids=" ".join,
+)
+def test_counts_begin_at_one(line: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(line) == 2
+    assert "x>=1" in capsys.readouterr().err
+
+
+def test_an_unproven_engine_is_said_aloud(
+    answers: Make,
+    tiny_bundle: Make,
+    write_pictures: Make,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    bundle, data = tiny_bundle(shape=(8, 8, 3), labels=("a", "b", "c")), tmp_path / "data"
+    write_pictures(data / "a", 2)
+    said = "warning: answers are unproven on this engine: no bound is known for engine fake\n"
+    for line in (["predict", str(bundle), str(data / "a")], ["evaluate", bundle, "--data", data]):
+        document = answers(*line, "--engine", "fake")
+        assert (document["engine"]["name"], document["golden"]["passed"]) == ("fake", None)
+        assert main([*map(str, line), "--engine", "fake"]) == 0
+        assert said in capsys.readouterr().err
+        document = answers(*line)
+        assert document["engine"]["version"] == importlib.metadata.version("ai-edge-litert")
+        assert document["golden"]["passed"] is True
+        assert main([*map(str, line)]) == 0
+        assert "unproven" not in capsys.readouterr().err
 
 
 def test_predict_refuses_what_is_not_there(
@@ -158,9 +260,32 @@ def test_compare_with_data_and_records(
     document = answers("compare", bundle, record, "--data", tmp_path / "data", "--rounds", "2")
     measured, recorded = document["rows"]
     assert measured["n"] == 9 and 0 <= measured["accuracy"] <= 1
+    assert (measured["part"], measured["seen_in_training"]) == ("all", 0)
     assert recorded["kind"] == "recorded run"
     assert recorded["latency"] == json.loads(record.read_text())["latency"]
     assert main(["compare", str(bundle), str(record), "--rounds", "2"]) == 0
+
+
+def test_compare_says_what_is_wrong_with_an_accuracy(
+    answers: Make,
+    tiny_bundle: Make,
+    write_pictures: Make,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    pictures = write_pictures(tmp_path / "data" / "a", 100)
+    pictures[0].write_bytes(pictures[0].read_bytes()[:40])
+    trained = [Picture(0, "", path=path) for path in pictures[1:4]]
+    build = json.dumps({"dataset": {"train_sha256_prefixes": pack_prefixes(trained)}})
+    bundle = tiny_bundle(shape=(8, 8, 3), labels=("a", "b", "c"), build=build)
+    line = ["compare", bundle, bundle, "--data", tmp_path / "data", "--rounds", "1"]
+    row, _ = answers(*line, "--threads", "2")["rows"]
+    assert (row["n"], row["seen_in_training"], row["engine"]["threads"]) == (99, 3, 2)
+    assert row["unreadable"] == [f"{pictures[0]} is a truncated PNG"]
+    assert main([*map(str, line)]) == 0
+    said = capsys.readouterr().err
+    assert f"warning: {bundle}: 3 of 99 pictures were in the training set" in said
+    assert f"warning: {bundle}: 1 picture skipped" in said
 
 
 def test_compare_refuses(refused: Make, tiny_bundle: Make, tmp_path: Path) -> None:
@@ -197,6 +322,44 @@ def test_inspect_folder(answers: Make, write_pictures: Make, tmp_path: Path) -> 
     assert document["classes"] == {"cat": 3, "dog": 4} and document["pictures"] == 7
     assert document["duplicates"] == 1 and document["sizes"] == {"16x12": 6}
     assert len(document["unreadable"]) == 1 and "broken.jpg" in document["unreadable"][0]
+
+
+def test_inspect_shows_an_empty_class(answers: Make, write_pictures: Make, tmp_path: Path) -> None:
+    write_pictures(tmp_path / "cat", 2)
+    (tmp_path / "dog").mkdir()
+    document = answers("inspect", tmp_path)
+    assert (document["classes"], document["pictures"]) == ({"cat": 2, "dog": 0}, 2)
+    assert document["parts"] == {}
+
+
+def test_inspect_shows_a_folder_of_pictures_beside_an_empty_folder(
+    answers: Make, write_pictures: Make, tmp_path: Path
+) -> None:
+    write_pictures(tmp_path, 2)
+    (tmp_path / "notes").mkdir()
+    document = answers("inspect", tmp_path)
+    assert (document["classes"], document["pictures"]) == ({}, 2)
+
+
+def test_inspect_shows_the_parts(answers: Make, write_pictures: Make, tmp_path: Path) -> None:
+    for part, cats, dogs in (("train", 3, 2), ("val", 1, 1), ("test", 2, 0)):
+        write_pictures(tmp_path / part / "cat", cats, seed=cats)
+        write_pictures(tmp_path / part / "dog", dogs, seed=10 * dogs)
+    (tmp_path / "test" / "dog").mkdir(exist_ok=True)
+    document = answers("inspect", tmp_path)
+    assert document["parts"] == {
+        "train": {"cat": 3, "dog": 2},
+        "val": {"cat": 1, "dog": 1},
+        "test": {"cat": 2, "dog": 0},
+    }
+    assert document["classes"] == {"cat": 6, "dog": 3} and document["pictures"] == 9
+
+
+@pytest.mark.parametrize("side", ["x", [], None, {}])
+def test_inspect_takes_any_build_record(side: object, answers: Make, tiny_bundle: Make) -> None:
+    build = json.dumps({"float": side, "converted": {"accuracy": 0.5}})
+    document = answers("inspect", tiny_bundle(build=build))
+    assert document["accuracy"] == {"float": None, "converted": 0.5}
 
 
 def test_inspect_recipe(answers: Make, refused: Make, tmp_path: Path) -> None:

@@ -171,3 +171,40 @@ def test_a_changed_golden_output_fails_with_status_3(
     assert done.returncode == 3
     assert json.loads(done.stdout)["golden"]["passed"] is False
     assert [line.split(":")[0] for line in done.stderr.splitlines()] == ["error", "fix"]
+
+
+def shell(line: str) -> subprocess.CompletedProcess[str]:
+    """A line of a shell in which `edge-sdk` is this one."""
+    script = f"edge_sdk() {{ '{sys.executable}' -m edge_sdk.cli \"$@\"; }}; {line}"
+    return subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("line", ["boards", "boards --json"])
+def test_a_full_standard_output_is_an_error(line: str) -> None:
+    done = shell(f"edge_sdk {line} >/dev/full")
+    assert done.returncode == 1
+    assert done.stderr == (
+        "error: cannot print the answer: No space left on device\n"
+        "fix: free some space, or send standard output elsewhere\n"
+    )
+
+
+def test_a_closed_standard_output_is_an_error() -> None:
+    done = shell("edge_sdk boards >&-")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: standard output is closed\nfix: ")
+
+
+@pytest.mark.parametrize("where", ["2>&-", "2>/dev/full"])
+def test_nobody_needs_to_read_standard_error(
+    where: str,
+    tiny_bundle: Callable[..., Path],
+    write_pictures: Callable[..., list[Path]],
+    tmp_path: Path,
+) -> None:
+    write_pictures(tmp_path / "class0", 2)
+    bundle = tiny_bundle(seed=7)
+    for line in (f"predict {bundle} {tmp_path}/class0", f"evaluate {bundle} --data {tmp_path}"):
+        done = shell(f"edge_sdk {line} --engine fake --json {where}")
+        assert done.returncode == 0 and json.loads(done.stdout)
+    assert shell(f"edge_sdk predict x.edge y.png {where}").returncode == 1

@@ -71,7 +71,7 @@ def test_from_end_to_end(tiny_bundle: Callable[..., Path], folder: Path) -> None
     seen: list[tuple[int, int]] = []
     with Bundle.open(tiny_bundle(labels=LABELS)) as bundle:
         found = evaluate(bundle, f"folder:{folder}", progress=lambda *p: seen.append(p))
-        document = found.as_dict(bundle=bundle.identity, engine={"name": "litert"})
+        document = found.as_dict(bundle=bundle.identity)
     assert (found.n, found.correct, found.part) == (30, 27, "all")
     assert found.accuracy == 0.9
     assert found.interval == wilson(27, 30)
@@ -88,6 +88,40 @@ def test_from_end_to_end(tiny_bundle: Callable[..., Path], folder: Path) -> None
     assert document["schema"] == "edge-sdk/evaluate/1"
     assert document["per_class"]["dog"] == {"n": 10, "recall": 1.0, "precision": 10 / 12}
     assert document["mAP"] is None
+    assert document["confusion"] == found.confusion.tolist()
+    assert document["confusions"] == [["cat", "dog", 2], ["owl", "cat", 1]]
+    assert document["engine"]["delegate"] == "xnnpack" and document["engine"]["version"]
+    assert document["golden"]["rule"] == "exact" and document["golden"]["passed"] is True
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_equal_labels_are_one_class(
+    place: int, tiny_bundle: Callable[..., Path], tmp_path: Path, answered: dict[int, list[Any]]
+) -> None:
+    """A picture of a crane is answered rightly by either of two classes called crane."""
+    for answer, label in ((place, "crane"), (2, "owl"), (place, "owl")):
+        picture(tmp_path, label, f"{answer}", answered[answer][0])
+    with Bundle.open(tiny_bundle(labels=("crane", "crane", "owl"))) as bundle:
+        found = evaluate(bundle, str(tmp_path))
+    assert found.right.tolist() == [True, False, True] or found.correct == 2
+    assert found.confusion.tolist() == [[1, 0, 0], [0, 0, 0], [1, 0, 1]]
+    assert list(found.per_class) == ["crane", "crane (2)", "owl"]
+    assert found.per_class["crane"].recall == 1.0
+    assert found.confusions == [("owl", "crane", 1)]
+
+
+def test_many_classes_have_no_matrix_in_the_document() -> None:
+    random = np.random.default_rng(0)
+    confusion = random.integers(0, 9, (101, 101))
+    labels = tuple(f"class {number}" for number in range(101))
+    right = np.ones(int(confusion.sum()), np.bool_)
+    document = Evaluation(labels, confusion, right, in_top5=0).as_dict(bundle={})
+    assert document["confusion"] is None
+    assert len(document["confusions"]) == 200
+    assert {count for _, _, count in document["confusions"]} == {8}
+    for truth, answer, count in document["confusions"]:
+        assert truth != answer
+        assert confusion[labels.index(truth), labels.index(answer)] == count
 
 
 def test_labels_are_matched_by_name_not_by_place(
@@ -148,7 +182,7 @@ def test_unreadable_pictures_are_skipped_counted_and_listed(
     assert (found.n, found.accuracy) == (99, 1.0)
     (said,) = found.unreadable
     assert str(broken) in said
-    document = found.as_dict(bundle={}, engine={})
+    document = found.as_dict(bundle={})
     assert document["unreadable"] == [said]
     assert document["n"] == 99
 
@@ -158,8 +192,10 @@ def test_more_than_one_percent_unreadable_is_an_error(
 ) -> None:
     many(tmp_path, answered, 98, 2)
     bundle = Bundle.open(tiny_bundle(labels=LABELS))
-    with pytest.raises(DataError, match=r"2 of 100 pictures cannot be read \(allowed: 1.0%\)"):
+    wanted = r"2 of 100 pictures cannot be read \(allowed: 1.0%\)"
+    with pytest.raises(DataError, match=wanted) as caught:
         evaluate(bundle, str(tmp_path))
+    assert caught.value.fix == "remove or replace them"
 
 
 def test_long_lists_of_unreadable_pictures_are_cut() -> None:

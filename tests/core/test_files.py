@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from edge_sdk.errors import FileError
-from edge_sdk.files import read_file, state_folder, write_atomic
+from edge_sdk.files import is_folder, read_file, state_folder, write_atomic
 
 AS_ROOT = pytest.mark.skipif(os.geteuid() == 0, reason="root may read and write anything")
 
@@ -61,6 +61,10 @@ def test_reading_says_what_was_expected(tmp_path: Path) -> None:
     assert "a bundle file is expected" in caught.value.fix
     with pytest.raises(FileError, match="is a folder, not a bundle"):
         read_file(tmp_path, what="bundle")
+    os.mkfifo(tmp_path / "pipe")
+    for endless in (tmp_path / "pipe", "/dev/zero"):
+        with pytest.raises(FileError, match="is a pipe or a device, not a bundle"):
+            read_file(endless, what="bundle")
     (tmp_path / "big").write_bytes(b"12345")
     with pytest.raises(FileError, match="5 bytes, at most 4"):
         read_file(tmp_path / "big", what="bundle", most_bytes=4)
@@ -69,6 +73,15 @@ def test_reading_says_what_was_expected(tmp_path: Path) -> None:
 
 def test_the_state_folder_follows_the_environment(fresh_state: Path) -> None:
     assert state_folder() == fresh_state
+
+
+def test_whether_it_is_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert is_folder(tmp_path)
+    assert not is_folder(tmp_path / "file")
+    assert not is_folder(tmp_path / "none")
+    with pytest.raises(FileError, match="File name too long"):
+        is_folder(tmp_path / ("x" * 300))
 
 
 LIMITED = """
@@ -89,7 +102,9 @@ def test_no_room_leaves_the_old_file(tmp_path: Path, unmeasured: dict[str, str])
     path.write_bytes(b"old")
     line = [sys.executable, "-c", LIMITED, path]
     done = subprocess.run(line, capture_output=True, text=True, check=True, env=unmeasured)
-    assert done.stdout.startswith(f"cannot write {path}: File too large; free some space")
+    assert done.stdout.startswith(
+        f"cannot write {path}: File too large; free some space, or name another"
+    )
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
 

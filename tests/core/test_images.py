@@ -18,7 +18,6 @@ from edge_sdk.errors import DataError, FileError, ImageError
 from edge_sdk.frames import Frame
 from edge_sdk.images import (
     decode_image,
-    frames_from,
     list_classes,
     list_images,
     read_image,
@@ -315,7 +314,7 @@ def test_writing_keeps_the_colours(tmp_path: Path) -> None:
     write_image(tmp_path / "rgb.png", Frame(np.ascontiguousarray(pixels[:, :, ::-1]), "rgb"))
     write_image(tmp_path / "gray.png", Frame(pixels[:, :, 0], "gray"))
     write_image(tmp_path / "no suffix", Frame(pixels, "bgr"))
-    found = [frame.pixels for frame in frames_from(sorted(tmp_path.iterdir()))]
+    found = [read_image(path).pixels for path in sorted(tmp_path.iterdir())]
     assert np.array_equal(found[0], pixels)
     assert np.array_equal(found[1], np.stack([pixels[:, :, 0]] * 3, axis=-1))
     assert np.array_equal(found[2], pixels)

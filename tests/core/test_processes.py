@@ -57,3 +57,17 @@ def test_how_it_ended() -> None:
     ended = subprocess.run([sys.executable, "-c", "import os; os.abort()"], check=False)
     assert how_it_ended(ended.returncode) == "SIGABRT"
     assert how_it_ended(1) == "exit status 1"
+
+
+CLOSED = """
+import os
+from edge_sdk.processes import stderr_closed
+with stderr_closed():
+    print("inside")
+"""
+
+
+def test_without_a_standard_error_there_is_nothing_to_silence() -> None:
+    line = [f"'{sys.executable}' -c '{CLOSED}' 2>&-"]
+    done = subprocess.run(line, shell=True, capture_output=True, text=True, check=True)
+    assert done.stdout == "inside\n"

@@ -18,7 +18,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PINS = ROOT / "constraints" / "tflite-runtime.txt"
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("tflite-runtime")]
+pytestmark = pytest.mark.slow
 
 
 def python_3_11() -> str:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import hashlib
 import importlib.metadata
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +15,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge_sdk.errors import ConfigError, DataError, FileError, ImageError, MissingPackage
+from edge_sdk.errors import (
+    ConfigError,
+    DataError,
+    EdgeError,
+    FileError,
+    ImageError,
+    MissingPackage,
+    NotAvailableYet,
+)
 from edge_sdk.sources import Picture, open_source, split_spec
 
 
@@ -34,11 +45,67 @@ def test_what_a_source_means(spec: str, parts: tuple[str, str]) -> None:
     assert split_spec(spec) == parts
 
 
-def test_an_unknown_kind_lists_the_known() -> None:
+def installed(distribution: str) -> bool:
+    try:
+        importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def test_an_unknown_kind_lists_those_that_can_be_opened() -> None:
     with pytest.raises(ConfigError, match="unknown data source 'foldr:images'") as caught:
         split_spec("foldr:images")
-    for kind in ("folder:", "digits:", "keras:", "csv:", "video:"):
-        assert kind in caught.value.fix
+    more = "digits, keras:…, " if installed("edge-sdk-converter") else ""
+    wanted = f"use one of: folder:…, {more}".removesuffix(", ") + " or a folder"
+    assert caught.value.fix == wanted
+
+
+def test_a_home_folder(
+    tmp_path: Path, write_pictures: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_pictures(tmp_path / "pictures" / "cat", 1)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert open_source("folder:~/pictures").labels == ("cat",)
+    with pytest.raises(FileError, match="does not exist"):
+        open_source("folder:~nobody-of-this-name/pictures")
+
+
+def test_names_that_no_file_can_have() -> None:
+    for spec in (f"foldr:{'x' * 300}", f"folder:{'x' * 300}", "x" * 300):
+        with pytest.raises(FileError, match="File name too long"):
+            open_source(spec)
+
+
+OPEN = """
+import sys
+from edge_sdk.errors import FileError
+from edge_sdk.sources import open_source
+try:
+    open_source(sys.argv[1])
+except FileError as error:
+    print(error)
+"""
+
+
+def as_anybody() -> None:
+    """Before the program starts: root gives up reading what it may not (<linux/capability.h>)."""
+    drop, override, search = 24, 1, 2  # PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
+    for power in (override, search):
+        ctypes.CDLL(None).prctl(drop, power, 0, 0, 0)
+
+
+def test_a_folder_that_may_not_be_read_is_never_an_empty_one(
+    tmp_path: Path, write_pictures: Callable[..., Any]
+) -> None:
+    write_pictures(tmp_path / "cat", 1)
+    closed = tmp_path / "cat" / "closed"
+    write_pictures(closed, 1)
+    closed.chmod(0o000)
+    line = [sys.executable, "-c", OPEN, tmp_path]
+    done = subprocess.run(line, preexec_fn=as_anybody, capture_output=True, text=True, check=True)
+    closed.chmod(0o700)
+    assert done.stdout == f"cannot read {closed}: Permission denied\n"
 
 
 def test_a_folder_whose_name_looks_like_a_kind(
@@ -94,18 +161,18 @@ def test_no_source(tmp_path: Path, write_pictures: Callable[..., Any]) -> None:
 
 
 def test_a_kind_that_is_not_there_yet() -> None:
-    with pytest.raises(ConfigError, match="'coco' is not available yet"):
+    with pytest.raises(NotAvailableYet, match="'coco' is not available yet") as caught:
         open_source("coco:annotations.json")
+    assert caught.value.fix.startswith("use one of: folder:…")
 
 
-@pytest.mark.parametrize("kind", ["csv:x.csv", "video:x.mp4"])
-def test_a_kind_of_the_converter_that_is_not_installed(kind: str) -> None:
-    name = kind.partition(":")[0]
-    if importlib.metadata.entry_points(group="edge_sdk.sources", name=name):
-        pytest.skip(f"{name} is installed")
-    with pytest.raises(MissingPackage, match="comes with edge-sdk-converter") as caught:
-        open_source(kind)
-    assert caught.value.fix == "pip install edge-sdk-converter"
+@pytest.mark.parametrize("spec", ["csv:x.csv", "video:x.mp4"])
+def test_a_kind_of_the_converter(spec: str) -> None:
+    here = installed("edge-sdk-converter")
+    with pytest.raises(EdgeError) as caught:
+        open_source(spec)
+    assert isinstance(caught.value, NotAvailableYet if here else MissingPackage)
+    assert (caught.value.fix == "pip install edge-sdk-converter") is not here
 
 
 def test_a_picture_on_disk_and_one_in_memory(

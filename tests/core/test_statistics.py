@@ -16,7 +16,6 @@ from edge_sdk.statistics import (
     MINIMUM_SAMPLES,
     Histogram,
     Interval,
-    median,
     paired_difference,
     wilson,
 )
@@ -159,13 +158,6 @@ def test_a_paired_difference_by_hand() -> None:
     assert paired_difference(1, 0, 1).high == 1.0
     with pytest.raises(ValueError, match="no trials"):
         paired_difference(0, 0, 0)
-
-
-def test_median() -> None:
-    assert median([3, 1, 2]) == 2
-    assert median([4, 1, 2, 3]) == 2.5
-    with pytest.raises(ValueError, match="no values"):
-        median([])
 
 
 def test_intervals_compare() -> None:

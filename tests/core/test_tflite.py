@@ -319,6 +319,52 @@ def test_a_graph_that_makes_no_sense(change: Callable[[Any], None]) -> None:
         read_graph(repacked(change))
 
 
+def sharing(count: int, vector: str, length: int) -> bytes:
+    """A file of `count` tensors in a list that all are one table, with a vector of `length`."""
+    builder = flatbuffers.Builder(1024)
+    shared = builder.CreateNumpyVector(np.ones(length, np.int32))
+    name = builder.CreateString("n" * length)
+    schema.TensorStart(builder)
+    if vector == "shape":
+        schema.TensorAddShape(builder, shared)
+    elif vector == "signature":
+        schema.TensorAddShapeSignature(builder, shared)
+    else:
+        schema.TensorAddName(builder, name)
+    entry = schema.TensorEnd(builder)
+    schema.SubGraphStartTensorsVector(builder, count)
+    for _ in range(count):
+        builder.PrependUOffsetTRelative(entry)
+    tensors = builder.EndVector()
+    schema.SubGraphStart(builder)
+    schema.SubGraphAddTensors(builder, tensors)
+    graph = schema.SubGraphEnd(builder)
+    schema.ModelStartSubgraphsVector(builder, 1)
+    builder.PrependUOffsetTRelative(graph)
+    graphs = builder.EndVector()
+    schema.ModelStart(builder)
+    schema.ModelAddSubgraphs(builder, graphs)
+    builder.Finish(schema.ModelEnd(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+@pytest.mark.parametrize(
+    ("vector", "length"), [("shape", 5000), ("shape", 30), ("signature", 5000), ("name", 5000)]
+)
+def test_vectors_that_many_tensors_share_are_not_read_again_and_again(
+    vector: str, length: int
+) -> None:
+    """Small files, that would take gigabytes."""
+    model = sharing(5000, vector, length)
+    tracemalloc.start()
+    with pytest.raises(ModelError, match="damaged TensorFlow Lite model"):
+        read_graph(model)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 100 * len(model)
+    assert len(read_graph(sharing(3, vector, 4)).tensors) == 3
+
+
 def without_buffers(model: Any) -> None:
     model.buffers = None
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import resource
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -95,6 +99,34 @@ def test_a_state_folder_that_cannot_be_written_only_costs_time(
         note.mkdir()
     assert in_children(lambda: open_and_close(bundle)) > 0
     assert in_children(lambda: open_and_close(bundle)) > 0
+
+
+def test_a_name_that_is_not_utf8_is_remembered(
+    tiny_bundle: Callable[..., Path], fresh_state: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / os.fsdecode(b"b\xff.edge")
+    shutil.copy(tiny_bundle(), path)
+    bundle = Bundle.open(path)
+    open_and_close(bundle)
+    assert accepted(fresh_state) == [f"{bundle.sha256} litert b\\udcff.edge\n"]
+
+
+HOMELESS = """
+import os, sys
+from edge_sdk import Bundle
+from edge_sdk.trust import open_bundle_engine
+sys.modules["pwd"] = None  # as for a user id without an entry
+for name in ("HOME", "XDG_STATE_HOME"):
+    os.environ.pop(name, None)
+engine, check = open_bundle_engine(Bundle.open(sys.argv[1]))
+print(check.passed)
+"""
+
+
+def test_a_user_without_a_home_remembers_nothing(tiny_bundle: Callable[..., Path]) -> None:
+    line = [sys.executable, "-c", HOMELESS, tiny_bundle()]
+    done = subprocess.run(line, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("True\n", "")
 
 
 def test_a_bundle_whose_model_ends_its_interpreter_is_a_model_error(

@@ -17,7 +17,7 @@ from edge_sdk.cli import main
 from edge_sdk.preprocess import Preprocessor
 from edge_sdk.recognizer import open_recognizer
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("convert")]
+pytestmark = pytest.mark.slow
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 

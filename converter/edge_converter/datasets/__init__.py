@@ -80,7 +80,12 @@ def open_dataset(recipe: Recipe, progress: Callable[[int, int], None] | None = N
     _check_labels(source.labels)
     pictures = [picture for part in source.parts.values() for picture in part]
     unreadable = _look_at(pictures, progress)
-    check_unreadable(list(unreadable.values()), len(pictures), recipe.data.max_unreadable)
+    check_unreadable(
+        list(unreadable.values()),
+        len(pictures),
+        recipe.data.max_unreadable,
+        fix="remove or replace them, or raise data.max_unreadable",
+    )
     parts = {
         name: [picture for picture in part if id(picture) not in unreadable]
         for name, part in source.parts.items()

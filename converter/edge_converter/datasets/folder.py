@@ -7,16 +7,14 @@ from pathlib import Path
 from edge_converter.datasets import Source
 from edge_sdk.errors import DataError
 from edge_sdk.images import list_classes
-from edge_sdk.sources import Picture
-
-PARTS = ("train", "val", "test")
+from edge_sdk.sources import PARTS, Picture, part_folders
 
 
 def open_source(path: str) -> Source:
     """The pictures below `path`. Raises FileError, DataError."""
     folder = Path(path)
-    if (folder / "train").is_dir() and (folder / "test").is_dir():
-        return _parts(folder)
+    if parts := part_folders(folder):
+        return _parts(parts)
     classes = list_classes(folder)
     if set(classes) <= set(PARTS):
         raise DataError(
@@ -27,14 +25,14 @@ def open_source(path: str) -> Source:
     return Source(tuple(classes), {"all": _pictures(classes)})
 
 
-def _parts(folder: Path) -> Source:
-    found = {name: list_classes(folder / name) for name in PARTS if (folder / name).is_dir()}
+def _parts(folders: dict[str, Path]) -> Source:
+    found = {name: list_classes(folder) for name, folder in folders.items()}
     labels = tuple(found["train"])
     for name, classes in found.items():
         if tuple(classes) != labels:
             odd = sorted(set(classes) ^ set(labels))
             raise DataError(
-                f"{folder / name} has other classes than {folder / 'train'}: {', '.join(odd)}",
+                f"{folders[name]} has other classes than {folders['train']}: {', '.join(odd)}",
                 fix="give every part the same class folders",
             )
     return Source(labels, {name: _pictures(classes) for name, classes in found.items()})
