@@ -90,7 +90,7 @@ def test_ended_while_it_packs(
     started = time.monotonic()
     start(tmp_path / "timed", unmeasured).communicate(timeout=100)
     seconds = time.monotonic() - started
-    count = campaign("interrupted packings", 8, 40)
+    count = campaign("interrupted packings", 4, 40)
     moments = random.Random(3)
     for number in range(count):
         shutil.copytree(whole.folder, tmp_path / str(number))

@@ -395,7 +395,7 @@ def test_damaged_models_are_refused_or_packed_whole(
     """Bytes changed at random: an answer in our own words, or a bundle that opens."""
     chance = random.Random(4)
     blob = tiny_classifier()
-    for _ in range(campaign("damaged models", 25, 500)):
+    for _ in range(campaign("damaged models", 10, 500)):
         damaged = bytearray(blob)
         for _ in range(chance.choice([1, 1, 2, 8])):
             damaged[chance.randrange(len(blob))] = chance.randrange(256)
