@@ -10,16 +10,20 @@ import click
 from edge_sdk import console
 
 _ENGINE = click.option("--engine", default="litert", show_default=True, help="Which interpreter.")
-_COUNT = click.IntRange(min=1)
+_COUNT = click.IntRange(1, console.MOST_THREADS)
 _THREADS = click.option(
     "--threads", type=_COUNT, default=1, show_default=True, help="CPU threads an inference."
 )
 
 
 @click.command()
-@click.argument("bundle", type=click.Path(path_type=Path))
-@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--annotate", type=click.Path(path_type=Path), help="Folder for annotated copies.")
+@click.argument("bundle", type=console.PATH)
+@click.argument("images", nargs=-1, required=True, type=console.PATH)
+@click.option(
+    "--annotate",
+    type=console.PATH,
+    help="Folder for annotated copies.",
+)
 @_ENGINE
 @_THREADS
 @console.json_option
@@ -40,7 +44,7 @@ def predict(
 
 
 @click.command()
-@click.argument("bundle", type=click.Path(path_type=Path))
+@click.argument("bundle", type=console.PATH)
 @click.option("--data", required=True, metavar="SOURCE", help="folder:PATH, digits, keras:NAME.")
 @_ENGINE
 @_THREADS
@@ -68,7 +72,7 @@ def evaluate(bundle: Path, data: str, engine: str, threads: int, as_json: bool) 
 
 
 @click.command()
-@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("paths", nargs=-1, required=True, type=console.PATH)
 @click.option("--data", metavar="SOURCE", help="Measure the bundles' accuracy on this too.")
 @click.option("--rounds", type=_COUNT, default=30, show_default=True, help="Interleaved rounds.")
 @_ENGINE
@@ -93,7 +97,7 @@ def compare(
 
 
 @click.command()
-@click.argument("path", type=click.Path(path_type=Path))
+@click.argument("path", type=console.PATH)
 @console.json_option
 def inspect(path: Path, as_json: bool) -> None:
     """What is in PATH: a bundle, a .tflite model, a recipe, or a folder of pictures."""
@@ -135,7 +139,7 @@ def engines(as_json: bool) -> None:
 @click.command()
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=console.PATH,
     default=Path("edge-sdk-demo"),
     show_default=True,
     help="Folder for the bundle, the records and the report.",
@@ -158,7 +162,7 @@ def _comparison(document: dict[str, Any]) -> str:
     rows = []
     for row in document["rows"]:
         timing = row.get("invoke_ms")
-        recorded = (row.get("latency") or {}).get("p50")
+        recorded = row.get("stages", {}).get("invoke", {}).get("p50")
         rows.append(
             [
                 row["path"],

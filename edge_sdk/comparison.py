@@ -153,6 +153,7 @@ def _recorded(path: Path) -> dict[str, Any]:
             "engine": document["engine"],
             "fps": document["fps"],
             "latency": document["latency"],
+            "stages": document["stages"],
             "valid": document["valid"],
             "bytes": None,
             "macs": None,

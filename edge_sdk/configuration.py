@@ -148,7 +148,7 @@ def _check_limits(value: Any, metadata: Mapping[str, Any], where: str, path: str
             or (below is not None and item >= below)
         ):
             bounds = [
-                f"{word} {bound:g}"
+                f"{word} {bound}"
                 for word, bound in (
                     ("at least", least),
                     ("at most", most),

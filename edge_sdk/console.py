@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import os
 import signal
 import sys
@@ -11,6 +12,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from types import FrameType
 from typing import Any, TypeVar
 
@@ -20,6 +22,26 @@ from edge_sdk.errors import EdgeError, FileError, GateFailed, Interrupted
 
 F = TypeVar("F", bound=Callable[..., Any])
 _answers_on_stderr = False
+
+
+PATH = click.Path(readable=False, path_type=Path)
+"""A path argument: what is wrong with the file is the command's to say, with a fix."""
+
+MOST_THREADS = 256
+"""More would not help, and interpreters crash on absurd numbers."""
+
+
+class Finite(click.FloatRange):
+    """A FloatRange that takes neither nan nor infinity."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """The number, or a usage error."""
+        number: float = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number.", param, ctx)
+        return number
 
 
 def json_option(command: F) -> F:

@@ -103,8 +103,7 @@ def require_golden(bundle: Bundle, engine: Engine) -> GoldenCheck:
         raise GateFailed(
             f"{bundle.path}: golden outputs do not match on {info.name} {info.version} "
             f"({info.delegate}): {check.because} (largest difference {check.largest:g})",
-            fix="rebuild the bundle with this engine version, or install version "
-            f"{bundle.manifest.golden.version} of {bundle.manifest.golden.engine}",
+            fix=_remedy(bundle, engine),
             document={
                 "schema": "edge-sdk/golden/1",
                 "bundle": bundle.identity,
@@ -132,6 +131,16 @@ def check_tensors(manifest: Manifest, engine: Engine) -> None:
             f"the manifest's tensors {wanted} are not the model's {found}",
             fix="build the bundle again",
         )
+
+
+def _remedy(bundle: Bundle, engine: Engine) -> str:
+    golden = bundle.manifest.golden
+    if (engine.info.name, engine.info.version) == (golden.engine, golden.version):
+        return "build the bundle again: it was not proven with the model that it holds"
+    return (
+        "rebuild the bundle with this engine version, or install version "
+        f"{golden.version} of {golden.engine}"
+    )
 
 
 def answers(engine: Engine, inputs: tuple[NDArray[Any], ...]) -> tuple[NDArray[Any], ...]:

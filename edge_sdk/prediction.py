@@ -90,7 +90,7 @@ def _expand(pictures: Sequence[str | Path]) -> list[tuple[Path, bool]]:
     files: list[tuple[Path, bool]] = []
     for given in map(Path, pictures):
         if is_folder(given):
-            files += [(file, False) for file in list_images(given)]
+            files += [(file, False) for file in list_images(given, recursive=True)]
         else:
             files.append((given, True))
     if not files:

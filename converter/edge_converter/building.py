@@ -30,7 +30,7 @@ from edge_sdk.engines import open_engine
 from edge_sdk.errors import FileError, GateFailed
 from edge_sdk.estimate import Board, energy_model
 from edge_sdk.evaluation import MOST_MATRIX, Evaluation, evaluate_pictures, pack_prefixes
-from edge_sdk.files import write_atomic
+from edge_sdk.files import is_folder, write_atomic
 from edge_sdk.images import write_image
 from edge_sdk.manifest import Budget, Manifest
 from edge_sdk.recognizer import Recognizer
@@ -85,8 +85,7 @@ def build(
     board = load_board(recipe.target.board) if recipe.target.board else None
     name = f"{recipe.name}-{recipe.version}"
     bundle = Path(out) if out is not None else recipe.folder / f"{name}.edge"
-    if bundle.is_dir():
-        raise FileError(f"{bundle} is a folder", fix=f"name a file: {bundle / f'{name}.edge'}")
+    check_place(bundle)
     folder = bundle.parent / f"{name}.build"
     write_atomic(folder / "recipe.json", json_bytes(recipe.as_dict()))
     with alone_in(folder):
@@ -113,6 +112,19 @@ def _build(
     return report
 
 
+def check_place(bundle: Path) -> None:
+    """Raises FileError where `bundle` is a folder, or not called .edge: a slip of the finger must
+    not put a bundle in the place of a recipe or a model.
+    """
+    if is_folder(bundle):
+        raise FileError(f"{bundle} is a folder", fix=f"name a file: {bundle / 'NAME.edge'}")
+    if bundle.suffix != ".edge":
+        raise FileError(
+            f"{bundle} is not the name of a bundle",
+            fix=f"write --out {bundle.with_suffix('.edge')}",
+        )
+
+
 def describe(report: BuildReport) -> str:
     """The build document for people."""
     document = report.document
@@ -124,7 +136,7 @@ def describe(report: BuildReport) -> str:
             ["float accuracy", _counted(document["float"])],
             [f"{converted['quantization']} accuracy", _counted(converted)],
             ["", f"95 % interval {share(low)} to {share(high)}"],
-            ["accuracy loss", share(document["accuracy_loss"])],
+            ["accuracy loss", f"{100 * document['accuracy_loss']:.2f} points"],
             ["float model", size(document["float"]["bytes"])],
             [f"{converted['quantization']} model", size(converted["bytes"])],
             ["bundle", str(report.bundle)],

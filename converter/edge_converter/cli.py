@@ -12,12 +12,18 @@ from edge_sdk import console
 
 @click.command()
 @click.argument("recipe", default="./recipe.toml")
-@click.option("--out", type=click.Path(path_type=Path), help="The bundle to write (FILE.edge).")
+@click.option(
+    "--out",
+    type=console.PATH,
+    help="The bundle to write (FILE.edge).",
+)
 @click.option(
     "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a key of the recipe."
 )
 @click.option(
-    "--report", type=click.Path(path_type=Path), help="Folder for build.json and report.html."
+    "--report",
+    type=console.PATH,
+    help="Folder for build.json and report.html.",
 )
 @console.json_option
 def build(
@@ -49,13 +55,19 @@ def build(
 
 
 @click.command()
-@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("model", type=console.PATH)
 @click.option(
-    "--data", type=click.Path(path_type=Path), help="Folder of pictures, any, unlabelled."
+    "--data",
+    type=console.PATH,
+    help="Folder of pictures, any, unlabelled.",
 )
-@click.option("--out", type=click.Path(path_type=Path), help="The bundle to write (FILE.edge).")
+@click.option(
+    "--out",
+    type=console.PATH,
+    help="The bundle to write (FILE.edge).",
+)
 @click.option("--task", type=click.Choice(["classify", "sequence", "detect"]), default="classify")
-@click.option("--labels", type=click.Path(path_type=Path), help="Text file, one label a line.")
+@click.option("--labels", type=console.PATH, help="Text file, one label a line.")
 @click.option("--color", type=click.Choice(["rgb", "bgr", "gray"]), help="Default: rgb, or gray.")
 @click.option("--fit", type=click.Choice(["stretch", "crop", "letterbox"]), default="crop")
 @click.option("--resize", type=click.Choice(["linear", "area"]), default="linear")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from edge_converter.building import BuildReport, json_bytes
+from edge_converter.building import BuildReport, check_place, json_bytes
 from edge_converter.packing import Contents, Origin, labels_text, make_golden, manifest_for
 from edge_converter.stages import versions
 from edge_sdk.bundle import write_bundle
@@ -74,6 +74,7 @@ def convert(
         )
     blob = read_file(path, what=".tflite model", most_bytes=MOST_MODEL_BYTES)
     graph = read_graph(blob)
+    _check_not_compiled(graph, path)
     try_model("litert", blob)
     _check_classifier(graph, path)
     metadata = read_metadata(blob, graph)
@@ -83,6 +84,7 @@ def convert(
     check_name(name, options.version, "convert")
     contents = Contents(name, options.version, labels, preprocess, activation=_activation(graph))
     bundle = Path(out) if out is not None else Path(f"{name}-{options.version}.edge")
+    check_place(bundle)
     origin: Origin = "data" if data is not None else "synthetic"
     pictures = _pictures(Path(data), say) if data is not None else []
     golden, origin = make_golden(blob, preprocess, pictures, origin)
@@ -126,6 +128,14 @@ def _numbers(option: str, text: str | None) -> tuple[float, ...]:
         ) from error
 
 
+def _check_not_compiled(graph: Graph, path: Path) -> None:
+    if any("edgetpu-custom-op" in operator.name for operator in graph.operators):
+        raise ModelError(
+            f"{path} is compiled for the Edge TPU",
+            fix="name the .tflite file that it was compiled from",
+        )
+
+
 def _check_classifier(graph: Graph, path: Path) -> None:
     inputs, outputs = graph.input_specs, graph.output_specs
     if len(inputs) != 1 or len(inputs[0].shape) != 4 or inputs[0].shape[0] != 1:
@@ -156,6 +166,11 @@ def _preprocess(
         raise ConfigError("only one of --mean and --std was given", fix="give both")
     if options.mean:
         mean, std, whence = options.mean, options.std, "options"
+        if metadata.mean and (mean, std) != (metadata.mean, metadata.std):
+            say(
+                f"warning: the model's metadata says mean {list(metadata.mean)}, "
+                f"std {list(metadata.std)}"
+            )
     elif metadata.mean and metadata.std:
         mean, std, whence = metadata.mean, metadata.std, "the model's metadata"
     elif spec.quant is not None and spec.quant.scale > 0:

@@ -98,8 +98,8 @@ class Model:
 class Train:
     """The train step."""
 
-    epochs: int = field(default=30, metadata=limits(least=1))
-    batch_size: int = field(default=32, metadata=limits(least=1))
+    epochs: int = field(default=30, metadata=limits(least=1, most=100_000))
+    batch_size: int = field(default=32, metadata=limits(least=1, most=65_536))
     loss: Literal["cross-entropy", "focal"] = later("cross-entropy")
     learning_rate: float = field(default=0.001, metadata=limits(above=0))
     schedule: Literal["constant", "cosine"] = "cosine"

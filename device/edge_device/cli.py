@@ -17,11 +17,11 @@ from edge_sdk.errors import EdgeError
 if TYPE_CHECKING:
     from edge_device.streaming import Outcome
 
-_BUNDLE = click.argument("bundle", metavar="FILE.edge", type=click.Path(path_type=Path))
+_BUNDLE = click.argument("bundle", metavar="FILE.edge", type=console.PATH)
 _ENGINE = click.option("--engine", default="auto", show_default=True, help="Which interpreter.")
 _THREADS = click.option(
     "--threads",
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, console.MOST_THREADS),
     default=2,
     show_default=True,
     help="CPU threads of an inference.",
@@ -30,10 +30,10 @@ _REPORT = click.option(
     "--report",
     "folder",
     metavar="DIR",
-    type=click.Path(path_type=Path),
+    type=console.PATH,
     help="Write the JSON document and report.html there.",
 )
-_POSITIVE = click.FloatRange(min=0, min_open=True)
+_POSITIVE = console.Finite(min=0, min_open=True)
 
 
 @click.command()
@@ -57,7 +57,7 @@ _POSITIVE = click.FloatRange(min=0, min_open=True)
 )
 @click.option(
     "--min-score",
-    type=click.FloatRange(0, 1),
+    type=console.Finite(0, 1),
     metavar="X",
     help="Leave out classes below it (default: the bundle's).",
 )

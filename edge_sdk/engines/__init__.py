@@ -22,6 +22,8 @@ from edge_sdk.errors import ConfigError, EdgeError, EngineError, MissingPackage
 from edge_sdk.tensors import TensorSpec
 
 T = TypeVar("T")
+MOST_THREADS = 256
+"""More would not help, and interpreters crash on absurd numbers."""
 Resolver = Literal["builtin", "builtin-without-delegates"]
 
 
@@ -183,8 +185,8 @@ def open_engine(
     Raises ConfigError for an unknown name, MissingPackage where it is not installed, EngineError
     when the interpreter refuses the model.
     """
-    if threads < 1:
-        raise ConfigError(f"threads is {threads}", fix="use 1 thread or more")
+    if not 1 <= threads <= MOST_THREADS:
+        raise ConfigError(f"threads is {threads}", fix=f"use 1 to {MOST_THREADS} threads")
     if name.startswith("isolated:"):
         from edge_sdk.engines.isolated import IsolatedEngine
 

@@ -102,7 +102,7 @@ def golden_outcome(golden: Mapping[str, Any]) -> str:
 def build_banner(build: Mapping[str, Any]) -> str:
     """Whether the build kept its limits; "" where that is not recorded."""
     if build.get("passed") is True and build.get("budget"):
-        return banner("good", "Passed.", "Every limit was kept.")
+        return banner("good", "Passed.", "Every limit that a build can check was kept.")
     if build.get("passed") is False:
         return banner("bad", "Failed:", "a limit was exceeded, no bundle was written.")
     return ""

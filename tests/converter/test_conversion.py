@@ -195,6 +195,15 @@ def test_calibration_takes_some_of_them_the_same_for_the_same_seed() -> None:
     assert len(calibration_pictures(pictures[:5], settings, seed=1)) == 5
 
 
+def test_checks_and_golden_samples_are_of_all_classes_in_turns() -> None:
+    """Parts are stored class by class: the first 32 of one could be all of one class."""
+    labels = [0, 0, 0, 0, 1, 1, 2, 2, 2]
+    pictures = [Picture(label, str(number)) for number, label in enumerate(labels)]
+    ordered = in_turns(pictures)
+    assert [p.label for p in ordered] == [0, 1, 2, 0, 1, 2, 0, 2, 0]
+    assert [p.name for p in ordered] == ["0", "4", "6", "1", "5", "7", "2", "8", "3"]
+
+
 def test_only_training_pictures_calibrate(built: Any, project: Any, tmp_path: Path) -> None:
     """Every other picture turned bright: had one of them been looked at, some range in the model
     would be another. It is the same model, byte for byte.

@@ -218,6 +218,8 @@ MISTAKES = [
     (("train", "learning_rate"), 0, "train.learning_rate is 0", "above 0"),
     (("train", "learning_rate"), "0.1", "train.learning_rate is '0.1'", "a number"),
     (("train", "schedule"), "cosin", "train.schedule is 'cosin'", 'did you mean "cosine"?'),
+    (("train", "epochs"), 10**9, "train.epochs is 1000000000", "at most"),
+    (("train", "batch_size"), 10**30, "train.batch_size is 1000", "at most"),
     (("train", "patience"), -1, "train.patience is -1", "at least 0"),
     (("quantize", "mode"), "int9", "quantize.mode is 'int9'", '"int8"'),
     (("quantize", "calibration_samples"), 0, "calibration_samples is 0", "at least 1"),
@@ -488,7 +490,7 @@ RECIPES = st.fixed_dictionaries(
         "train": st.fixed_dictionaries(
             {},
             optional={
-                "epochs": st.integers(1, 10**6),
+                "epochs": st.integers(1, 100_000),
                 "learning_rate": st.floats(1e-9, 1e9) | st.integers(1, 100),
                 "schedule": st.sampled_from(["constant", "cosine"]),
             },

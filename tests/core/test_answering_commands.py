@@ -158,12 +158,13 @@ def test_a_device_is_no_picture(refused: Make, tiny_bundle: Make) -> None:
         ["compare", "a", "b", "--threads", "0"],
         ["predict", "a", "b", "--threads", "-1"],
         ["evaluate", "a", "--data", "b", "--threads", "0"],
+        ["run", "a", "--threads", "100000"],
     ],
     ids=" ".join,
 )
-def test_counts_begin_at_one(line: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_counts_have_bounds(line: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(line) == 2
-    assert "x>=1" in capsys.readouterr().err
+    assert "1<=x<=256" in capsys.readouterr().err
 
 
 def test_an_unproven_engine_is_said_aloud(
@@ -297,6 +298,21 @@ def test_compare_refuses(refused: Make, tiny_bundle: Make, tmp_path: Path) -> No
     text = tmp_path / "notes.txt"
     text.write_text("a text that is not a model")
     assert "neither a bundle nor a .tflite" in refused("compare", bundle, text)
+
+
+@pytest.mark.parametrize("option", ["--seconds", "--min-score"])
+def test_nan_is_no_number(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "a.edge", option, "nan"]) == 2
+    assert "not a finite number" in capsys.readouterr().err
+
+
+def test_a_bundle_takes_no_other_files_place(refused: Make, tmp_path: Path) -> None:
+    model = tmp_path / "model.tflite"
+    model.write_bytes(tiny_classifier())
+    assert main(["convert", str(model), "--out", str(model)]) == 1
+    assert model.read_bytes() == tiny_classifier()
+    assert "--out" in refused("build", "recipe:digits_seed", "--out", tmp_path / "recipe.toml")
+    assert not (tmp_path / "digits-1.0.0.build").exists()
 
 
 def test_inspect_bundle_and_model(answers: Make, tiny_bundle: Make, tmp_path: Path) -> None:

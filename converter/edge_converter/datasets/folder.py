@@ -16,11 +16,11 @@ def open_source(path: str) -> Source:
     if parts := part_folders(folder):
         return _parts(parts)
     classes = list_classes(folder)
-    if set(classes) <= set(PARTS):
+    if odd := [name for name in classes if name in PARTS]:
         raise DataError(
-            f"{folder} has {' and '.join(classes)}, not train and test",
+            f"{folder} has {' and '.join(odd)}, but not both train and test",
             fix=f"name the folders {folder / 'train'} and {folder / 'test'} (val may be left out), "
-            "with the class folders in each",
+            "with the class folders in each; a class must not be called train, val or test",
         )
     return Source(tuple(classes), {"all": _pictures(classes)})
 

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from edge_converter.datasets import Dataset
 from edge_converter.frameworks import load_tensorflow
 from edge_converter.models import build_model
@@ -49,9 +51,11 @@ def train(
         shuffle=False,  # the data set shuffles itself
         verbose=0,
     ).history
-    if not math.isfinite(history["loss"][-1]):
+    finite = all(np.isfinite(weights).all() for weights in model.get_weights())
+    if not (finite and math.isfinite(history["loss"][-1])):
         raise TrainingError(
-            f"train: the loss is not a number in epoch {len(history['loss'])}",
+            f"train: it diverged, the loss or the weights are not numbers after epoch "
+            f"{len(history['loss'])}",
             fix="lower train.learning_rate, or check input.mean and input.std",
         )
     model.save(target)
