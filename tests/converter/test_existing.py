@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
 import random
@@ -193,10 +194,11 @@ def test_options_reach_the_manifest(tmp_path: Path, packed: Convert) -> None:
     assert "has 3 channels, but color is 'gray'" in refused(path, ModelError, color="gray")
 
 
-def test_the_default_place_is_here(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(model.parent)
-    report = convert("model.tflite")
-    assert report.bundle == Path("model-1.0.0.edge") and report.bundle.is_file()
+def test_the_default_place_is_here(model: Path) -> None:
+    with contextlib.chdir(model.parent):
+        report = convert("model.tflite")
+    assert report.bundle == Path("model-1.0.0.edge")
+    assert (model.parent / "model-1.0.0.edge").is_file()
     assert "model-1.0.0.edge" in describe(report) and "bytes" in describe(report)
 
 
