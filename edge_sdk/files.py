@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,19 +20,17 @@ def write_atomic(path: str | Path, data: bytes) -> None:
     Raises FileError.
     """
     path = Path(path)
-    temporary: str | None = None
+    # Named before it is made: an interrupt between the two must not leave a file without a name.
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}")
     try:
         if path.is_dir():
             raise FileError(f"{path} is a folder", fix=f"name a file in it: {path / 'NAME'}")
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        with os.fdopen(descriptor, "wb") as file:
-            os.fchmod(file.fileno(), 0o666 & ~_umask())
+        with open(temporary, "wb", opener=_no_link) as file:  # noqa: PTH123 (Path has no opener)
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        Path(temporary).replace(path)
-        temporary = None
+        temporary.replace(path)
         sync_folder(path.parent)
     except FileError:
         raise
@@ -42,9 +40,8 @@ def write_atomic(path: str | Path, data: bytes) -> None:
             fix="free some space, or name another place that you may write to",
         ) from error
     finally:
-        if temporary is not None:
-            with contextlib.suppress(OSError):
-                Path(temporary).unlink()
+        with contextlib.suppress(OSError):
+            temporary.unlink()
 
 
 def sync_folder(folder: Path) -> None:
@@ -116,7 +113,6 @@ def state_folder() -> Path:
         raise FileError("this user has no home folder", fix="set HOME or XDG_STATE_HOME") from error
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _no_link(path: str, flags: int) -> int:
+    """Open for `open`, but never through a link that somebody laid there."""
+    return os.open(path, flags | os.O_NOFOLLOW, 0o666)
