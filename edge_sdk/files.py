@@ -26,7 +26,7 @@ def write_atomic(path: str | Path, data: bytes) -> None:
         if path.is_dir():
             raise FileError(f"{path} is a folder", fix=f"name a file in it: {path / 'NAME'}")
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(temporary, "wb", opener=_no_link) as file:  # noqa: PTH123 (Path has no opener)
+        with open(temporary, "wb", opener=_no_link) as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
