@@ -10,9 +10,12 @@ import click
 from edge_sdk import console
 
 _ENGINE = click.option("--engine", default="litert", show_default=True, help="Which interpreter.")
-_COUNT = click.IntRange(1, console.MOST_THREADS)
 _THREADS = click.option(
-    "--threads", type=_COUNT, default=1, show_default=True, help="CPU threads an inference."
+    "--threads",
+    type=console.THREADS,
+    default=1,
+    show_default=True,
+    help="CPU threads an inference.",
 )
 
 
@@ -74,7 +77,13 @@ def evaluate(bundle: Path, data: str, engine: str, threads: int, as_json: bool) 
 @click.command()
 @click.argument("paths", nargs=-1, required=True, type=console.PATH)
 @click.option("--data", metavar="SOURCE", help="Measure the bundles' accuracy on this too.")
-@click.option("--rounds", type=_COUNT, default=30, show_default=True, help="Interleaved rounds.")
+@click.option(
+    "--rounds",
+    type=click.IntRange(1, 256),
+    default=30,
+    show_default=True,
+    help="Interleaved rounds.",
+)
 @_ENGINE
 @_THREADS
 @console.json_option

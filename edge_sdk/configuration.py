@@ -18,6 +18,9 @@ from edge_sdk.errors import ConfigError
 
 T = TypeVar("T")
 
+MOST_THREADS = 256
+"""Most CPU threads of an inference: more help nothing, and interpreters crash on absurd numbers."""
+
 
 def limits(
     *,

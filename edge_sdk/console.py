@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 import click
 
+from edge_sdk.configuration import MOST_THREADS
 from edge_sdk.errors import EdgeError, FileError, GateFailed, Interrupted
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -27,8 +28,8 @@ _answers_on_stderr = False
 PATH = click.Path(readable=False, path_type=Path)
 """A path argument: what is wrong with the file is the command's to say, with a fix."""
 
-MOST_THREADS = 256
-"""More would not help, and interpreters crash on absurd numbers."""
+THREADS = click.IntRange(1, MOST_THREADS)
+"""CPU threads of an inference."""
 
 
 class Finite(click.FloatRange):

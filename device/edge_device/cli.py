@@ -21,7 +21,7 @@ _BUNDLE = click.argument("bundle", metavar="FILE.edge", type=console.PATH)
 _ENGINE = click.option("--engine", default="auto", show_default=True, help="Which interpreter.")
 _THREADS = click.option(
     "--threads",
-    type=click.IntRange(1, console.MOST_THREADS),
+    type=console.THREADS,
     default=2,
     show_default=True,
     help="CPU threads of an inference.",

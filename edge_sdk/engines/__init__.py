@@ -17,13 +17,11 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_sdk.configuration import nearest
+from edge_sdk.configuration import MOST_THREADS, nearest
 from edge_sdk.errors import ConfigError, EdgeError, EngineError, MissingPackage
 from edge_sdk.tensors import TensorSpec
 
 T = TypeVar("T")
-MOST_THREADS = 256
-"""More would not help, and interpreters crash on absurd numbers."""
 Resolver = Literal["builtin", "builtin-without-delegates"]
 
 
