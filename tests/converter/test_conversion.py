@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
-import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -334,23 +331,20 @@ def test_what_is_no_model_fails_with_the_log_named(built: Any, tmp_path: Path) -
     assert log.read_text().strip().splitlines()[-1] in str(caught.value)
 
 
-def test_a_crash_is_the_childs_alone(trained: Path, built: Any, tmp_path: Path) -> None:
-    killer = threading.Thread(target=kill_the_child)
-    killer.start()
+def test_a_crash_is_the_childs_alone(built: Any, tmp_path: Path) -> None:
+    """TensorFlow's converter falls over a rolled LSTM in int8, and takes its process with it."""
+    import keras
+
+    rolled = keras.Sequential(
+        [
+            keras.Input((12, 12, 1)),
+            keras.layers.Reshape((12, 12)),
+            keras.layers.LSTM(4),
+            keras.layers.Dense(2, activation="softmax"),
+        ]
+    )
+    rolled.save(tmp_path / "rolled.keras")
     with pytest.raises(TrainingError) as caught:
-        converted(trained, built, tmp_path)
-    killer.join()
-    assert "the conversion failed (SIGSEGV): " in str(caught.value)
+        converted(tmp_path / "rolled.keras", built, tmp_path)
+    assert "the conversion failed (SIG" in str(caught.value)
     assert str(tmp_path / "convert.log") in caught.value.fix
-
-
-def kill_the_child() -> None:
-    """End the conversion that this process started, as a crash would."""
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        for task in Path("/proc/self/task").iterdir():
-            for child in (task / "children").read_text().split():
-                if b"quantize_child" in Path(f"/proc/{child}/cmdline").read_bytes():
-                    os.kill(int(child), signal.SIGSEGV)
-                    return
-        time.sleep(0.02)
