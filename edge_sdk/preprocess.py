@@ -10,6 +10,7 @@ looked up at all.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Literal
 
 import cv2
@@ -25,6 +26,8 @@ SHORTCUT_STEPS = 0.501
 """Largest distance from the exact value, in quantization steps, at which copy or xor stand in."""
 
 Tail = Literal["copy", "xor", "table"]
+Area = tuple[slice, slice]
+"""Rows and columns of a picture."""
 
 _CONVERSIONS = {
     ("rgb", "bgr"): cv2.COLOR_RGB2BGR,
@@ -92,6 +95,8 @@ class Preprocessor:
             )
         self.table = _table(spec, tensor)
         self.tail: Tail = _tail(self.table, spec, tensor)
+        # A camera's frames all have one size: where they go is worked out once.
+        self._fitted = lru_cache(maxsize=4)(self._fit)
         self._small = np.empty((0,), np.uint8)
         self._fed = np.empty((self.height, self.width, channels), np.uint8)
 
@@ -114,20 +119,18 @@ class Preprocessor:
         """The picture as the model sees it, before normalisation: fills `out`
         (height, width, channels; uint8) and says where the frame lies in it.
         """
-        source, inside, placement = self._fit(frame)
+        used, inside, placement = self._fitted(*frame.pixels.shape[:2])
         target = out
-        if inside != (0, 0, self.width, self.height):
+        if inside is not None:
             out[:] = 0
-            x, y, width, height = inside
-            target = out[y : y + height, x : x + width]
-        self._resize_and_convert(source, frame.color, target)
+            target = out[inside]
+        self._resize_and_convert(frame.pixels[used], frame.color, target)
         return placement
 
-    def _fit(self, frame: Frame) -> tuple[NDArray[Any], tuple[int, int, int, int], Placement]:
-        """The part of the frame that is used, and the rectangle of the tensor that it fills."""
-        height, width = frame.pixels.shape[:2]
-        pixels = frame.pixels
-        whole = (0, 0, self.width, self.height)
+    def _fit(self, height: int, width: int) -> tuple[Area, Area | None, Placement]:
+        """The part that is used of a frame of this size, and the part of the tensor that it fills
+        (None: all of it).
+        """
         if self.spec.fit == "crop":
             scale = max(self.width / width, self.height / height)
             used_w = min(width, max(1, round(self.width / scale)))
@@ -135,15 +138,17 @@ class Preprocessor:
             left, top = (width - used_w) // 2, (height - used_h) // 2
             scale_x, scale_y = self.width / used_w, self.height / used_h
             placement = Placement(scale_x, scale_y, -left * scale_x, -top * scale_y)
-            return pixels[top : top + used_h, left : left + used_w], whole, placement
+            return _area(top, left, used_h, used_w), None, placement
+        whole = _area(0, 0, height, width)
         if self.spec.fit == "letterbox":
             scale = min(self.width / width, self.height / height)
             new_w = min(self.width, max(1, round(width * scale)))
             new_h = min(self.height, max(1, round(height * scale)))
             left, top = (self.width - new_w) // 2, (self.height - new_h) // 2
             placement = Placement(new_w / width, new_h / height, left, top)
-            return pixels, (left, top, new_w, new_h), placement
-        return pixels, whole, Placement(self.width / width, self.height / height, 0.0, 0.0)
+            inside = (new_w, new_h) != (self.width, self.height)
+            return whole, _area(top, left, new_h, new_w) if inside else None, placement
+        return whole, None, Placement(self.width / width, self.height / height, 0.0, 0.0)
 
     def _resize_and_convert(self, source: NDArray[Any], color: Color, target: NDArray[Any]) -> None:
         # Resize first: converting 720p pixels that the resize then throws away costs five times
@@ -167,6 +172,10 @@ class Preprocessor:
                 self._small = np.empty(shape, np.uint8)
             source = cv2.resize(source, size, dst=self._small, interpolation=method)
         cv2.cvtColor(source, _CONVERSIONS[(color, self.spec.color)], dst=plane)
+
+
+def _area(top: int, left: int, height: int, width: int) -> Area:
+    return slice(top, top + height), slice(left, left + width)
 
 
 def fed_values(spec: PreprocessSpec) -> NDArray[np.float64]:

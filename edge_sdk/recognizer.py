@@ -101,7 +101,14 @@ class Recognizer:
         filled = self._now_ns()
         self.engine.invoke()
         invoked = self._now_ns()
-        classes = classify.top(self.scores(), self.labels, self.top, self.min_score)
+        classes = classify.answer(
+            self.engine.output(self._scores),
+            self.engine.outputs[self._scores],
+            self.labels,
+            self.top,
+            self.min_score,
+            self.manifest.postprocess.activation,
+        )
         done = self._now_ns()
         stages = StageTimes(capture_ns, filled - started, invoked - filled, done - invoked)
         return Result(classes, frame.index, frame.sensor_ns, done, stages, frame.source)

@@ -29,6 +29,26 @@ def scores(
     return values
 
 
+def answer(
+    stored: NDArray[Any],
+    spec: TensorSpec,
+    labels: Sequence[str],
+    k: int,
+    min_score: float = 0.0,
+    activation: Activation = "none",
+) -> tuple[Classification, ...]:
+    """`top` of the `scores` of a stored output of shape (1, …, classes).
+
+    Quantization keeps the order, so of an 8-bit row only the best are made numbers at all.
+    """
+    if activation != "none" or stored.dtype.itemsize != 1:
+        return top(scores(stored, spec, activation), labels, k, min_score)
+    row = stored.reshape(-1)
+    # ~ turns the order round without overflow; a stable sort of bytes is a radix sort.
+    order = np.argsort(~row, kind="stable")[:k]
+    return _named(order, dequantize(row[order], spec), labels, min_score)
+
+
 def top(
     values: NDArray[np.float32], labels: Sequence[str], k: int, min_score: float = 0.0
 ) -> tuple[Classification, ...]:
@@ -40,8 +60,14 @@ def top(
     least = np.partition(values, -k)[-k] if 0 < k < len(values) else -np.inf
     candidates = np.flatnonzero(values >= least)
     order = candidates[np.argsort(-values[candidates], kind="stable")][:k]
+    return _named(order, values[order], labels, min_score)
+
+
+def _named(
+    order: NDArray[Any], values: NDArray[np.float32], labels: Sequence[str], min_score: float
+) -> tuple[Classification, ...]:
     return tuple(
         Classification(labels[index], index, score)
-        for index, score in zip(order.tolist(), values[order].tolist(), strict=True)
+        for index, score in zip(order.tolist(), values.tolist(), strict=True)
         if score >= min_score
     )

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_sdk.results import Classification, Result, StageTimes
-from edge_sdk.tasks.classify import scores, top
+from edge_sdk.tasks.classify import Activation, answer, scores, top
 from edge_sdk.tensors import QuantParams, TensorSpec
 
 FLOATS = TensorSpec("scores", (1, 3), "float32")
@@ -49,6 +49,23 @@ def test_any_ties_are_stable(values: list[float], k: int) -> None:
     labels = [f"{number}" for number in range(len(values))]
     found = [c.index for c in top(np.array(values, np.float32), labels, k)]
     assert found == sorted(range(len(values)), key=lambda i: (-values[i], i))[:k]
+
+
+@given(
+    st.lists(st.integers(0, 255), min_size=1, max_size=300),
+    st.sampled_from(["int8", "uint8"]),
+    st.sampled_from(["none", "softmax", "sigmoid"]),
+    st.integers(1, 6),
+    st.integers(-128, 255),
+)
+def test_a_stored_row_answers_as_its_scores_do(
+    row: list[int], dtype: str, activation: Activation, k: int, zero_point: int
+) -> None:
+    spec = TensorSpec("scores", (1, len(row)), dtype, QuantParams(1 / 256, zero_point))
+    stored = np.array([row], np.uint8).view(dtype)
+    labels = [f"{number}" for number in range(len(row))]
+    expected = top(scores(stored, spec, activation), labels, k, 0.25)
+    assert answer(stored, spec, labels, k, 0.25, activation) == expected
 
 
 def test_too_low_scores_are_left_out() -> None:
