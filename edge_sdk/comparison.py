@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from edge_sdk.engines import Engine
 from edge_sdk.errors import ConfigError, FileError
 from edge_sdk.evaluation import evaluate, warnings
 from edge_sdk.files import read_file
+from edge_sdk.manifest import SequenceEntry
 from edge_sdk.measure import interleaved
 from edge_sdk.sources import LabelledPictures, open_source
 from edge_sdk.tflite.graph import read_graph
@@ -22,6 +24,9 @@ from edge_sdk.trust import open_bare_engine, open_bundle_engine
 
 ROUNDS = 30
 ROUND_MS = 20.0
+
+Source = Callable[[SequenceEntry | None], LabelledPictures | None]
+"""The pictures to answer, cut as a bundle's sequences are; None where none were named."""
 
 
 def compare(
@@ -41,7 +46,11 @@ def compare(
     """
     if len(paths) < 2:
         raise ConfigError("one thing only to compare", fix="name two or more bundles or run.json")
-    source = open_source(data) if data is not None else None
+
+    @cache
+    def source(sequence: SequenceEntry | None) -> LabelledPictures | None:
+        return open_source(data, sequence) if data is not None else None
+
     rows: list[dict[str, Any]] = []
     with ExitStack() as stack:
         calls: dict[str, Callable[[], object]] = {}
@@ -57,9 +66,7 @@ def compare(
     return {"schema": "edge-sdk/compare/1", "rounds": rounds, "data": data, "rows": rows}
 
 
-def _open(
-    path: Path, name: str, threads: int, source: LabelledPictures | None
-) -> tuple[dict[str, Any], Engine]:
+def _open(path: Path, name: str, threads: int, source: Source) -> tuple[dict[str, Any], Engine]:
     model, bundle = load_model(path)
     graph = read_graph(model)
     row: dict[str, Any] = {
@@ -80,8 +87,9 @@ def _open(
         engine = open_bare_engine(model, name, threads=threads)
     else:
         engine, _ = open_bundle_engine(bundle, name, threads=threads)
-        if source is not None:
-            row |= _accuracy(bundle, source, name, threads)
+        pictures = source(bundle.manifest.sequence)
+        if pictures is not None:
+            row |= _accuracy(bundle, pictures, name, threads)
     row["engine"] = engine.info.as_dict()
     return row, engine
 

@@ -16,7 +16,7 @@ from edge_sdk.engines import EngineInfo
 from edge_sdk.errors import DataError, FileError, ImageError
 from edge_sdk.golden import GoldenCheck, unproven_warning
 from edge_sdk.recognizer import Recognizer
-from edge_sdk.sources import LabelledPictures, Picture, open_source
+from edge_sdk.sources import LabelledPictures, Sample, open_source
 from edge_sdk.statistics import Interval, wilson
 
 MOST_UNREADABLE = 0.01
@@ -156,7 +156,7 @@ def evaluate(
     Raises DataError for labels that the bundle does not know or more than 1 % unreadable pictures,
     and what opening the source and the engine raise.
     """
-    source = open_source(data) if isinstance(data, str) else data
+    source = open_source(data, bundle.manifest.sequence) if isinstance(data, str) else data
     _check_labels(source.labels, bundle.labels, bundle.path.name)
     known = training_prefixes(bundle.build)
     with Recognizer.open(bundle, engine, threads=threads) as recognizer:
@@ -270,12 +270,12 @@ def training_prefixes(build: dict[str, Any]) -> frozenset[str]:
     return frozenset(text[i : i + PREFIX] for i in range(0, len(text), PREFIX))
 
 
-def pack_prefixes(pictures: Iterable[Picture]) -> str:
+def pack_prefixes(pictures: Iterable[Sample]) -> str:
     """The training record: prefixes of all pictures' SHA-256, sorted, one after another."""
     return "".join(sorted(picture.sha256[:PREFIX] for picture in pictures))
 
 
-def digest_of(pictures: Iterable[Picture]) -> str:
+def digest_of(pictures: Iterable[Sample]) -> str:
     """One SHA-256 (hex) for a set of pictures with their labels, whatever their order."""
     lines = sorted(f"{picture.sha256} {picture.label}\n" for picture in pictures)
     return hashlib.sha256("".join(lines).encode()).hexdigest()

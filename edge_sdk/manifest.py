@@ -71,6 +71,16 @@ class InputEntry:
 
 
 @dataclass(frozen=True)
+class SequenceEntry:
+    """Only for task "sequence". frames: how many make one input; stride: frames between the
+    beginnings of two inputs.
+    """
+
+    frames: int = field(metadata=limits(least=1, most=4096))
+    stride: int = field(metadata=limits(least=1, most=4096))
+
+
+@dataclass(frozen=True)
 class OutputEntry:
     """An output tensor and its role."""
 
@@ -139,6 +149,7 @@ class Manifest:
     labels: LabelsEntry
     golden: GoldenEntry
     postprocess: Postprocess = Postprocess()
+    sequence: SequenceEntry | None = None
     budget: Budget = Budget()
     members: dict[str, MemberEntry] = field(default_factory=dict)
 
@@ -146,6 +157,8 @@ class Manifest:
         """The file's bytes: sorted as CONTRACTS shows them, the same for the same manifest."""
         data = {"schema": SCHEMA, **as_dict(self)}
         data["golden"]["from"] = data["golden"].pop("origin")
+        if self.sequence is None:
+            del data["sequence"]
         for entry in data["models"].values():
             for key in ("min_runtime", "compiler", "mapped_ops", "ops"):
                 if entry[key] is None:
@@ -214,11 +227,12 @@ def _check(manifest: Manifest, where: str) -> None:
         raise BundleError(f'{where}: models has no "litert"', fix="build the bundle again")
     if not manifest.outputs:
         raise BundleError(f"{where}: outputs is empty", fix="build the bundle again")
-    if manifest.task == "classify":
-        _check_classify(manifest, where)
+    if manifest.task in ("classify", "sequence"):
+        _check_scores(manifest, where)
+        _check_input(manifest, where)
 
 
-def _check_classify(manifest: Manifest, where: str) -> None:
+def _check_scores(manifest: Manifest, where: str) -> None:
     roles = [output.role for output in manifest.outputs]
     if "scores" not in roles:
         raise BundleError(f'{where}: no output has the role "scores"', fix="build the bundle again")
@@ -228,9 +242,22 @@ def _check_classify(manifest: Manifest, where: str) -> None:
             f"{where}: {manifest.labels.count} labels for {classes} scores",
             fix="give one label for each score, in the model's order",
         )
-    preprocess, shape = manifest.input.preprocess, manifest.input.tensor.shape
-    if preprocess is not None and (len(shape) != 4 or shape[3] != preprocess.channels):
-        raise BundleError(
-            f"{where}: input shape {list(shape)} does not fit color {preprocess.color!r}",
-            fix="build the bundle again",
-        )
+
+
+def _check_input(manifest: Manifest, where: str) -> None:
+    """A picture is [1, height, width, channels]; a sequence has its frames behind the 1."""
+    preprocess, sequence = manifest.input.preprocess, manifest.sequence
+    shape = list(manifest.input.tensor.shape)
+    wrong = ""
+    if (manifest.task == "sequence") != (sequence is not None):
+        wrong = f'task "{manifest.task}" {"needs" if sequence is None else "has no"} "sequence"'
+    elif sequence is not None and (len(shape) < 3 or shape[1] != sequence.frames):
+        wrong = f"input shape {shape} does not fit sequence.frames {sequence.frames}"
+    elif preprocess is not None:
+        rank = 4 if sequence is None else 5
+        if len(shape) != rank or shape[-1] != preprocess.channels:
+            wrong = f"input shape {shape} does not fit color {preprocess.color!r}"
+    elif sequence is not None and len(shape) != 3:
+        wrong = f"input shape {shape} is not [1, frames, features]"
+    if wrong:
+        raise BundleError(f"{where}: {wrong}", fix="build the bundle again")

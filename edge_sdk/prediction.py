@@ -17,7 +17,7 @@ from edge_sdk.files import is_folder
 from edge_sdk.frames import Frame
 from edge_sdk.golden import unproven_warning
 from edge_sdk.images import list_images, read_image, write_image
-from edge_sdk.recognizer import Recognizer
+from edge_sdk.recognizer import Recognizer, require_pictures
 from edge_sdk.results import Result
 
 _LEAST_WIDTH = 240
@@ -42,6 +42,8 @@ def predict(
     copies = _copies([file for file, _ in files], Path(annotate)) if annotate is not None else []
     results: list[dict[str, Any]] = []
     unreadable: list[str] = []
+    with Bundle.open(path) as bundle:
+        require_pictures(bundle.manifest)
     with Bundle.open(path) as bundle, Recognizer.open(bundle, engine, threads=threads) as model:
         if unproven := unproven_warning(model.golden):
             warn(unproven)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,12 +20,16 @@ from edge_sdk.errors import NotAvailableYet
 from edge_sdk.frames import Frame
 from edge_sdk.golden import GoldenCheck, check_tensors
 from edge_sdk.manifest import Manifest
-from edge_sdk.preprocess import Preprocessor
+from edge_sdk.preprocess import Preprocessor, PreprocessSpec
 from edge_sdk.results import Result, StageTimes
+from edge_sdk.sources import Value
 from edge_sdk.tasks import classify
+from edge_sdk.tasks.sequence import ClipPreprocessor, FeaturePreprocessor
+from edge_sdk.tensors import TensorSpec
 from edge_sdk.trust import open_bundle_engine
 
 TOP = 5
+_NO_FRAME = Frame(np.zeros((0, 0), np.uint8), "gray")
 
 
 class Recognizer:
@@ -46,7 +51,7 @@ class Recognizer:
         golden: GoldenCheck | None = None,
         now_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
-        if manifest.task != "classify" or manifest.input.preprocess is None:
+        if manifest.task == "detect":
             raise NotAvailableYet(
                 f"task {manifest.task!r} is not available yet", fix="use a classify bundle"
             )
@@ -58,7 +63,7 @@ class Recognizer:
         self.top = top
         self._now_ns = now_ns
         check_tensors(manifest, engine)
-        self.preprocessor = Preprocessor(manifest.input.preprocess, engine.inputs[0])
+        self.preprocessor = open_preprocessor(manifest.input.preprocess, engine.inputs[0])
         self._scores = [o.role for o in manifest.outputs].index("scores")
 
     @classmethod
@@ -94,10 +99,12 @@ class Recognizer:
         """Which interpreter answers."""
         return self.engine.info
 
-    def __call__(self, frame: Frame, *, capture_ns: int = 0) -> Result:
-        """Answer about one frame. `capture_ns`: what getting it cost, for the record."""
+    def __call__(self, value: Value, *, capture_ns: int = 0) -> Result:
+        """Answer about one frame; for task "sequence" about frames or features (sources.Value).
+        `capture_ns`: what getting it cost, for the record.
+        """
         started = self._now_ns()
-        self.engine.fill(0, lambda tensor: self.preprocessor(frame, tensor))
+        self.engine.fill(0, lambda tensor: self.preprocessor(value, tensor))
         filled = self._now_ns()
         self.engine.invoke()
         invoked = self._now_ns()
@@ -111,6 +118,7 @@ class Recognizer:
         )
         done = self._now_ns()
         stages = StageTimes(capture_ns, filled - started, invoked - filled, done - invoked)
+        frame = value if isinstance(value, Frame) else _last(value)
         return Result(classes, frame.index, frame.sensor_ns, done, stages, frame.source)
 
     def scores(self) -> NDArray[np.float32]:
@@ -128,6 +136,31 @@ class Recognizer:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+
+def require_pictures(manifest: Manifest) -> None:
+    """Raises NotAvailableYet for a bundle that does not answer about single pictures."""
+    if manifest.task != "classify":
+        raise NotAvailableYet(
+            f"{manifest.name} answers about sequences of {manifest.input.tensor.shape[1]} frames, "
+            "which cannot be streamed yet",
+            fix="measure it with `edge-sdk evaluate`, or use a classify bundle",
+        )
+
+
+def open_preprocessor(spec: PreprocessSpec | None, tensor: TensorSpec) -> Any:
+    """What fills `tensor`: from a Frame, from the frames of a clip, or from features (no `spec`).
+
+    Raises ModelError, ConfigError where they do not fit.
+    """
+    if spec is None:
+        return FeaturePreprocessor(tensor)
+    return ClipPreprocessor(spec, tensor) if len(tensor.shape) == 5 else Preprocessor(spec, tensor)
+
+
+def _last(value: Value) -> Frame:
+    """The newest frame of a clip; features have none."""
+    return value[-1] if isinstance(value, tuple) else _NO_FRAME
 
 
 def open_recognizer(path: str | Path, engine: str = "litert", *, threads: int = 1) -> Recognizer:

@@ -1,7 +1,9 @@
-"""Labelled pictures by name: `folder:PATH` here, further kinds by entry point.
+"""Labelled samples by name: `folder:PATH` here, further kinds by entry point.
 
-A package offers more kinds under the entry point group "edge_sdk.sources": KIND = a function from
-what follows the colon to LabelledPictures (the test part where the source has one).
+A sample is what a model answers about: a picture, a clip of a video, or a row of features. A
+package offers more kinds under the entry point group "edge_sdk.sources": KIND = a function from
+what follows the colon, and the bundle's SequenceEntry or None, to LabelledPictures (the test part
+where the source has one).
 """
 
 from __future__ import annotations
@@ -9,18 +11,26 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import importlib.metadata
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field, replace
+from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import numpy as np
 from numpy.typing import NDArray
 
 from edge_sdk.errors import ConfigError, MissingPackage, NotAvailableYet
 from edge_sdk.files import reading
 from edge_sdk.frames import Color, Frame
 from edge_sdk.images import list_classes, read_image
+from edge_sdk.manifest import SequenceEntry
+from edge_sdk.videos import read_clip
+
+S = TypeVar("S", bound="Sample")
+Value = Frame | tuple[Frame, ...] | NDArray[np.float32]
+"""What a sample holds: a picture, the frames of a clip, or features (frames, features)."""
 
 _KINDS = ("folder", "digits", "keras", "coco", "csv", "video")
 _OF_THE_CONVERTER = ("digits", "keras", "csv", "video")
@@ -31,12 +41,31 @@ PARTS = ("train", "val", "test")
 
 
 @dataclass(frozen=True, eq=False)
-class Picture:
-    """A picture with its label's number, on disk (`path`) or in memory (`pixels`, `color`)."""
+class Sample(ABC):
+    """What a model answers about, with its label's number. path: its file, where it has one."""
 
     label: int
     name: str
     path: Path | None = None
+
+    @abstractmethod
+    def read(self) -> Value:
+        """The thing itself. Raises FileError, ImageError."""
+
+    @property
+    @abstractmethod
+    def sha256(self) -> str:
+        """SHA-256 (hex) of the content. Raises OSError."""
+
+    def labelled(self: S, label: int) -> S:
+        """The same with another label's number."""
+        return replace(self, label=label)
+
+
+@dataclass(frozen=True, eq=False)
+class Picture(Sample):
+    """A picture on disk (`path`) or in memory (`pixels`, `color`)."""
+
     pixels: NDArray[Any] | None = None
     color: Color = "rgb"
 
@@ -56,12 +85,54 @@ class Picture:
         return hashlib.sha256(self.pixels.tobytes()).hexdigest()
 
 
+@dataclass(frozen=True, eq=False)
+class Clip(Sample):
+    """`frames` frames of the video at `path`, from frame number `start` on."""
+
+    start: int = 0
+    frames: int = 1
+
+    def read(self) -> tuple[Frame, ...]:
+        """The decoded frames. Raises FileError, ImageError (it does not decode, or ends early)."""
+        assert self.path is not None
+        return read_clip(self.path, self.start, self.frames)
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 (hex) of the file's bytes and the place in it. Raises OSError."""
+        assert self.path is not None
+        state = self.path.stat()
+        whole = _file_digest(self.path, state.st_mtime_ns, state.st_size)
+        return hashlib.sha256(f"{whole} {self.start} {self.frames}".encode()).hexdigest()
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureRow(Sample):
+    """A sequence of features in memory: `values`, float32, shape (frames, features)."""
+
+    values: NDArray[np.float32] = field(default_factory=lambda: np.zeros((1, 1), np.float32))
+
+    def read(self) -> NDArray[np.float32]:
+        """The values."""
+        return self.values
+
+    @cached_property
+    def sha256(self) -> str:
+        """SHA-256 (hex) of the values."""
+        return hashlib.sha256(self.values.tobytes()).hexdigest()
+
+
+@lru_cache(maxsize=256)
+def _file_digest(path: Path, _modified: int, _size: int) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
 @dataclass(frozen=True)
 class LabelledPictures:
-    """Pictures with their labels' names, `labels[picture.label]`. part: "test", or "all"."""
+    """Samples with their labels' names, `labels[sample.label]`. part: "test", or "all"."""
 
     labels: tuple[str, ...]
-    pictures: Sequence[Picture]
+    pictures: Sequence[Sample]
     part: str
 
 
@@ -79,8 +150,10 @@ def split_spec(spec: str) -> tuple[str, str]:
     return "folder", spec
 
 
-def open_source(spec: str) -> LabelledPictures:
-    """The pictures a SOURCE names: the test part where there is one, else all of them.
+def open_source(spec: str, sequence: SequenceEntry | None = None) -> LabelledPictures:
+    """The samples a SOURCE names: the test part where there is one, else all of them.
+
+    sequence: how long the model's sequences are, for sources that are cut into them.
 
     Raises ConfigError (unknown kind), MissingPackage (a kind of the converter, not installed),
     NotAvailableYet, FileError, DataError.
@@ -91,8 +164,8 @@ def open_source(spec: str) -> LabelledPictures:
     found = importlib.metadata.entry_points(group="edge_sdk.sources", name=kind)
     if not found:
         raise _missing(kind)
-    opener: Callable[[str], LabelledPictures] = next(iter(found)).load()
-    return opener(rest)
+    opener: Callable[[str, SequenceEntry | None], LabelledPictures] = next(iter(found)).load()
+    return opener(rest, sequence)
 
 
 def _folder(path: str) -> LabelledPictures:

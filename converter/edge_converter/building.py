@@ -19,7 +19,7 @@ import numpy as np
 from edge_converter.datasets import Dataset, open_dataset
 from edge_converter.models import find_architecture
 from edge_converter.packing import Contents, in_turns, labels_text, make_golden, manifest_for
-from edge_converter.quantize import calibration_pictures, convert_model
+from edge_converter.quantize import calibration_samples, convert_model
 from edge_converter.recipe import Recipe
 from edge_converter.stages import Stages, alone_in, versions
 from edge_converter.steps.train import train
@@ -35,7 +35,7 @@ from edge_sdk.images import write_image
 from edge_sdk.manifest import Budget, Manifest
 from edge_sdk.recognizer import Recognizer
 from edge_sdk.report import write_build_report
-from edge_sdk.sources import LabelledPictures
+from edge_sdk.sources import LabelledPictures, Picture
 from edge_sdk.statistics import paired_difference
 from edge_sdk.tflite.graph import read_graph
 
@@ -181,7 +181,7 @@ def _convert_stage(
         agreement = convert_model(
             recipe,
             trained / "model.keras",
-            calibration_pictures(data.train, recipe.quantize, recipe.seed),
+            calibration_samples(data.train, recipe.quantize, recipe.seed),
             in_turns(data.val),
             folder,
             build_folder / "convert.log",
@@ -336,9 +336,11 @@ def _pack(
 
 def _describe(recipe: Recipe, data: Dataset, model: bytes) -> tuple[Manifest, Golden]:
     """The manifest and the golden samples of a converted model."""
-    budget, preprocess = recipe.budget, recipe.input.preprocess
+    budget, preprocess = recipe.budget, recipe.preprocess
     limits = Budget(budget.accuracy_loss, budget.bytes, budget.mapped, budget.latency_ms)
-    contents = Contents(recipe.name, recipe.version, data.labels, preprocess, limits)
+    contents = Contents(
+        recipe.name, recipe.version, data.labels, preprocess, limits, sequence=recipe.cut
+    )
     golden, origin = make_golden(model, preprocess, data.test, recipe.data.golden, seed=recipe.seed)
     return manifest_for(model, contents, golden, origin), golden
 
@@ -354,9 +356,8 @@ def _write_samples(data: Dataset, folder: Path) -> None:
     """
     samples, working = folder / "samples", folder / ".samples"
     wanted = {
-        f"{label}/{picture.name}.png": picture
-        for index, label in enumerate(data.labels)
-        for picture in [p for p in data.test if p.label == index and not p.path][:SAMPLES_PER_CLASS]
+        f"{data.labels[picture.label]}/{picture.name}.png": picture
+        for picture in _first_of_each(data)
     }
     if wanted.keys() == {path.relative_to(samples).as_posix() for path in samples.rglob("*.png")}:
         return
@@ -366,6 +367,15 @@ def _write_samples(data: Dataset, folder: Path) -> None:
         write_image(working / name, picture.read())
     if wanted:
         working.rename(samples)
+
+
+def _first_of_each(data: Dataset) -> list[Picture]:
+    """The first test pictures of each class that are in memory only."""
+    found: list[Picture] = []
+    for index in range(len(data.labels)):
+        own = [p for p in data.test if p.label == index and isinstance(p, Picture) and not p.path]
+        found += own[:SAMPLES_PER_CLASS]
+    return found
 
 
 def _order(data: Dataset, part: str) -> list[str]:

@@ -23,10 +23,12 @@ from edge_sdk.manifest import (
     ModelEntry,
     OutputEntry,
     Postprocess,
+    SequenceEntry,
     TensorEntry,
 )
-from edge_sdk.preprocess import Preprocessor, PreprocessSpec
-from edge_sdk.sources import Picture
+from edge_sdk.preprocess import PreprocessSpec
+from edge_sdk.recognizer import open_preprocessor
+from edge_sdk.sources import Sample, Value
 from edge_sdk.tasks.classify import Activation
 from edge_sdk.tensors import TensorSpec
 from edge_sdk.tflite.graph import read_graph
@@ -41,9 +43,10 @@ class Contents:
     name: str
     version: str
     labels: tuple[str, ...]
-    preprocess: PreprocessSpec
+    preprocess: PreprocessSpec | None
     budget: Budget = field(default_factory=Budget)
     activation: Activation = "none"
+    sequence: SequenceEntry | None = None
 
 
 def labels_text(labels: Sequence[str]) -> bytes:
@@ -60,38 +63,40 @@ def manifest_for(model: bytes, contents: Contents, golden: Golden, origin: Origi
     return Manifest(
         contents.name,
         contents.version,
-        "classify",
+        "classify" if contents.sequence is None else "sequence",
         {"litert": ModelEntry("model.tflite", graph.precision, graph.macs)},
         InputEntry(TensorEntry.of(tensor), contents.preprocess),
         (OutputEntry("scores", TensorEntry.of(output)),),
         LabelsEntry("labels.txt", len(contents.labels)),
         _golden_entry(info, golden, origin, steps),
         Postprocess(contents.activation),
+        contents.sequence,
         contents.budget,
     )
 
 
 def make_golden(
     model: bytes,
-    preprocess: PreprocessSpec,
-    pictures: Sequence[Picture],
+    preprocess: PreprocessSpec | None,
+    samples: Sequence[Sample],
     origin: Origin,
     *,
     seed: int = 0,
 ) -> tuple[Golden, Origin]:
     """10 samples with the outputs litert gives them, and where they are from.
 
-    Pictures are taken in turns over the classes. With fewer than 10 of them, or `origin`
+    They are taken in turns over the classes. With fewer than 10 of them, or `origin`
     "synthetic", the samples are drawn from `seed` instead. Raises ModelError when an output is not
     finite.
     """
     with open_engine("litert", model) as engine:
-        preprocessor = Preprocessor(preprocess, engine.inputs[0])
-        if origin == "synthetic" or len(pictures) < LEAST_SAMPLES:
-            frames, origin = _synthetic(engine.inputs[0], preprocess, seed), "synthetic"
+        preprocessor = open_preprocessor(preprocess, engine.inputs[0])
+        values: Sequence[Value]
+        if origin == "synthetic" or len(samples) < LEAST_SAMPLES:
+            values, origin = _synthetic(engine.inputs[0], preprocess, seed), "synthetic"
         else:
-            frames = [picture.read() for picture in in_turns(pictures)[:LEAST_SAMPLES]]
-        inputs = (_stacked(preprocessor, frames, engine),)
+            values = [sample.read() for sample in in_turns(samples)[:LEAST_SAMPLES]]
+        inputs = (_stacked(preprocessor, values, engine),)
         outputs = answers(engine, inputs)
     if not all(np.isfinite(values).all() for values in outputs):
         raise ModelError(
@@ -101,31 +106,46 @@ def make_golden(
     return Golden(inputs, outputs), origin
 
 
-def _stacked(preprocessor: Preprocessor, frames: Sequence[Frame], engine: Engine) -> NDArray[Any]:
+def _stacked(preprocessor: Any, values: Sequence[Value], engine: Engine) -> NDArray[Any]:
     spec = engine.inputs[0]
-    out = np.empty((len(frames), *spec.shape), spec.dtype)
-    for row, frame in enumerate(frames):
-        preprocessor(frame, out[row])
+    out = np.empty((len(values), *spec.shape), spec.dtype)
+    for row, value in enumerate(values):
+        preprocessor(value, out[row])
     return out
 
 
-def in_turns(pictures: Sequence[Picture]) -> list[Picture]:
+def in_turns(samples: Sequence[Sample]) -> list[Sample]:
     """One of each class, then the next of each, so that the first ten show ten classes."""
     rank: dict[int, int] = {}
     keyed = []
-    for position, picture in enumerate(pictures):
-        turn = rank[picture.label] = rank.get(picture.label, -1) + 1
-        keyed.append((turn, picture.label, position, picture))
+    for position, sample in enumerate(samples):
+        turn = rank[sample.label] = rank.get(sample.label, -1) + 1
+        keyed.append((turn, sample.label, position, sample))
     return [entry[3] for entry in sorted(keyed, key=lambda entry: entry[:3])]
 
 
-def _synthetic(tensor: TensorSpec, preprocess: PreprocessSpec, seed: int) -> list[Frame]:
-    """Patches of colour with noise, at the size of the model: plain noise would hardly move it."""
+def _synthetic(tensor: TensorSpec, preprocess: PreprocessSpec | None, seed: int) -> Sequence[Value]:
+    """Pictures, clips or features, as the tensor takes them."""
     random = np.random.default_rng(seed)
-    _, height, width, _ = tensor.shape
+    if preprocess is None:
+        rows = random.normal(size=(LEAST_SAMPLES, *tensor.shape[1:]))
+        return list(rows.astype(np.float32))
+    height, width = tensor.shape[-3:-1]
+    if len(tensor.shape) == 4:
+        return _patches(random, preprocess, height, width, LEAST_SAMPLES)
+    return [
+        tuple(_patches(random, preprocess, height, width, tensor.shape[1]))
+        for _ in range(LEAST_SAMPLES)
+    ]
+
+
+def _patches(
+    random: np.random.Generator, preprocess: PreprocessSpec, height: int, width: int, count: int
+) -> list[Frame]:
+    """Patches of colour with noise, at the size of the model: plain noise would hardly move it."""
     shape = (height, width) if preprocess.color == "gray" else (height, width, 3)
     frames = []
-    for index in range(LEAST_SAMPLES):
+    for index in range(count):
         coarse = random.integers(0, 256, (4, 4, *shape[2:]))
         rows = np.arange(height) * 4 // height
         columns = np.arange(width) * 4 // width

@@ -25,7 +25,7 @@ from edge_sdk.engines import Engine, open_engine
 from edge_sdk.errors import FileError, TrainingError
 from edge_sdk.preprocess import fed_values
 from edge_sdk.processes import how_it_ended
-from edge_sdk.sources import Picture
+from edge_sdk.sources import Sample
 from edge_sdk.tensors import dequantize, quantize
 
 CHILD_TIMEOUT_S = 1800
@@ -61,19 +61,19 @@ class Agreement:
 def convert_model(
     recipe: Recipe,
     model: Path,
-    calibration: Sequence[Picture],
-    checks: Sequence[Picture],
+    calibration: Sequence[Sample],
+    checks: Sequence[Sample],
     folder: Path,
     log: Path,
 ) -> dict[str, Agreement]:
     """Write float.tflite (float32) and model.tflite (the recipe's mode) into `folder`.
 
-    calibration: pictures of the training part only. checks: real pictures to compare on. log: the
+    calibration: samples of the training part only. checks: real samples to compare on. log: the
     file that takes whatever TensorFlow prints.
     Returns the agreement of each with the Keras model. Raises TrainingError, FileError (disk full).
     """
-    np.save(folder / "calibration.npy", _pinned(stack(calibration, recipe.input), recipe))
-    np.save(folder / "checks.npy", stack(checks[:AGREEMENT_SAMPLES], recipe.input))
+    np.save(folder / "calibration.npy", _pinned(stack(calibration, recipe), recipe))
+    np.save(folder / "checks.npy", stack(checks[:AGREEMENT_SAMPLES], recipe))
     job = {"model": str(model), "mode": recipe.quantize.mode, "io": recipe.quantize.io}
     (folder / "job.json").write_text(json.dumps(job))
     _run_child(folder, log)
@@ -90,13 +90,11 @@ def convert_model(
     return found
 
 
-def calibration_pictures(
-    pictures: Sequence[Picture], settings: Quantize, seed: int
-) -> list[Picture]:
-    """`calibration_samples` of the training pictures, the same for the same seed."""
-    count = min(settings.calibration_samples, len(pictures))
-    chosen = np.random.default_rng(seed).permutation(len(pictures))[:count]
-    return [pictures[i] for i in sorted(chosen)]
+def calibration_samples(samples: Sequence[Sample], settings: Quantize, seed: int) -> list[Sample]:
+    """`calibration_samples` of the training samples, the same for the same seed."""
+    count = min(settings.calibration_samples, len(samples))
+    chosen = np.random.default_rng(seed).permutation(len(samples))[:count]
+    return [samples[i] for i in sorted(chosen)]
 
 
 def _pinned(samples: NDArray[np.float32], recipe: Recipe) -> NDArray[np.float32]:
@@ -105,10 +103,13 @@ def _pinned(samples: NDArray[np.float32], recipe: Recipe) -> NDArray[np.float32]
     Calibration then sees the whole range a camera can deliver, whatever the pictures are, and the
     input's scale and zero point come out as the fast input path needs them (preprocess.py). A
     fake-quant node on the input would do the same, but stays in the graph as two operators.
+    Features have no such range: they are left as they are.
     """
+    if recipe.model.name == "features":
+        return samples
     fed = fed_values(recipe.input.preprocess)
-    samples[0, 0, 0, :] = fed.min()
-    samples[0, -1, -1, :] = fed.max()
+    samples[0, ..., 0, 0, :] = fed.min()
+    samples[0, ..., -1, -1, :] = fed.max()
     return samples
 
 

@@ -19,7 +19,7 @@ from typing import Any, Literal, TypeVar
 from edge_sdk.configuration import as_dict, limits, nearest, parse
 from edge_sdk.errors import ConfigError, NotAvailableYet
 from edge_sdk.files import read_file
-from edge_sdk.manifest import check_name
+from edge_sdk.manifest import SequenceEntry, check_name
 from edge_sdk.preprocess import PreprocessSpec, fed_values
 from edge_sdk.sources import split_spec
 
@@ -27,7 +27,7 @@ T = TypeVar("T")
 Step = Literal["train", "distill", "prune", "cluster", "qat"]
 Repair = Literal["calibration", "qat", "float_layers"]
 STEPS: tuple[Step, ...] = ("train", "distill", "prune", "cluster", "qat")
-BUILT_STEPS: tuple[Step, ...] = ("train",)
+BUILT_STEPS: tuple[Step, ...] = ("train", "distill")
 _PATH_KEYS = ("data.source", "model.name", "model.weights", "distill.teacher")
 _PATH_KINDS = ("folder:", "csv:", "video:", "file:", "recipe:")
 
@@ -48,7 +48,7 @@ class Data:
         default=(0.70, 0.15, 0.15), metadata=limits(least=0, most=1)
     )
     labels: tuple[str, ...] = ()
-    balance: Literal["none", "class-weights", "oversample"] = later("none")
+    balance: Literal["none", "class-weights", "oversample"] = "none"
     max_unreadable: float = field(default=0.01, metadata=limits(least=0, most=1))
     golden: Literal["test", "synthetic"] = "test"
 
@@ -70,19 +70,19 @@ class Input(PreprocessSpec):
 class Sequence:
     """Only for task = "sequence"."""
 
-    frames: int = later(16, least=1)
-    stride: int = later(4, least=1)
-    cell: Literal["lstm", "gru"] = later("lstm")
-    units: int = later(32, least=1)
+    frames: int = field(default=16, metadata=limits(least=1))
+    stride: int = field(default=4, metadata=limits(least=1))
+    cell: Literal["lstm", "gru"] = "lstm"
+    units: int = field(default=32, metadata=limits(least=1))
 
 
 @dataclass(frozen=True)
 class Options:
     """Options of the architecture; seed_cnn has none."""
 
-    width: float = later(0.5, above=0)
-    depth: float = later(1.0, above=0)
-    space_to_depth: bool = later(False)
+    width: float = field(default=0.5, metadata=limits(above=0))
+    depth: float = field(default=1.0, metadata=limits(above=0))
+    space_to_depth: bool = False
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class Model:
     """The architecture and the weights it starts from."""
 
     name: str
-    weights: str = later("none")
+    weights: str = "none"
     options: Options = Options()
 
 
@@ -100,41 +100,41 @@ class Train:
 
     epochs: int = field(default=30, metadata=limits(least=1, most=100_000))
     batch_size: int = field(default=32, metadata=limits(least=1, most=65_536))
-    loss: Literal["cross-entropy", "focal"] = later("cross-entropy")
+    loss: Literal["cross-entropy", "focal"] = "cross-entropy"
     learning_rate: float = field(default=0.001, metadata=limits(above=0))
     schedule: Literal["constant", "cosine"] = "cosine"
-    warmup_epochs: int = later(0, least=0)
+    warmup_epochs: int = field(default=0, metadata=limits(least=0))
     patience: int = field(default=5, metadata=limits(least=0))
-    head_epochs: int = later(0, least=0)
-    unfreeze_layers: int = later(0, least=0)
-    fine_tune_learning_rate: float = later(0.0001, above=0)
+    head_epochs: int = field(default=0, metadata=limits(least=0))
+    unfreeze_layers: int = field(default=0, metadata=limits(least=0))
+    fine_tune_learning_rate: float = field(default=0.0001, metadata=limits(above=0))
 
 
 @dataclass(frozen=True)
 class Augment:
     """Changes to training images only."""
 
-    flip: Literal["none", "horizontal", "vertical", "both"] = later("none")
-    rotate_degrees: float = later(0.0, least=0, most=180)
-    crop: float = later(0.0, least=0, most=1)
-    zoom: float = later(0.0, least=0, most=1)
-    shift: float = later(0.0, least=0, most=1)
-    brightness: float = later(0.0, least=0, most=1)
-    contrast: float = later(0.0, least=0, most=1)
-    noise: float = later(0.0, least=0, most=1)
-    cutout: float = later(0.0, least=0, most=1)
-    mixup: float = later(0.0, least=0)
+    flip: Literal["none", "horizontal", "vertical", "both"] = "none"
+    rotate_degrees: float = field(default=0.0, metadata=limits(least=0, most=180))
+    crop: float = field(default=0.0, metadata=limits(least=0, most=1))
+    zoom: float = field(default=0.0, metadata=limits(least=0, most=1))
+    shift: float = field(default=0.0, metadata=limits(least=0, most=1))
+    brightness: float = field(default=0.0, metadata=limits(least=0, most=1))
+    contrast: float = field(default=0.0, metadata=limits(least=0, most=1))
+    noise: float = field(default=0.0, metadata=limits(least=0, most=1))
+    cutout: float = field(default=0.0, metadata=limits(least=0, most=1))
+    mixup: float = field(default=0.0, metadata=limits(least=0))
 
 
 @dataclass(frozen=True)
 class Distill:
     """The distill step."""
 
-    teacher: str = later("")
-    temperature: float = later(4.0, above=0)
-    alpha: float = later(0.7, least=0, most=1)
-    features: tuple[tuple[str, str], ...] = later(())
-    epochs: int = later(10, least=1)
+    teacher: str = ""
+    temperature: float = field(default=4.0, metadata=limits(above=0))
+    alpha: float = field(default=0.7, metadata=limits(least=0, most=1))
+    features: tuple[tuple[str, str], ...] = ()
+    epochs: int = field(default=10, metadata=limits(least=1))
 
 
 @dataclass(frozen=True)
@@ -201,7 +201,7 @@ class Recipe:
     data: Data
     model: Model
     version: str = "1.0.0"
-    task: Literal["classify", "sequence"] = later("classify")
+    task: Literal["classify", "sequence"] = "classify"
     seed: int = field(default=0, metadata=limits(least=0, most=2**32 - 1))
     steps: tuple[Step, ...] = ("train",)
     input: Input = Input()
@@ -251,6 +251,18 @@ class Recipe:
         del data["folder"]
         data["budget"] = {k: v for k, v in data["budget"].items() if v is not None}
         return {k: v for k, v in data.items() if k not in STEPS or k in _used_tables(self)}
+
+    @property
+    def cut(self) -> SequenceEntry | None:
+        """How long sequences are; None where the model answers about single pictures."""
+        if self.task != "sequence":
+            return None
+        return SequenceEntry(self.sequence.frames, self.sequence.stride)
+
+    @property
+    def preprocess(self) -> PreprocessSpec | None:
+        """What is done to pictures on their way into the model; None for features."""
+        return None if self.model.name == "features" else self.input.preprocess
 
     @property
     def sha256(self) -> str:
@@ -333,6 +345,7 @@ def _check(recipe: Recipe, data: Mapping[str, Any], where: str) -> None:
     check_name(recipe.name, recipe.version, where)
     _check_steps(recipe, data, where)
     _refuse_later(recipe, where)
+    _check_task(recipe, data, where)
     if len(set(recipe.data.labels)) != len(recipe.data.labels):
         raise ConfigError(f"{where}: data.labels names a class twice", fix="name each class once")
     if abs(sum(recipe.data.split) - 1) > 1e-6 or min(recipe.data.split) <= 0:
@@ -352,6 +365,30 @@ def _check(recipe: Recipe, data: Mapping[str, Any], where: str) -> None:
         )
 
 
+def _check_task(recipe: Recipe, data: Mapping[str, Any], where: str) -> None:
+    """Pictures, clips and features each have their sources, tables and models."""
+    kind, features = split_spec(recipe.data.source)[0], recipe.model.name == "features"
+    sequence = kind in ("csv", "video")
+    if sequence != (recipe.task == "sequence"):
+        task = "sequence" if sequence else "classify"
+        raise ConfigError(
+            f'{where}: data.source {recipe.data.source!r} does not go with task "{recipe.task}"',
+            fix=f'set task = "{task}"',
+        )
+    if features != (kind == "csv"):
+        raise ConfigError(
+            f"{where}: model.name {recipe.model.name!r} does not go with data.source "
+            f"{recipe.data.source!r}",
+            fix='set model.name = "features" for csv:, a network that sees pictures otherwise',
+        )
+    for table, used in (("sequence", sequence), ("input", not features)):
+        if table in data and not used:
+            raise ConfigError(
+                f"{where}: [{table}] has no meaning for this data and model",
+                fix=f"remove [{table}]",
+            )
+
+
 def _check_steps(recipe: Recipe, data: Mapping[str, Any], where: str) -> None:
     if len(set(recipe.steps)) != len(recipe.steps):
         raise ConfigError(f"{where}: steps names a step twice", fix="name each step once")
@@ -366,10 +403,21 @@ def _check_steps(recipe: Recipe, data: Mapping[str, Any], where: str) -> None:
                 f'{where}: step "{step}" is not available yet',
                 fix=f"remove it from steps (available: {', '.join(BUILT_STEPS)})",
             )
-    if "train" not in recipe.steps:
+    if not {"train", "distill"} & set(recipe.steps):
         raise NotAvailableYet(
-            f"{where}: a recipe without the train step is not available yet",
+            f"{where}: a recipe without the train or the distill step is not available yet",
             fix='set steps = ["train"]; to pack a trained .tflite use `edge-sdk convert`',
+        )
+    if "distill" in recipe.steps and not recipe.distill.teacher:
+        raise ConfigError(
+            f"{where}: distill.teacher is missing",
+            fix='name one: "file:PATH.keras", "recipe:PATH.toml" or "recipe:NAME"',
+        )
+    if recipe.distill.teacher == "unpruned":
+        raise NotAvailableYet(
+            f'{where}: distill.teacher "unpruned" comes with the prune step, which is not '
+            "available yet",
+            fix='name "file:PATH.keras", "recipe:PATH.toml" or "recipe:NAME"',
         )
     if recipe.quantize.mode in ("int16x8", "int4"):
         raise NotAvailableYet(

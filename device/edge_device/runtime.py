@@ -17,7 +17,7 @@ from edge_sdk.errors import ConfigError
 from edge_sdk.estimate import Board, energy_model
 from edge_sdk.golden import GoldenCheck
 from edge_sdk.manifest import Manifest
-from edge_sdk.recognizer import Recognizer
+from edge_sdk.recognizer import Recognizer, require_pictures
 from edge_sdk.results import Result
 
 THREADS = 2
@@ -156,6 +156,7 @@ def open_subject(
 ) -> tuple[Recognizer, Subject]:
     """A bundle's recognizer, and what a report says about it. Raises as Runtime does."""
     with Bundle.open(bundle_path) as bundle:
+        require_pictures(bundle.manifest)
         name = "litert" if engine == "auto" else engine
         recognizer = Recognizer.open(
             bundle, name, threads=threads, min_score=min_score, now_ns=now_ns

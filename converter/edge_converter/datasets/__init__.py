@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +13,7 @@ import numpy as np
 from edge_converter.recipe import Recipe
 from edge_sdk.errors import DataError, EdgeError, NotAvailableYet
 from edge_sdk.evaluation import check_unreadable, digest_of
-from edge_sdk.sources import Picture, split_spec
+from edge_sdk.sources import Picture, Sample, split_spec
 
 LEAST_PICTURES = 3
 """Pictures a class needs: one each to train, validate and test."""
@@ -22,7 +22,10 @@ OPENERS = {
     "digits": "edge_converter.datasets.digits",
     "folder": "edge_converter.datasets.folder",
     "keras": "edge_converter.datasets.keras_datasets",
+    "csv": "edge_converter.datasets.csv_file",
+    "video": "edge_converter.datasets.video",
 }
+_ON_DISK = ("folder", "csv", "video")
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +33,7 @@ class Source:
     """What an opener returns. parts: {"all": …} to be split, or "train", "val" and "test"."""
 
     labels: tuple[str, ...]
-    parts: dict[str, list[Picture]]
+    parts: Mapping[str, Sequence[Sample]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,9 +45,9 @@ class Dataset:
     """
 
     labels: tuple[str, ...]
-    train: Sequence[Picture]
-    val: Sequence[Picture]
-    test: Sequence[Picture]
+    train: Sequence[Sample]
+    val: Sequence[Sample]
+    test: Sequence[Sample]
     unreadable: tuple[str, ...] = ()
     duplicates: int = 0
     across: int = 0
@@ -74,9 +77,10 @@ def open_dataset(recipe: Recipe, progress: Callable[[int, int], None] | None = N
             f"data.source {recipe.data.source!r} is not available yet",
             fix=f"use one of: {', '.join(OPENERS)}",
         )
-    target = str(recipe.folder / Path(rest).expanduser()) if kind == "folder" else rest
-    opener: Callable[[str], Source] = importlib.import_module(OPENERS[kind]).open_source
-    source = _in_order(opener(target), recipe.data.labels)
+    target = str(recipe.folder / Path(rest).expanduser()) if kind in _ON_DISK else rest
+    opener: Callable[..., Source] = importlib.import_module(OPENERS[kind]).open_source
+    source = opener(target, recipe.cut) if recipe.cut else opener(target)
+    source = _in_order(source, recipe.data.labels)
     _check_labels(source.labels)
     pictures = [picture for part in source.parts.values() for picture in part]
     unreadable = _look_at(pictures, progress)
@@ -116,9 +120,7 @@ def _in_order(source: Source, wanted: tuple[str, ...]) -> Source:
         )
     number = {label: index for index, label in enumerate(wanted)}
     parts = {
-        name: [
-            Picture(number[source.labels[p.label]], p.name, p.path, p.pixels, p.color) for p in part
-        ]
+        name: [sample.labelled(number[source.labels[sample.label]]) for sample in part]
         for name, part in source.parts.items()
     }
     return Source(wanted, parts)
@@ -134,18 +136,18 @@ def _check_labels(labels: tuple[str, ...]) -> None:
 
 
 def _look_at(
-    pictures: Sequence[Picture], progress: Callable[[int, int], None] | None
+    pictures: Sequence[Sample], progress: Callable[[int, int], None] | None
 ) -> dict[int, str]:
     """{id(picture): why} for pictures that cannot be decoded. Arrays in memory always can."""
 
-    def reason(picture: Picture) -> str:
+    def reason(picture: Sample) -> str:
         try:
             picture.read()
         except EdgeError as error:
             return str(error)
         return ""
 
-    on_disk = [picture for picture in pictures if picture.path is not None]
+    on_disk = [p for p in pictures if isinstance(p, Picture) and p.path is not None]
     found: dict[int, str] = {}
     with ThreadPoolExecutor() as pool:
         for done, (picture, why) in enumerate(
@@ -158,7 +160,7 @@ def _look_at(
     return found
 
 
-def _check_classes(labels: tuple[str, ...], parts: dict[str, list[Picture]]) -> None:
+def _check_classes(labels: tuple[str, ...], parts: dict[str, list[Sample]]) -> None:
     if len(labels) < 2:
         raise DataError(
             f"there is one class only: {labels[0]}", fix="add a second class folder to tell apart"
@@ -177,10 +179,10 @@ def _check_classes(labels: tuple[str, ...], parts: dict[str, list[Picture]]) -> 
 
 
 def _split(
-    pictures: list[Picture], classes: int, shares: tuple[float, float, float], seed: int
-) -> dict[str, list[Picture]]:
+    pictures: list[Sample], classes: int, shares: tuple[float, float, float], seed: int
+) -> dict[str, list[Sample]]:
     """Stratified: each class in the same shares, at least one picture of it in each part."""
-    parts: dict[str, list[Picture]] = {"train": [], "val": [], "test": []}
+    parts: dict[str, list[Sample]] = {"train": [], "val": [], "test": []}
     random = np.random.default_rng(seed)
     for label in range(classes):
         own = [p for p in pictures if p.label == label]
@@ -195,8 +197,8 @@ def _split(
 
 
 def _hold_out(
-    train: list[Picture], labels: tuple[str, ...], shares: tuple[float, float, float], seed: int
-) -> dict[str, list[Picture]]:
+    train: list[Sample], labels: tuple[str, ...], shares: tuple[float, float, float], seed: int
+) -> dict[str, list[Sample]]:
     """A validation part out of `train`, for sources that have train and test only."""
     share = shares[1] / (shares[0] + shares[1])
     random = np.random.default_rng(seed)
@@ -217,7 +219,7 @@ def _hold_out(
 
 
 def _finish(
-    labels: tuple[str, ...], parts: dict[str, list[Picture]], unreadable: tuple[str, ...]
+    labels: tuple[str, ...], parts: dict[str, list[Sample]], unreadable: tuple[str, ...]
 ) -> Dataset:
     seen: dict[str, set[str]] = {}
     duplicates = 0

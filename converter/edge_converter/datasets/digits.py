@@ -37,7 +37,7 @@ def open_source(_: str = "") -> Source:
     return Source(tuple(str(digit) for digit in range(10)), parts)
 
 
-def test_pictures(_: str = "") -> LabelledPictures:
+def test_pictures(_: str = "", _sequence: object = None) -> LabelledPictures:
     """The 1,000 test digits, for `evaluate --data digits`. Raises MissingPackage."""
     source = open_source()
     return LabelledPictures(source.labels, source.parts["test"], "test")

@@ -51,7 +51,7 @@ def open_source(name: str) -> Source:
     )
 
 
-def test_pictures(name: str) -> LabelledPictures:
+def test_pictures(name: str, _sequence: object = None) -> LabelledPictures:
     """The test part, for `evaluate --data keras:NAME`. Raises as `open_source`."""
     source = open_source(name)
     return LabelledPictures(source.labels, source.parts["test"], "test")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edge_converter.frameworks import load_tensorflow
+from edge_converter.recipe import Recipe
 from edge_sdk.configuration import nearest
 from edge_sdk.errors import ConfigError, NotAvailableYet
 
@@ -48,12 +49,13 @@ def find_architecture(name: str) -> Architecture:
     return ARCHITECTURES[name]
 
 
-def build_model(name: str, shape: tuple[int, int, int], classes: int) -> Any:
-    """An untrained Keras model from (height, width, channels) to `classes` probabilities.
+def build_model(recipe: Recipe, shape: tuple[int, ...], classes: int) -> Any:
+    """The recipe's untrained Keras model from `shape` (streaming.fed_shape) to `classes`
+    probabilities.
 
     Raises ConfigError for a shape that is too small, and as `find_architecture`.
     """
-    module = importlib.import_module(find_architecture(name).module)
+    module = importlib.import_module(find_architecture(recipe.model.name).module)
     load_tensorflow()
     model: Any = module.build(shape, classes)
     return model

@@ -14,7 +14,7 @@ from edge_converter.datasets import Dataset
 from edge_converter.frameworks import load_tensorflow
 from edge_converter.models import build_model
 from edge_converter.recipe import Recipe, Train
-from edge_converter.streaming import batches
+from edge_converter.streaming import batches, fed_shape
 from edge_sdk.errors import TrainingError
 
 
@@ -33,9 +33,8 @@ def train(
 
     keras.utils.set_random_seed(recipe.seed)
     tf.config.experimental.enable_op_determinism()
-    settings, classes = recipe.input, len(data.labels)
-    shape = (settings.height, settings.width, settings.channels)
-    model = build_model(recipe.model.name, shape, classes)
+    classes = len(data.labels)
+    model = build_model(recipe, fed_shape(recipe, data.train), classes)
     size = recipe.train.batch_size
     steps = math.ceil(len(data.train) / size)
     model.compile(
@@ -44,8 +43,8 @@ def train(
         metrics=["accuracy"],
     )
     history = model.fit(
-        batches(data.train, settings, classes, size, shuffle_seed=recipe.seed),
-        validation_data=batches(data.val, settings, classes, size),
+        batches(data.train, recipe, classes, size, shuffle_seed=recipe.seed),
+        validation_data=batches(data.val, recipe, classes, size),
         epochs=recipe.train.epochs,
         callbacks=_callbacks(recipe.train, steps, progress),
         shuffle=False,  # the data set shuffles itself

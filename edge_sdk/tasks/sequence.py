@@ -1,0 +1,63 @@
+"""Sequences: the frames of a clip, or rows of features, into one input tensor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_sdk.errors import ModelError
+from edge_sdk.frames import Frame
+from edge_sdk.preprocess import Preprocessor, PreprocessSpec
+from edge_sdk.tensors import TensorSpec, quantize
+
+
+class ClipPreprocessor:
+    """Writes frames into a tensor of shape (1, frames, height, width, channels), each as
+    `Preprocessor` does. Raises ModelError, ConfigError as that one.
+    """
+
+    def __init__(self, spec: PreprocessSpec, tensor: TensorSpec) -> None:
+        self.tensor = tensor
+        self.frames = tensor.shape[1]
+        shape = (tensor.shape[0], *tensor.shape[2:])
+        self._one = Preprocessor(spec, TensorSpec(tensor.name, shape, tensor.dtype, tensor.quant))
+
+    def __call__(self, frames: Sequence[Frame], out: NDArray[Any]) -> None:
+        """Fill `out` (the tensor itself) from as many frames as it has. Raises ModelError for
+        another number of them.
+        """
+        _check(len(frames) == self.frames, f"{len(frames)} frames", self.tensor)
+        for step, frame in enumerate(frames):
+            self._one(frame, out[:, step])
+
+    def pixels(self, frames: Sequence[Frame], out: NDArray[np.uint8]) -> None:
+        """The same before normalisation: fills `out` (frames, height, width, channels; uint8)."""
+        _check(len(frames) == self.frames, f"{len(frames)} frames", self.tensor)
+        for step, frame in enumerate(frames):
+            self._one.pixels(frame, out[step])
+
+
+class FeaturePreprocessor:
+    """Writes features into a tensor of shape (1, frames, features), quantized as it asks."""
+
+    def __init__(self, tensor: TensorSpec) -> None:
+        self.tensor = tensor
+
+    def __call__(self, values: NDArray[np.float32], out: NDArray[Any]) -> None:
+        """Fill `out` (the tensor itself) from (frames, features). Raises ModelError for another
+        shape.
+        """
+        shape = "x".join(map(str, values.shape))
+        _check(values.shape == self.tensor.shape[1:], f"{shape} features", self.tensor)
+        out[0] = quantize(values, self.tensor)
+
+
+def _check(fits: bool, what: str, tensor: TensorSpec) -> None:
+    if not fits:
+        raise ModelError(
+            f"{what} do not fit input {tensor.name} of shape {list(tensor.shape)}",
+            fix="feed what the manifest's input and sequence say",
+        )
