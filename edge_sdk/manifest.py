@@ -149,9 +149,9 @@ class Manifest:
     labels: LabelsEntry
     golden: GoldenEntry
     postprocess: Postprocess = Postprocess()
-    sequence: SequenceEntry | None = None
     budget: Budget = Budget()
     members: dict[str, MemberEntry] = field(default_factory=dict)
+    sequence: SequenceEntry | None = None
 
     def to_json(self) -> bytes:
         """The file's bytes: sorted as CONTRACTS shows them, the same for the same manifest."""

@@ -29,6 +29,7 @@ from edge_sdk.manifest import (
     ModelEntry,
     OutputEntry,
     Postprocess,
+    SequenceEntry,
     TensorEntry,
 )
 from edge_sdk.preprocess import PreprocessSpec
@@ -256,7 +257,7 @@ def command() -> Callable[..., subprocess.CompletedProcess[str]]:
 @lru_cache(maxsize=64)
 def _parts(
     *,
-    shape: tuple[int, int, int] = (4, 4, 1),
+    shape: tuple[int, ...] = (4, 4, 1),
     classes: int = 3,
     dtype: str = "int8",
     seed: int = 0,
@@ -269,11 +270,14 @@ def _parts(
     samples: int = 10,
     origin: str = "synthetic",
 ) -> Parts:
-    """A bundle's contents with golden outputs that LiteRT really gave; pixels / 255 by default."""
+    """A bundle's contents with golden outputs that LiteRT really gave; pixels / 255 by default.
+
+    shape: (height, width, channels), (frames, height, width, channels) or (frames, features).
+    """
     model = tiny_classifier(shape, classes, seed=seed, dtype=dtype)  # type: ignore[arg-type]
     labels = labels or tuple(f"class{number}" for number in range(classes))
-    if preprocess is None:
-        color = "gray" if shape[2] == 1 else "rgb"
+    if preprocess is None and len(shape) > 2:
+        color = "gray" if shape[-1] == 1 else "rgb"
         preprocess = PreprocessSpec(color, mean=(0.0,), std=(255.0,))
     with open_engine("litert", model) as engine:
         inputs = _golden_inputs(samples, engine.inputs[0].shape, dtype, seed)
@@ -283,7 +287,7 @@ def _parts(
     manifest = Manifest(
         name,
         version,
-        "classify",
+        "classify" if len(shape) == 3 else "sequence",
         {"litert": ModelEntry("model.tflite", dtype, read_graph(model).macs)},
         InputEntry(TensorEntry.of(image), preprocess),
         (OutputEntry("scores", TensorEntry.of(scores)),),
@@ -294,6 +298,7 @@ def _parts(
             _steps(model, golden, dtype),
         ),
         postprocess or Postprocess(),
+        sequence=None if len(shape) == 3 else SequenceEntry(shape[0], 1),
     )
     members = {
         "model.tflite": model,

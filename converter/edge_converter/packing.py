@@ -70,8 +70,8 @@ def manifest_for(model: bytes, contents: Contents, golden: Golden, origin: Origi
         LabelsEntry("labels.txt", len(contents.labels)),
         _golden_entry(info, golden, origin, steps),
         Postprocess(contents.activation),
-        contents.sequence,
         contents.budget,
+        sequence=contents.sequence,
     )
 
 

@@ -28,6 +28,8 @@ Step = Literal["train", "distill", "prune", "cluster", "qat"]
 Repair = Literal["calibration", "qat", "float_layers"]
 STEPS: tuple[Step, ...] = ("train", "distill", "prune", "cluster", "qat")
 BUILT_STEPS: tuple[Step, ...] = ("train", "distill")
+_TABLES = (*STEPS, "sequence", "input")
+"""Tables that not every recipe has a use for."""
 _PATH_KEYS = ("data.source", "model.name", "model.weights", "distill.teacher")
 _PATH_KINDS = ("folder:", "csv:", "video:", "file:", "recipe:")
 
@@ -250,7 +252,7 @@ class Recipe:
         data: dict[str, Any] = as_dict(self)
         del data["folder"]
         data["budget"] = {k: v for k, v in data["budget"].items() if v is not None}
-        return {k: v for k, v in data.items() if k not in STEPS or k in _used_tables(self)}
+        return {k: v for k, v in data.items() if k in _used_tables(self) or k not in _TABLES}
 
     @property
     def cut(self) -> SequenceEntry | None:
@@ -381,12 +383,14 @@ def _check_task(recipe: Recipe, data: Mapping[str, Any], where: str) -> None:
             f"{recipe.data.source!r}",
             fix='set model.name = "features" for csv:, a network that sees pictures otherwise',
         )
-    for table, used in (("sequence", sequence), ("input", not features)):
-        if table in data and not used:
-            raise ConfigError(
-                f"{where}: [{table}] has no meaning for this data and model",
-                fix=f"remove [{table}]",
-            )
+    # A default may be written out; [input] of features would promise pictures.
+    unused = "sequence" if not sequence and recipe.sequence != Sequence() else ""
+    if features and "input" in data:
+        unused = "input"
+    if unused:
+        raise ConfigError(
+            f"{where}: [{unused}] has no meaning for this data and model", fix=f"remove [{unused}]"
+        )
 
 
 def _check_steps(recipe: Recipe, data: Mapping[str, Any], where: str) -> None:
@@ -441,4 +445,10 @@ def _refuse_later(table: Any, where: str, path: str = "") -> None:
 
 
 def _used_tables(recipe: Recipe) -> set[str]:
-    return {*recipe.steps, *recipe.quantize.repair}
+    """Those of `_TABLES` that have a meaning in this recipe."""
+    used: set[str] = {*recipe.steps, *recipe.quantize.repair}
+    if recipe.task == "sequence":
+        used.add("sequence")
+    if recipe.preprocess is not None:
+        used.add("input")
+    return used

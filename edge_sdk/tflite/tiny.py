@@ -13,7 +13,7 @@ _STEP = 1 / 256
 
 
 def tiny_classifier(
-    shape: tuple[int, int, int] = (4, 4, 1),
+    shape: tuple[int, ...] = (4, 4, 1),
     classes: int = 3,
     *,
     seed: int = 0,
@@ -21,7 +21,8 @@ def tiny_classifier(
 ) -> bytes:
     """The bytes of a .tflite file: RESHAPE, FULLY_CONNECTED, SOFTMAX over `shape` pixels.
 
-    shape: height, width, channels. Weights are random, drawn from `seed`. int8: input scale 1/255,
+    shape: height, width, channels; or any other, for sequences. Weights are random, drawn from
+    `seed`. int8: input scale 1/255,
     zero point -128; uint8: 1/255, 0; output 1/256 as softmax demands.
     Raises ModelError for sizes below one.
     """
@@ -31,7 +32,7 @@ def tiny_classifier(
 
 
 def _model(
-    shape: tuple[int, int, int], classes: int, random: np.random.Generator, dtype: str
+    shape: tuple[int, ...], classes: int, random: np.random.Generator, dtype: str
 ) -> Any:
     import ai_edge_litert.schema_py_generated as schema
 

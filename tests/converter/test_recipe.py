@@ -16,9 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_converter import Recipe
-from edge_converter.recipe import STEPS, builtin_recipes, inspect, parse_setting
+from edge_converter.recipe import BUILT_STEPS, STEPS, builtin_recipes, inspect, parse_setting
 from edge_sdk.configuration import as_dict
 from edge_sdk.errors import ConfigError, EdgeError, FileError, NotAvailableYet
+from edge_sdk.manifest import SequenceEntry
 
 KeyPath = tuple[str, ...]
 
@@ -157,15 +158,22 @@ def test_what_is_not_built_yet_is_refused(path: KeyPath, field: Any) -> None:
     assert named in str(error)
 
 
+GESTURES: dict[str, Any] = {
+    "task": "sequence",
+    "data": {"source": "csv:a.csv"},
+    "model": {"name": "features"},
+}
+
+
 def test_there_is_something_not_built_yet() -> None:
-    assert {"model.weights", "augment.mixup", "qat.epochs", "task"} < set(DOTTED_LATER)
+    assert {"qat.epochs", "prune.ratio", "target.engine"} < set(DOTTED_LATER)
 
 
-@pytest.mark.parametrize("step", [step for step in STEPS if step != "train"])
+@pytest.mark.parametrize("step", [step for step in STEPS if step not in BUILT_STEPS])
 def test_a_step_that_is_not_built_yet_is_refused(step: str) -> None:
     error = refused({**LEAST, "steps": ["train", step]}, NotAvailableYet)
     assert f'step "{step}" is not available yet' in str(error)
-    assert "available: train" in error.fix
+    assert "available: train, distill" in error.fix
 
 
 @pytest.mark.parametrize("mode", ["int16x8", "int4"])
@@ -176,7 +184,38 @@ def test_a_mode_that_is_not_built_yet_is_refused(mode: str) -> None:
 
 def test_without_training_is_not_available_yet() -> None:
     error = refused({**LEAST, "steps": []}, NotAvailableYet)
-    assert "without the train step" in str(error) and "edge-sdk convert" in error.fix
+    assert "without the train or the distill step" in str(error)
+    assert "edge-sdk convert" in error.fix
+
+
+@pytest.mark.parametrize(
+    ("change", "says", "fix"),
+    [
+        ({"task": "sequence"}, 'does not go with task "sequence"', 'set task = "classify"'),
+        ({"data": {"source": "csv:a.csv"}}, 'with task "classify"', 'set task = "sequence"'),
+        ({"data": {"source": "video:a"}}, 'with task "classify"', 'set task = "sequence"'),
+        ({"model": {"name": "features"}}, "does not go with data.source", "for csv:"),
+        ({**GESTURES, "model": {"name": "seed_cnn"}}, "does not go with data.source", '"features"'),
+        ({**GESTURES, "input": {}}, "[input] has no meaning", "remove [input]"),
+        ({"sequence": {"frames": 3}}, "[sequence] has no meaning", "remove [sequence]"),
+        ({"steps": ["distill"]}, "distill.teacher is missing", '"recipe:NAME"'),
+    ],
+)
+def test_data_task_and_model_go_together(change: dict[str, Any], says: str, fix: str) -> None:
+    error = refused({**LEAST, **change})
+    assert says in str(error) and fix in error.fix
+
+
+def test_the_teacher_that_comes_with_pruning() -> None:
+    distill = {"steps": ["train", "distill"], "distill": {"teacher": "unpruned"}}
+    assert "the prune step" in str(refused({**LEAST, **distill}, NotAvailableYet))
+
+
+def test_features_have_neither_input_nor_preprocess() -> None:
+    recipe = Recipe.parse({**LEAST, **GESTURES})
+    assert recipe.preprocess is None and "input" not in recipe.as_dict()
+    assert recipe.cut == SequenceEntry(16, 4)
+    assert Recipe.parse(recipe.as_dict()) == recipe
 
 
 # --- mistakes ------------------------------------------------------------------------------------

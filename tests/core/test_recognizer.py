@@ -98,21 +98,11 @@ def test_any_frame_is_answered(tiny_bundle: Callable[..., Path]) -> None:
                 assert len(recognizer(frame).classes) == 3
 
 
-@pytest.mark.parametrize("change", [{"task": "sequence"}, {"task": "detect"}])
-def test_other_tasks_are_not_available_yet(
-    change: dict[str, Any], tiny_parts: Callable[..., Parts]
-) -> None:
+def test_other_tasks_are_not_available_yet(tiny_parts: Callable[..., Parts]) -> None:
     manifest, members = tiny_parts()
     engine = open_engine("litert", members["model.tflite"])
     with engine, pytest.raises(NotAvailableYet, match="not available yet"):
-        Recognizer(replace(manifest, **change), ("a", "b", "c"), engine)
-
-
-def test_features_are_not_available_yet(tiny_parts: Callable[..., Parts]) -> None:
-    manifest, members = tiny_parts()
-    features = replace(manifest, input=replace(manifest.input, preprocess=None))
-    with open_engine("litert", members["model.tflite"]) as engine, pytest.raises(NotAvailableYet):
-        Recognizer(features, ("a", "b", "c"), engine)
+        Recognizer(replace(manifest, task="detect"), ("a", "b", "c"), engine)
 
 
 def test_an_engine_on_another_model(tiny_parts: Callable[..., Parts]) -> None:
@@ -128,7 +118,7 @@ def test_the_engine_is_closed_when_the_rest_fails(
 ) -> None:
     """A manifest that asks for what is not there yet must not leave an interpreter open."""
     bundle = Bundle.open(tiny_bundle())
-    bundle.manifest = replace(bundle.manifest, task="sequence")
+    bundle.manifest = replace(bundle.manifest, task="detect")
     with pytest.raises(NotAvailableYet):
         Recognizer.open(bundle, "isolated:litert")
 

@@ -1,0 +1,151 @@
+"""Sequences: clips and features through the public door, against the picture path and LiteRT."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edge_sdk import Bundle, Frame, Recognizer, open_engine
+from edge_sdk.cli import main
+from edge_sdk.errors import BundleError, ModelError
+from edge_sdk.evaluation import evaluate_pictures
+from edge_sdk.images import write_image
+from edge_sdk.manifest import SequenceEntry, parse_manifest
+from edge_sdk.preprocess import Preprocessor, PreprocessSpec
+from edge_sdk.sources import FeatureRow, LabelledPictures
+from edge_sdk.tasks.sequence import ClipPreprocessor, FeaturePreprocessor
+from edge_sdk.tensors import QuantParams, TensorSpec, quantize
+
+STORED = QuantParams(1 / 255, -128)
+
+
+def frames_of(count: int, seed: int = 0) -> tuple[Frame, ...]:
+    random = np.random.default_rng(seed)
+    return tuple(
+        Frame(random.integers(0, 256, (9, 12, 3), np.uint8), "rgb", index=number, sensor_ns=number)
+        for number in range(count)
+    )
+
+
+def test_each_frame_is_fed_as_a_picture_is() -> None:
+    spec = PreprocessSpec("gray", "letterbox", mean=(0.0,), std=(255.0,))
+    clip = TensorSpec("frames", (1, 3, 8, 6, 1), "int8", STORED)
+    picture = Preprocessor(spec, TensorSpec("image", (1, 8, 6, 1), "int8", STORED))
+    frames = frames_of(3)
+    out = np.zeros(clip.shape, np.int8)
+    ClipPreprocessor(spec, clip)(frames, out)
+    for step, frame in enumerate(frames):
+        wanted = np.zeros((1, 8, 6, 1), np.int8)
+        picture(frame, wanted)
+        assert np.array_equal(out[:, step], wanted)
+
+
+def test_features_are_quantized_as_the_tensor_asks() -> None:
+    tensor = TensorSpec("features", (1, 4, 2), "int8", QuantParams(0.02, 3))
+    values = np.random.default_rng(0).normal(size=(4, 2)).astype(np.float32)
+    out = np.zeros(tensor.shape, np.int8)
+    FeaturePreprocessor(tensor)(values, out)
+    assert np.array_equal(out[0], quantize(values, tensor))
+
+
+@pytest.mark.parametrize("count", [2, 4])
+def test_another_number_of_frames_is_refused(count: int) -> None:
+    clip = TensorSpec("frames", (1, 3, 8, 6, 3), "int8", STORED)
+    with pytest.raises(ModelError, match=f"{count} frames do not fit"):
+        ClipPreprocessor(PreprocessSpec(), clip)(frames_of(count), np.zeros(clip.shape, np.int8))
+
+
+def test_other_features_are_refused() -> None:
+    tensor = TensorSpec("features", (1, 4, 2), "float32")
+    with pytest.raises(ModelError, match="2x4 features do not fit"):
+        FeaturePreprocessor(tensor)(np.zeros((2, 4), np.float32), np.zeros((1, 4, 2), np.float32))
+
+
+def test_a_clip_is_answered_as_of_its_newest_frame(tiny_bundle: Callable[..., Path]) -> None:
+    with (
+        Bundle.open(tiny_bundle(shape=(3, 8, 6, 3))) as bundle,
+        Recognizer.open(bundle) as recognizer,
+    ):
+        result = recognizer(frames_of(3))
+        assert (result.index, result.sensor_ns) == (2, 2)
+        assert bundle.manifest.task == "sequence"
+        assert bundle.manifest.sequence == SequenceEntry(3, 1)
+
+
+def test_features_are_answered_as_litert_does(tiny_bundle: Callable[..., Path]) -> None:
+    values = np.random.default_rng(3).random((4, 2), np.float32)
+    with (
+        Bundle.open(tiny_bundle(shape=(4, 2))) as bundle,
+        Recognizer.open(bundle) as recognizer,
+        open_engine("litert", bundle.model()) as engine,
+    ):
+        assert bundle.manifest.input.preprocess is None
+        recognizer(values)
+        (stored,) = engine(quantize(values[None], engine.inputs[0]))
+        assert recognizer.scores() == pytest.approx((stored[0] + 128.0) / 256)
+
+
+def test_features_are_evaluated(tiny_bundle: Callable[..., Path]) -> None:
+    random = np.random.default_rng(3)
+    with (
+        Bundle.open(tiny_bundle(shape=(4, 2))) as bundle,
+        Recognizer.open(bundle) as recognizer,
+    ):
+        rows = []
+        for number in range(12):
+            row = FeatureRow(0, f"{number}", values=random.random((4, 2), np.float32))
+            recognizer(row.read())
+            rows.append(row.labelled(int(recognizer.scores().argmax())))
+        found = evaluate_pictures(recognizer, LabelledPictures(bundle.labels, rows, "all"))
+    assert (found.correct, found.n) == (12, 12)
+
+
+def test_the_content_of_a_row_is_its_values() -> None:
+    one = FeatureRow(0, "a", values=np.zeros((2, 2), np.float32))
+    assert one.sha256 == one.labelled(1).sha256
+    assert one.sha256 != FeatureRow(0, "a", values=np.ones((2, 2), np.float32)).sha256
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"sequence": None}, 'task "sequence" needs "sequence"'),
+        ({"sequence": SequenceEntry(5, 1)}, "does not fit sequence.frames 5"),
+        ({"task": "classify"}, 'task "classify" has no "sequence"'),
+    ],
+)
+def test_a_manifest_that_does_not_fit_itself(
+    change: dict[str, Any], says: str, tiny_parts: Callable[..., Any]
+) -> None:
+    manifest, _ = tiny_parts(shape=(3, 8, 6, 3))
+    assert parse_manifest(manifest.to_json()) == manifest
+    with pytest.raises(BundleError, match=says):
+        parse_manifest(replace(manifest, **change).to_json())
+
+
+def test_features_have_three_dimensions(tiny_parts: Callable[..., Any]) -> None:
+    manifest, _ = tiny_parts(shape=(3, 8, 6, 3))
+    features = replace(manifest, input=replace(manifest.input, preprocess=None))
+    with pytest.raises(BundleError, match="is not \\[1, frames, features\\]"):
+        parse_manifest(features.to_json())
+
+
+@pytest.mark.parametrize("command", ["predict", "run"])
+def test_a_sequence_is_not_answered_a_picture_at_a_time(
+    command: str,
+    tiny_bundle: Callable[..., Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    write_image(tmp_path / "a.png", frames_of(1)[0])
+    pictures = {"predict": [str(tmp_path)], "run": ["--camera", f"folder:{tmp_path}"]}[command]
+    assert main([command, str(tiny_bundle(shape=(3, 8, 6, 3))), *pictures]) == 1
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "answers about sequences of 3 frames" in printed.err
+    assert "edge-sdk evaluate" in printed.err
