@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,12 @@ MOST_MATRIX = 100
 MOST_CONFUSIONS = 200
 """Confused pairs that the document lists, most frequent first."""
 
+MOST_MISTAKES = 24
+"""Wrong answers that the document names, the surest first."""
+
+_SHOWN = 5
+"""Of these, so many for people."""
+
 PREFIX = 16
 """Hex digits of a picture's SHA-256 kept in the training record."""
 
@@ -41,6 +47,18 @@ class ClassScore:
     precision: float | None
 
 
+@dataclass(frozen=True)
+class Mistake:
+    """A wrong answer. score, truth_score: what the model gave the answer and the truth."""
+
+    name: str
+    sha256: str
+    truth: str
+    answer: str
+    score: float
+    truth_score: float
+
+
 @dataclass(frozen=True, eq=False)
 class Evaluation:
     """The outcome. Shares are 0..1; interval is Wilson's at 95 %.
@@ -49,6 +67,7 @@ class Evaluation:
     one class, the first of them. right: for each picture, in order, whether the best class was the
     label. unreadable: pictures skipped. seen_in_training: pictures whose SHA-256 is in the bundle's
     training record. engine, golden: what answered, and how the bundle's samples came out on it.
+    mistakes: wrong answers, those furthest from the truth first, MOST_MISTAKES at most.
     """
 
     labels: tuple[str, ...]
@@ -60,6 +79,7 @@ class Evaluation:
     part: str = "all"
     engine: EngineInfo | None = None
     golden: GoldenCheck | None = None
+    mistakes: tuple[Mistake, ...] = ()
 
     @property
     def n(self) -> int:
@@ -136,6 +156,7 @@ class Evaluation:
             "labels": list(self.labels),
             "confusion": self.confusion.tolist() if small else None,
             "confusions": [list(pair) for pair in self.confusions[:MOST_CONFUSIONS]],
+            "mistakes": [asdict(mistake) for mistake in self.mistakes],
             "part": self.part,
             "unreadable": list(self.unreadable),
             "seen_in_training": self.seen_in_training,
@@ -201,7 +222,14 @@ def describe(found: Evaluation) -> str:
         if score.n
     ]
     head = ("class", "pictures", "recall", "precision")
-    return f"{table(summary)}\n\n{table(rows, head=head)}"
+    parts = [table(summary), table(rows, head=head)]
+    if found.mistakes:
+        wrong = [
+            [mistake.name, mistake.truth, f"{mistake.answer} {mistake.score:.3f}"]
+            for mistake in found.mistakes[:_SHOWN]
+        ]
+        parts.append(table(wrong, head=("surest mistakes", "truth", "answer")))
+    return "\n\n".join(parts)
 
 
 def evaluate_pictures(
@@ -217,6 +245,7 @@ def evaluate_pictures(
     same = np.array([first[label] for label in labels])
     confusion = np.zeros((len(labels), len(labels)), np.int64)
     right: list[bool] = []
+    mistakes: list[Mistake] = []
     unreadable: list[str] = []
     in_top5 = seen = 0
     for done, picture in enumerate(source.pictures, start=1):
@@ -226,10 +255,14 @@ def evaluate_pictures(
             unreadable.append(str(error))
             continue
         recognizer(frame)
-        order = same[np.argsort(-recognizer.scores(), kind="stable")]
+        scores = recognizer.scores()
+        order = same[np.argsort(-scores, kind="stable")]
         wanted = first[source.labels[picture.label]]
         confusion[wanted, order[0]] += 1
         right.append(bool(order[0] == wanted))
+        if order[0] != wanted:
+            mistakes.append(_mistake(picture, labels, scores, order[0], wanted))
+            mistakes = sorted(mistakes, key=_distance)[:MOST_MISTAKES]
         in_top5 += int(wanted in order[:5])
         seen += int(bool(known) and picture.sha256[:PREFIX] in known)
         if progress:
@@ -247,7 +280,26 @@ def evaluate_pictures(
         source.part,
         recognizer.info,
         recognizer.golden,
+        tuple(mistakes),
     )
+
+
+def _mistake(
+    sample: Sample, labels: tuple[str, ...], scores: NDArray[np.float32], answer: int, truth: int
+) -> Mistake:
+    return Mistake(
+        sample.name,
+        sample.sha256,
+        labels[truth],
+        labels[answer],
+        float(scores[answer]),
+        float(scores[truth]),
+    )
+
+
+def _distance(mistake: Mistake) -> float:
+    """Sorts the surest wrong answer first."""
+    return mistake.truth_score - mistake.score
 
 
 def check_unreadable(

@@ -14,7 +14,7 @@ _PAGE = """<!doctype html>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
 <title>{title}</title>
 <style>
 {style}</style>
@@ -34,6 +34,9 @@ _PAGE = """<!doctype html>
 </body>
 </html>
 """
+
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+"""Nothing from outside: no script, no network, pictures only from the page itself."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,7 @@ def page(head: Head, sections: Iterable[Section]) -> str:
     style = resources.files(__package__).joinpath("style.css").read_text(encoding="utf-8")
     return _PAGE.format(
         title=escape(f"{head.heading}: {head.kind}"),
+        policy=_POLICY,
         style=style,
         eyebrow=escape(f"Edge SDK {head.kind}"),
         heading=escape(head.heading),

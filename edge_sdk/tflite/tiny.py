@@ -22,8 +22,8 @@ def tiny_classifier(
     """The bytes of a .tflite file: RESHAPE, FULLY_CONNECTED, SOFTMAX over `shape` pixels.
 
     shape: height, width, channels; or any other, for sequences. Weights are random, drawn from
-    `seed`. int8: input scale 1/255,
-    zero point -128; uint8: 1/255, 0; output 1/256 as softmax demands.
+    `seed`. int8: input scale 1/255, zero point -128; uint8: 1/255, 0; output 1/256 as softmax
+    demands.
     Raises ModelError for sizes below one.
     """
     if min(*shape, classes) < 1:

@@ -18,6 +18,7 @@ from edge_sdk.engines import open_engine
 from edge_sdk.errors import DataError
 from edge_sdk.evaluation import (
     check_unreadable,
+    describe,
     digest_of,
     evaluate_pictures,
     pack_prefixes,
@@ -92,6 +93,14 @@ def test_from_end_to_end(tiny_bundle: Callable[..., Path], folder: Path) -> None
     assert document["confusions"] == [["cat", "dog", 2], ["owl", "cat", 1]]
     assert document["engine"]["delegate"] == "xnnpack" and document["engine"]["version"]
     assert document["golden"]["rule"] == "exact" and document["golden"]["passed"] is True
+    assert [(m["truth"], m["answer"]) for m in document["mistakes"]].count(("cat", "dog")) == 2
+    gaps = [m["score"] - m["truth_score"] for m in document["mistakes"]]
+    assert gaps == sorted(gaps, reverse=True) and min(gaps) >= 0 and len(gaps) == 3
+    assert {m["name"] for m in document["mistakes"]} == {
+        str(folder / name) for name in ("cat/0.png", "cat/1.png", "owl/9.png")
+    }
+    shown = describe(found)
+    assert all(mistake["name"] in shown for mistake in document["mistakes"])
 
 
 @pytest.mark.parametrize("place", [0, 1])

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from edge_sdk.errors import FileError
 from edge_sdk.report import write_build_report, write_report
+from edge_sdk.report.gallery import Exhibit, Gallery, gallery_section
 
 VOID = {"meta", "br"}
 DIGITS = [str(digit) for digit in range(10)]
@@ -602,3 +603,11 @@ def test_a_strangers_build_record_never_breaks_a_page(
     folder = tmp_path_factory.getbasetemp() / "stranger"
     page = write_report(folder, "run", run_document(), build)
     Page(page.read_text(encoding="utf-8"))
+
+
+def test_pictures_stand_in_the_page_itself() -> None:
+    gallery = Gallery("worst", "Worst", "The <surest> mistakes.", [Exhibit(b"\x89PNG", "a < b")])
+    section = gallery_section(gallery)
+    assert 'src="data:image/png;base64,iVBORw=="' in section.body
+    assert "a &lt; b" in section.body and "&lt;surest&gt;" in section.body
+    assert gallery_section(Gallery("none", "None", "Nothing.", [])).body == ""
