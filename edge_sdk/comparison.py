@@ -17,7 +17,7 @@ from edge_sdk.errors import ConfigError, FileError
 from edge_sdk.evaluation import evaluate, warnings
 from edge_sdk.files import read_file
 from edge_sdk.manifest import SequenceEntry
-from edge_sdk.measure import interleaved
+from edge_sdk.measure import Timing, interleaved
 from edge_sdk.sources import LabelledPictures, open_source
 from edge_sdk.tflite.graph import read_graph
 from edge_sdk.trust import open_bare_engine, open_bundle_engine
@@ -25,6 +25,8 @@ from edge_sdk.trust import open_bare_engine, open_bundle_engine
 ROUNDS = 30
 ROUND_MS = 20.0
 
+Calls = dict[str, Callable[[], object]]
+Progress = Callable[[str], object]
 Source = Callable[[SequenceEntry | None], LabelledPictures | None]
 """The pictures to answer, cut as a bundle's sequences are; None where none were named."""
 
@@ -36,12 +38,14 @@ def compare(
     engine: str = "litert",
     threads: int = 1,
     rounds: int = ROUNDS,
+    progress: Progress = lambda _: None,
 ) -> dict[str, Any]:
     """The compare document: one row for each path.
 
     Bundles and .tflite models are measured now, in interleaved rounds: invoke time on the same
     random input. With `data` (a SOURCE) the bundles' accuracy too. run.json and bench.json files
     are shown as they were recorded. A row's `warnings`: what a reader of its accuracy must know.
+    progress: takes a line now and then, never while something is timed.
     Raises FileError, ModelError, ConfigError and what opening bundles and engines raise.
     """
     if len(paths) < 2:
@@ -53,20 +57,23 @@ def compare(
 
     rows: list[dict[str, Any]] = []
     with ExitStack() as stack:
-        calls: dict[str, Callable[[], object]] = {}
+        calls: Calls = {}
         for number, path in enumerate(map(Path, paths)):
             if path.suffix == ".json":
                 rows.append(_recorded(path))
                 continue
-            row, opened = _open(path, engine, threads, source)
+            progress(f"{path}: opening")
+            row, opened = _open(path, engine, threads, source, progress)
             rows.append(row)
             calls[str(number)] = _caller(stack.enter_context(opened))
-        for name, timing in _timed(calls, rounds).items():
+        for name, timing in _timed(calls, rounds, progress).items():
             rows[int(name)]["invoke_ms"] = timing
     return {"schema": "edge-sdk/compare/1", "rounds": rounds, "data": data, "rows": rows}
 
 
-def _open(path: Path, name: str, threads: int, source: Source) -> tuple[dict[str, Any], Engine]:
+def _open(
+    path: Path, name: str, threads: int, source: Source, progress: Progress
+) -> tuple[dict[str, Any], Engine]:
     model, bundle = load_model(path)
     graph = read_graph(model)
     row: dict[str, Any] = {
@@ -89,15 +96,18 @@ def _open(path: Path, name: str, threads: int, source: Source) -> tuple[dict[str
         engine, _ = open_bundle_engine(bundle, name, threads=threads)
         pictures = source(bundle.manifest.sequence)
         if pictures is not None:
-            row |= _accuracy(bundle, pictures, name, threads)
+            row |= _accuracy(bundle, pictures, name, threads, progress)
     row["engine"] = engine.info.as_dict()
     return row, engine
 
 
 def _accuracy(
-    bundle: Bundle, source: LabelledPictures, engine: str, threads: int
+    bundle: Bundle, source: LabelledPictures, engine: str, threads: int, progress: Progress
 ) -> dict[str, Any]:
-    found = evaluate(bundle, source, engine=engine, threads=threads)
+    def show(done: int, total: int) -> None:
+        progress(f"{bundle.path}: {done} of {total} pictures")
+
+    found = evaluate(bundle, source, engine=engine, threads=threads, progress=show)
     return {
         "accuracy": found.accuracy,
         "interval": found.interval.as_list(),
@@ -118,7 +128,7 @@ def _caller(engine: Engine) -> Callable[[], object]:
     return engine.invoke
 
 
-def _timed(calls: dict[str, Callable[[], object]], rounds: int) -> dict[str, dict[str, float]]:
+def _timed(calls: Calls, rounds: int, progress: Progress) -> dict[str, dict[str, float]]:
     """Median, lowest and highest round in ms. Every round of a model lasts about ROUND_MS, so that
     small models are not timed by one tick of the clock.
     """
@@ -129,7 +139,7 @@ def _timed(calls: dict[str, Callable[[], object]], rounds: int) -> dict[str, dic
         name: _repeat(call, max(1, int(ROUND_MS / max(first[name].median_ms, 1e-3))))
         for name, call in calls.items()
     }
-    found = interleaved({name: call for name, (call, _) in batched.items()}, rounds=rounds)
+    found = _in_turns({name: call for name, (call, _) in batched.items()}, rounds, progress)
     return {
         name: {
             "median": timing.median_ms / batched[name][1],
@@ -138,6 +148,16 @@ def _timed(calls: dict[str, Callable[[], object]], rounds: int) -> dict[str, dic
         }
         for name, timing in found.items()
     }
+
+
+def _in_turns(calls: Calls, rounds: int, progress: Progress) -> dict[str, Timing]:
+    """`interleaved`, two rounds (there and back) at a time: progress is shown between them."""
+    times: dict[str, tuple[float, ...]] = dict.fromkeys(calls, ())
+    for done in range(0, rounds, 2):
+        progress(f"measuring: {done} of {rounds} rounds")
+        found = interleaved(calls, rounds=min(2, rounds - done), warmup=int(done == 0))
+        times = {name: times[name] + timing.rounds_ns for name, timing in found.items()}
+    return {name: Timing(rounds_ns) for name, rounds_ns in times.items()}
 
 
 def _repeat(call: Callable[[], object], times: int) -> tuple[Callable[[], object], int]:

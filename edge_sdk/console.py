@@ -132,13 +132,20 @@ def share(value: float | None, digits: int = 2) -> str:
 
 def ms(value: float | None, because: str = "too few samples") -> str:
     """Milliseconds for people; the reason in brackets where there is no value."""
-    if value is None:
-        return f"- ({because})"
-    return f"{value:.3f} ms" if value < 1 else f"{value:.2f} ms"
+    return f"- ({because})" if value is None else f"{bare_ms(value)} ms"
+
+
+def bare_ms(value: float) -> str:
+    """Milliseconds to the microsecond below 10 ms, without their unit: "0.412", "12.34"."""
+    digits = 3 if abs(value) < 10 else 2 if abs(value) < 100 else 1
+    return f"{value:,.{digits}f}"
 
 
 class Progress:
-    """A line on a terminal that rewrites itself at most ten times a second; silent in a pipe."""
+    """A line on a terminal that rewrites itself at most ten times a second; silent in a pipe.
+
+    Leaving its `with` takes the line away.
+    """
 
     def __init__(self) -> None:
         self.enabled = sys.stderr is not None and sys.stderr.isatty()  # None: 2>&-
@@ -153,6 +160,12 @@ class Progress:
         self._last, self._shown = now, not final
         sys.stderr.write(f"\r\x1b[K{text}" + ("\n" if final else ""))
         sys.stderr.flush()
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.clear()
 
     def clear(self) -> None:
         """Take the line away."""

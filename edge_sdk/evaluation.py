@@ -22,6 +22,11 @@ from edge_sdk.statistics import Interval, wilson
 MOST_UNREADABLE = 0.01
 """Share of unreadable pictures above which an evaluation stops."""
 
+FEW_PICTURES = 100
+"""Test pictures below which an accuracy's interval is worth a warning: it spans over 10 points
+where 90 % are right.
+"""
+
 MOST_MATRIX = 100
 """Classes up to which the document has the whole confusion matrix: 1,001 of them take 6 MB."""
 
@@ -197,6 +202,25 @@ def warnings(found: Evaluation) -> list[str]:
         )
     if found.unreadable:
         lines.append(skipped_warning(found.unreadable))
+    return lines
+
+
+def doubts(correct: int, counts: Sequence[int]) -> list[str]:
+    """What makes an accuracy worth little: as much comes from guessing, or few pictures were tried.
+
+    correct: pictures answered rightly; counts: test pictures of each class.
+    """
+    n, most = sum(counts), max(counts)
+    interval = wilson(correct, n)
+    between = f"{share(interval.low, 1)} to {share(interval.high, 1)} (95 % interval)"
+    lines = []
+    if interval.low <= most / n:
+        lines.append(
+            f"the accuracy may be that of guessing: it is {between}, and always answering the most "
+            f"frequent class is right in {share(most / n, 1)}"
+        )
+    if n < FEW_PICTURES:
+        lines.append(f"only {n} test pictures: the accuracy is known as {between}, no better")
     return lines
 
 

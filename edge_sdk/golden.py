@@ -20,7 +20,6 @@ from edge_sdk.errors import GateFailed, ModelError
 from edge_sdk.manifest import Manifest
 from edge_sdk.tensors import TensorSpec
 
-LEAST_SAMPLES = 10
 LEAST_STEPS = 4
 _RELATIVE, _ABSOLUTE = 1e-3, 1e-5
 

@@ -15,6 +15,8 @@ from edge_sdk.tasks.classify import Activation
 from edge_sdk.tensors import QuantParams, TensorSpec
 
 SCHEMA = "edge-sdk/manifest/1"
+LEAST_SAMPLES = 10
+"""Golden samples of a bundle."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
 _VERSION = re.compile(r"[0-9]+(\.[0-9]+){0,3}([.+-][A-Za-z0-9.+-]{1,32})?\Z")
 
@@ -106,10 +108,13 @@ class LabelsEntry:
 
 @dataclass(frozen=True)
 class GoldenEntry:
-    """Where the golden samples are from and what answered them; `origin` is the JSON key "from"."""
+    """Where the golden samples are from and what answered them; `origin` is the JSON key "from".
+
+    samples: fewer than 10 prove too little (LEAST_SAMPLES).
+    """
 
     file: str
-    samples: int = field(metadata=limits(least=1))
+    samples: int = field(metadata=limits(least=LEAST_SAMPLES))
     origin: Literal["test", "synthetic", "data"]
     engine: str
     version: str

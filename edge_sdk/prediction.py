@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -33,20 +34,25 @@ def predict(
 ) -> dict[str, Any]:
     """The predict document of CONTRACTS.md: the answers of bundle `path`, a picture at a time.
 
-    A folder stands for the pictures in it; those that cannot be read are left out and listed, a
-    picture named by itself is an error. annotate: a folder for copies with the answer on them.
-    Raises FileError, ImageError, DataError (none of a folder's can be read), BundleError,
-    GateFailed and what the engine raises.
+    A folder stands for the pictures in it; those that cannot be read are left out and listed. Of
+    pictures named by themselves every one must be readable: all are tried before any is answered.
+    annotate: a folder for copies with the answer on them.
+    Raises FileError or ImageError for one such picture, DataError for several, or where none of a
+    folder's can be read; BundleError, GateFailed and what the engine raises.
     """
     files = _expand(pictures)
     copies = _copies([file for file, _ in files], Path(annotate)) if annotate is not None else []
     results: list[dict[str, Any]] = []
     unreadable: list[str] = []
-    with Bundle.open(path) as bundle:
+    with ExitStack() as stack:
+        bundle = stack.enter_context(Bundle.open(path))
         require_pictures(bundle.manifest)
-    with Bundle.open(path) as bundle, Recognizer.open(bundle, engine, threads=threads) as model:
+        _require_readable([file for file, named in files if named])
+        model = stack.enter_context(Recognizer.open(bundle, engine, threads=threads))
         if unproven := unproven_warning(model.golden):
             warn(unproven)
+        if copies and (line := _undrawable(model.labels)):
+            warn(line)
         for number, (file, named) in enumerate(files):
             try:
                 frame = read_image(file)
@@ -77,6 +83,23 @@ def predict(
         }
 
 
+def _require_readable(named: Sequence[Path]) -> None:
+    """Raises one error about all that cannot be read."""
+    errors: list[ImageError | FileError] = []
+    for file in named:
+        try:
+            read_image(file)
+        except (ImageError, FileError) as error:
+            errors.append(error)
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        raise DataError(
+            f"{len(errors)} of {len(named)} pictures cannot be read: {'; '.join(map(str, errors))}",
+            fix="leave them out, or copy them again",
+        )
+
+
 def _check_readable(results: list[dict[str, Any]], unreadable: list[str]) -> None:
     if unreadable and not results:
         raise DataError(
@@ -91,13 +114,21 @@ def _expand(pictures: Sequence[str | Path]) -> list[tuple[Path, bool]]:
     """Each picture, and whether it was named by itself."""
     files: list[tuple[Path, bool]] = []
     for given in map(Path, pictures):
-        if is_folder(given):
+        if _is_folder(given):
             files += [(file, False) for file in list_images(given, recursive=True)]
         else:
             files.append((given, True))
     if not files:
         raise ConfigError("no pictures to answer", fix="name pictures, or a folder with pictures")
     return files
+
+
+def _is_folder(path: Path) -> bool:
+    """False also where nobody can say: reading it as a picture tells why."""
+    try:
+        return is_folder(path)
+    except FileError:
+        return False
 
 
 def _copies(files: Sequence[Path], folder: Path) -> list[Path]:
@@ -131,10 +162,25 @@ def _annotated(frame: Frame, result: Result) -> Frame:
     if factor > 1:
         pixels = cv2.resize(pixels, None, fx=factor, fy=factor, interpolation=cv2.INTER_NEAREST)
     best = result.classes[0] if result.classes else None
-    text = f"{best.label} {best.score:.2f}" if best else "no answer"
+    text = f"{_drawn(best.label, best.index)} {best.score:.2f}" if best else "no answer"
     pixels = cv2.copyMakeBorder(pixels, 0, 28, 0, 0, cv2.BORDER_CONSTANT, value=(0, 0, 0))
-    # OpenCV's built-in font knows ASCII only.
-    shown = text.encode("ascii", "replace").decode()
     where = (6, pixels.shape[0] - 9)
-    cv2.putText(pixels, shown, where, cv2.FONT_HERSHEY_SIMPLEX, 0.55, (255, 255, 255), 1)
+    cv2.putText(pixels, text, where, cv2.FONT_HERSHEY_SIMPLEX, 0.55, (255, 255, 255), 1)
     return Frame(pixels, frame.color)
+
+
+def _drawn(label: str, index: int) -> str:
+    """A label as it can be drawn: OpenCV's built-in font knows ASCII only."""
+    return label if label.isascii() else f"class {index}"
+
+
+def _undrawable(labels: Sequence[str]) -> str:
+    """The line that goes with copies on which some labels cannot stand; "" where all can."""
+    other = [(index, label) for index, label in enumerate(labels) if not label.isascii()]
+    if not other:
+        return ""
+    index, label = other[0]
+    return (
+        f"OpenCV draws ASCII only: the copies name {len(other)} of {len(labels)} labels by their "
+        f'number ("{_drawn(label, index)}" is {label}); the printed answers have them in full'
+    )

@@ -13,8 +13,9 @@ from edge_sdk.bundle import Golden
 from edge_sdk.engines import Engine, EngineInfo, open_engine
 from edge_sdk.errors import ModelError
 from edge_sdk.frames import Frame
-from edge_sdk.golden import LEAST_SAMPLES, LEAST_STEPS, answers, difference
+from edge_sdk.golden import LEAST_STEPS, answers, difference
 from edge_sdk.manifest import (
+    LEAST_SAMPLES,
     Budget,
     GoldenEntry,
     InputEntry,

@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from functools import partial
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -36,10 +37,12 @@ FRAME_SIZE = (1280, 720)
 FRAMES = 8
 """Different frames in memory, taken in turn: 22 MB, more than a small processor's cache."""
 
+_SHOWN_EVERY_NS = 500_000_000
 _HAND_OVER_NS = 20_000_000
 """How long an offline worker gathers results: one by one, handing them over would count."""
 
 Stop = Callable[[], bool]
+Say = Callable[[str], object]
 
 
 def run_bench(
@@ -51,11 +54,13 @@ def run_bench(
     engine: str = "auto",
     threads: int = THREADS,
     stop: Stop = lambda: False,
+    progress: Say = lambda _: None,
 ) -> RunReport:
     """Measure `bundle` for `seconds` after the warm-up, `repeats` times, each on a fresh engine.
 
-    `stop` is asked between frames; what was measured until then is reported. Answers that are
-    unproven on this engine are warned about on stderr.
+    `stop` is asked between frames; what was measured until then is reported. `progress` takes a
+    line twice a second, between frames. Answers that are unproven on this engine are warned about
+    on stderr.
     Raises NotAvailableYet for a scenario not built yet, ConfigError, and as Runtime does.
     """
     _check(scenario, seconds, repeats)
@@ -67,7 +72,9 @@ def run_bench(
             results, subject = _OPENERS[scenario](stack, bundle, engine, threads, frames)
             if not recorders:
                 warn_unproven(subject.golden)
-            recorders.append(_measure(results, seconds, pooled, stop))
+            which = f"repeat {len(recorders) + 1} of {repeats}: " if repeats > 1 else ""
+            show = partial(_show, progress, which, seconds)
+            recorders.append(_measure(results, seconds, pooled, stop, show))
     # A repeat that was stopped within its warm-up counts only where there is nothing else.
     recorders = [recorder for recorder in recorders if recorder.warm] or recorders
     workers = threads if scenario == "offline" else 1
@@ -80,17 +87,33 @@ def made_up_frames() -> list[Frame]:
     return [Frame(pattern(index * 40), "rgb", index=index) for index in range(FRAMES)]
 
 
-def _measure(results: Iterator[Result], seconds: float, pooled: Figures, stop: Stop) -> Recorder:
+def _measure(
+    results: Iterator[Result],
+    seconds: float,
+    pooled: Figures,
+    stop: Stop,
+    show: Callable[[Recorder], object],
+) -> Recorder:
     recorder = Recorder(time.monotonic_ns(), camera=False)
+    shown_ns = 0
     for result in results:
         counted = recorder.warm
         recorder.add(result)
         if counted:
             pooled.add(result)
+        if result.result_ns - shown_ns >= _SHOWN_EVERY_NS:
+            shown_ns = result.result_ns
+            show(recorder)
         if stop() or (counted and recorder.seconds >= seconds):
             break
     recorder.finish()
     return recorder
+
+
+def _show(progress: Say, which: str, seconds: float, recorder: Recorder) -> None:
+    """For example "repeat 2 of 5: 12 of 30 s, 812 answers"."""
+    so_far = f"{recorder.seconds:.0f} of {seconds:g} s, {recorder.figures.n:,} answers"
+    progress(which + (so_far if recorder.warm else "warm-up"))
 
 
 def _single_stream(

@@ -61,7 +61,7 @@ _POSITIVE = console.Finite(min=0, min_open=True)
     metavar="X",
     help="Leave out classes below it (default: the bundle's).",
 )
-@click.option("--jsonl", metavar="FILE", help="Write each result as a line of JSON.")
+@click.option("--jsonl", metavar="FILE", help="Add each result to FILE, a line of JSON.")
 @_REPORT
 @console.json_option
 def run(
@@ -107,7 +107,11 @@ def bench(bundle: Path, folder: Path | None, as_json: bool, **options: Any) -> N
         from edge_device.bench import run_bench
         from edge_device.streaming import Outcome
 
-        _answer(lambda: Outcome(run_bench(bundle, stop=stop, **options)), folder, as_json)
+        def measure() -> Outcome:
+            with console.Progress() as progress:
+                return Outcome(run_bench(bundle, stop=stop, progress=progress, **options))
+
+        _answer(measure, folder, as_json)
 
 
 def _answer(measure: Callable[[], Outcome], folder: Path | None, as_json: bool) -> None:
@@ -117,8 +121,8 @@ def _answer(measure: Callable[[], Outcome], folder: Path | None, as_json: bool) 
     saved, the exit status is 1 and stdout has to stay empty: the answer goes to stderr, before the
     error, and the report is written all the same where it can be.
     """
-    from edge_device.report import prepare_folder
     from edge_device.summary import summary
+    from edge_sdk.report import prepare_folder
 
     if folder is not None:
         prepare_folder(folder)

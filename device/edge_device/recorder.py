@@ -1,7 +1,8 @@
 """What is kept of a run: histograms of durations, counts, and how it went over time.
 
 The first second of answers is warm-up: caches, clocks and the interpreter's own threads settle. It
-is excluded from every figure, and said. A run that ends within it excludes nothing.
+is excluded from every figure and from the timeline, and said. A run that ends within it excludes
+nothing.
 """
 
 from __future__ import annotations
@@ -85,16 +86,19 @@ class Row:
 
 
 class Timeline:
-    """Rows of a second each, the first beginning with the first answer."""
+    """Rows of a second each, from `start_ns` on (None: from the first answer).
 
-    def __init__(self, *, camera: bool = True) -> None:
+    drops: frames dropped before that.
+    """
+
+    def __init__(self, *, camera: bool = True, start_ns: int | None = None, drops: int = 0) -> None:
         self._camera = camera
         self._rows: deque[Row] = deque(maxlen=MOST_ROWS)
         self._ages: list[int] = []
         self._latencies: list[int] = []
-        self._start_ns: int | None = None
+        self._start_ns = start_ns
         self._count = 0
-        self._drops = 0
+        self._drops = drops
 
     def add(self, result: Result, drops: int) -> None:
         """One answer; `drops`: frames dropped since the run began."""
@@ -134,7 +138,7 @@ class Timeline:
 
 
 class Recorder:
-    """Figures of the answers after the warm-up, and the timeline of all of them.
+    """Figures and timeline of the answers after the warm-up.
 
     started_ns: when the run began. results, unlike figures.n, counts the warm-up too. sys: where
     the kernel says whether the processor was throttled.
@@ -213,13 +217,14 @@ class Recorder:
     @property
     def steady(self) -> bool:
         """Whether the median latency of the two halves differs by at most 10 %."""
-        return steady([row for row in self.timeline.rows if row.t_s * 1e9 >= self._warmup_ns])
+        return steady(self.timeline.rows)
 
     def _end_warmup(self, now_ns: int) -> None:
         assert self._first_ns is not None
         self.warm = True
         self._excluded = (self.results, self._all_drops, now_ns - self._first_ns)
         self.figures = Figures(self.deadline_ms, camera=self.camera)
+        self.timeline = Timeline(camera=self.camera, start_ns=now_ns, drops=self._all_drops)
         self._window_ns = (now_ns, now_ns)
 
 

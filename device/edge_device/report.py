@@ -13,7 +13,6 @@ from typing import Any, Literal
 from edge_device.machine import machine_facts
 from edge_device.recorder import Figures, Recorder, chart_bins
 from edge_sdk.engines import EngineInfo
-from edge_sdk.errors import FileError
 from edge_sdk.estimate import Estimate
 from edge_sdk.golden import GoldenCheck
 from edge_sdk.statistics import MINIMUM_SAMPLES, Histogram
@@ -239,14 +238,3 @@ def mlperf(scenario: str, seconds: float, n: int, valid: bool) -> dict[str, Any]
         reasons.append("the run is not valid")
     because = "; ".join(reasons)
     return {"scenario": scenario, "met": not reasons, "because": because or None}
-
-
-def prepare_folder(folder: str | Path) -> None:
-    """Make the folder a report will go into, before the time is spent. Raises FileError."""
-    try:
-        Path(folder).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise FileError(
-            f"cannot write a report to {folder}: {error.strerror}",
-            fix="name a folder that you may write to with --report",
-        ) from error

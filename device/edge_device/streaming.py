@@ -61,7 +61,7 @@ def stream(
         )
         warn_unproven(runtime.golden)
         source = stack.enter_context(open_camera(camera))
-        # Last, for opening one may replace a file: not for a run that cannot begin.
+        # Last, for opening one may make a file: not for a run that cannot begin.
         opened = [stack.enter_context(open_sink(spec)) for spec in sinks]
         results = runtime.run(source, seconds=seconds, frames=frames, stop=stop)
         error = _hand_over(results, opened)

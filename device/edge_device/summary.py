@@ -7,6 +7,7 @@ from typing import Any
 
 from edge_device.report import UNREAD_THROTTLING
 from edge_sdk.console import ms, table
+from edge_sdk.report.text import amount, joules
 
 _SHOWN = ("p50", "p90", "p99", "max")
 _NO_SAMPLES = "too few samples"
@@ -30,7 +31,7 @@ def _facts(document: Mapping[str, Any]) -> list[tuple[str, str]]:
     if document["drops"] is not None:
         facts.append(("drops", f"{document['drops']:,}"))
     if document.get("unreadable"):
-        facts.append(("unreadable", f"{document['unreadable']:,} pictures skipped"))
+        facts.append(("unreadable", f"{amount(document['unreadable'], 'picture')} skipped"))
     if document["deadline_misses"] is not None:
         late = f"{document['deadline_misses']:,} later than {document['deadline_ms']:g} ms"
         facts.append(("deadline", late))
@@ -75,15 +76,8 @@ def _energy(document: Mapping[str, Any]) -> str:
     if model is None:
         because = document["energy_model_because"]
         return f"not measured; no MODEL: {because}" if because else "not measured"
-    value, spread = _joules(model["joules_per_inference"]), _joules(model["uncertainty"])
+    value, spread = joules(model["joules_per_inference"]), joules(model["uncertainty"])
     return f"not measured; MODEL for {model['board']}: {value} ± {spread} an inference"
-
-
-def _joules(value: float) -> str:
-    for unit, size in (("J", 1.0), ("mJ", 1e-3)):
-        if value >= size:
-            return f"{value / size:.3g} {unit}"
-    return f"{value / 1e-6:.3g} µJ"
 
 
 def _durations(document: Mapping[str, Any]) -> list[list[str]]:

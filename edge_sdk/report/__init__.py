@@ -1,5 +1,6 @@
 """Reports: the JSON document of a command, and one HTML page that opens from disk.
 
+    prepare_folder(folder)                          before the minutes that a report takes
     write_report(folder, "run", document, build)    run.json and report.html
     write_build_report(path, document)              build.html
 
@@ -10,9 +11,11 @@ The JSON keeps every digit; the page rounds for people. Documents are those of C
 from __future__ import annotations
 
 import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
+from edge_sdk.errors import FileError
 from edge_sdk.files import write_atomic
 from edge_sdk.report.build_sections import build_again, build_sections
 from edge_sdk.report.energy import energy_section
@@ -32,9 +35,24 @@ from edge_sdk.report.summary import (
 )
 from edge_sdk.report.text import escape, mapping
 
-__all__ = ["write_build_report", "write_report"]
+__all__ = ["prepare_folder", "write_build_report", "write_report"]
 
 _BUILD = "edge-sdk/build/1"
+
+
+def prepare_folder(folder: Path) -> None:
+    """Make the folder that a report will go into, and try that files can be made there, before the
+    time is spent. Raises FileError.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise FileError(
+            f"cannot write a report to {folder}: {error.strerror or error}",
+            fix="name a folder that you may write to with --report",
+        ) from error
 
 
 def write_report(

@@ -18,6 +18,8 @@ MOST, LEAST = 1e12, 1e-12
 
 WIDTH, HEIGHT = 420, 220
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 16, 12, 26
+_LETTER = 7
+"""Width of a letter on the canvas, in a wide font: 0.64 of 11 px."""
 
 Bin = tuple[float, float, float]
 Point = tuple[float, float | None]
@@ -50,10 +52,7 @@ class Plot:
             f' text-anchor="end">{tick(v)}</text>'
             for v in ticks(self.y0, self.y1)
         ]
-        labels = [
-            f'<text x="{self.x(v):.1f}" y="{HEIGHT - 8}" text-anchor="middle">{tick(v)}</text>'
-            for v in ticks(self.x0, self.x1, about=7)
-        ]
+        labels = [_under(self.x(v), HEIGHT - 8, tick(v)) for v in ticks(self.x0, self.x1, about=7)]
         return "".join(rules + labels)
 
 
@@ -156,7 +155,7 @@ def intervals(title: str, rows: Sequence[tuple[str, float, float, float]]) -> st
     base = 18 + 46 * len(rows)
     shapes = [
         f'<line class="rule" x1="{plot.x(v):.1f}" x2="{plot.x(v):.1f}" y1="8" y2="{base}"/>'
-        f'<text x="{plot.x(v):.1f}" y="{base + 16}" text-anchor="middle">{tick(v)} %</text>'
+        f"{_under(plot.x(v), base + 16, f'{tick(v)} %')}"
         for v in ticks(plot.x0, plot.x1, about=4)
     ]
     for index, (name, value, least, most) in enumerate(rows, start=1):
@@ -214,6 +213,13 @@ def heat_map(title: str, labels: Sequence[str], counts: Sequence[Sequence[float]
 def heat(value: float, total: float) -> float:
     """How strongly a cell is coloured, 0..1: the cube root of its share; one error shows."""
     return math.cbrt(value / total) if total > 0 and value > 0 else 0.0
+
+
+def _under(x: float, y: int, text: str) -> str:
+    """A label centred at x, moved inwards where the canvas would cut it."""
+    half = _LETTER * len(text) / 2
+    x = max(half, min(x, WIDTH - half))
+    return f'<text x="{x:.1f}" y="{y}" text-anchor="middle">{text}</text>'
 
 
 def _svg(title: str, body: str, *, height: int = HEIGHT) -> str:

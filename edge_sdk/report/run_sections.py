@@ -6,12 +6,13 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from edge_sdk.console import bare_ms
 from edge_sdk.report import charts
 from edge_sdk.report.page import Section, command, figure, note, side_by_side
 from edge_sdk.report.summary import golden_outcome
 from edge_sdk.report.text import (
     ABSENT,
-    bare_ms,
+    amount,
     count,
     escape,
     facts,
@@ -55,9 +56,19 @@ def frame_age_section(run: Mapping[str, Any]) -> Section:
         _histogram(run, "frame_age", "Frame age in ms, number of frames"),
         *_over_time(timeline),
     )
+    return Section("age", title, body + _dropped(run))
+
+
+def _dropped(run: Mapping[str, Any]) -> str:
+    """How many frames were dropped, and how many before the figures begin."""
     dropped = number(run.get("drops"))
-    words = f"{dropped:,.0f} frames were dropped." if dropped else "No frame was dropped."
-    return Section("age", title, body + note(words if dropped is not None else ""))
+    if dropped is None:
+        return ""
+    before = number(mapping(run.get("warmup")).get("drops"))
+    words = "No frame was dropped."
+    if dropped:
+        words = f"{amount(dropped, 'frame')} {'was' if dropped == 1 else 'were'} dropped."
+    return note(words + (f" In the warm-up: {amount(before, 'frame')}." if before else ""))
 
 
 def conditions_section(run: Mapping[str, Any]) -> Section:
@@ -186,8 +197,8 @@ def _circumstances(run: Mapping[str, Any]) -> list[tuple[str, str]]:
     if rule := mapping(run.get("warmup")).get("rule"):
         rows.append(("warm-up", plain(rule)))
     if number(run.get("deadline_ms")):
-        missed = count(run.get("deadline_misses"))
-        rows.append(("deadline", f"{ms(run['deadline_ms'])}, missed {missed} times"))
+        missed = amount(run.get("deadline_misses"), "time")
+        rows.append(("deadline", f"{ms(run['deadline_ms'])}, missed {missed}"))
     if resized := mapping(run.get("preprocess")).get("resized_by"):
         rows.append(("resized by", plain(resized)))
     if number(run.get("unreadable")):
@@ -204,7 +215,7 @@ def _load(run: Mapping[str, Any]) -> list[tuple[str, str]]:
     if made_up:
         size = f"{plain(made_up.get('width'))} × {plain(made_up.get('height'))}"
         of_kind = f"{plain(made_up.get('kind'))}, {size}, {plain(made_up.get('color'))}"
-        rows.append(("input", f"{of_kind}, {count(made_up.get('frames'))} frames in turn"))
+        rows.append(("input", f"{of_kind}, {amount(made_up.get('frames'), 'frame')} in turn"))
     if number(run.get("workers")):
         rows.append(("workers", count(run["workers"])))
     if number(repeats.get("count")):

@@ -8,6 +8,8 @@ from typing import Any
 from edge_sdk.report.page import Tile, banner, note
 from edge_sdk.report.text import (
     ABSENT,
+    amount,
+    listed,
     mapping,
     number,
     percent,
@@ -72,7 +74,7 @@ def engine_words(run: Mapping[str, Any]) -> str:
     words = [f"{engine.get('name', '')} {engine.get('version', '')}".strip()]
     words.append(f"delegate {engine.get('delegate') or 'not recorded'}")
     if threads is not None:
-        words.append(f"{threads:.0f} thread{'' if threads == 1 else 's'}")
+        words.append(amount(threads, "thread"))
     return ", ".join(words)
 
 
@@ -100,12 +102,14 @@ def golden_outcome(golden: Mapping[str, Any]) -> str:
 
 
 def build_banner(build: Mapping[str, Any]) -> str:
-    """Whether the build kept its limits; "" where that is not recorded."""
+    """Whether the build kept its limits, where that is recorded, and what it warned of."""
+    shown = ""
     if build.get("passed") is True and build.get("budget"):
-        return banner("good", "Passed.", "Every limit that a build can check was kept.")
-    if build.get("passed") is False:
-        return banner("bad", "Failed:", "a limit was exceeded, no bundle was written.")
-    return ""
+        shown = banner("good", "Passed.", "Every limit that a build can check was kept.")
+    elif build.get("passed") is False:
+        shown = banner("bad", "Failed:", "a limit was exceeded, no bundle was written.")
+    warnings = [banner("warn", "Warning:", str(line)) for line in listed(build.get("warnings"))]
+    return shown + "".join(warnings)
 
 
 def _because(reason: Any) -> str:
@@ -114,7 +118,7 @@ def _because(reason: Any) -> str:
 
 def _frames(run: Mapping[str, Any]) -> str:
     n, drops = number(run.get("n")), number(run.get("drops"))
-    words = [f"{n:,.0f} frames"] if n is not None else []
+    words = [amount(n, "frame")] if n is not None else []
     return ", ".join([*words, f"{drops:,.0f} dropped"] if drops else words)
 
 

@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from edge_sdk import console
 from edge_sdk.statistics import MINIMUM_SAMPLES
 
 ABSENT = "not measured"
@@ -52,15 +53,9 @@ def mappings(value: Any) -> list[dict[str, Any]]:
 
 
 def ms(value: Any) -> str:
-    """Milliseconds, to the microsecond below 10 ms: "0.412 ms", "12.34 ms"."""
+    """Milliseconds as `console.ms` shows them: "0.412 ms"."""
     real = number(value)
-    return ABSENT if real is None else f"{bare_ms(real)} ms"
-
-
-def bare_ms(value: float) -> str:
-    """The same without its unit, for tables that name it once."""
-    digits = 3 if abs(value) < 10 else 2 if abs(value) < 100 else 1
-    return f"{value:,.{digits}f}"
+    return ABSENT if real is None else console.ms(real)
 
 
 def percentile(value: Any, name: str, samples: Any) -> str:
@@ -73,8 +68,7 @@ def percentile(value: Any, name: str, samples: Any) -> str:
 
 def percent(value: Any, digits: int = 2) -> str:
     """A share 0..1: "98.20 %"."""
-    real = number(value)
-    return ABSENT if real is None else f"{100 * real:.{digits}f} %"
+    return console.share(number(value), digits)
 
 
 def ends(interval: Any) -> tuple[float, float] | None:
@@ -107,6 +101,12 @@ def count(value: Any) -> str:
     """A whole number: "1,000"."""
     real = number(value)
     return ABSENT if real is None else f"{real:,.0f}"
+
+
+def amount(value: Any, name: str) -> str:
+    """So many of something: "1 frame", "1,000 frames"."""
+    real = number(value)
+    return ABSENT if real is None else f"{real:,.0f} {name}{'' if real == 1 else 's'}"
 
 
 def size(value: Any) -> str:

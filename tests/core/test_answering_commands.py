@@ -16,6 +16,7 @@ import pytest
 
 from edge_sdk import Bundle, Recognizer, read_image
 from edge_sdk.cli import main
+from edge_sdk.comparison import compare
 from edge_sdk.evaluation import pack_prefixes
 from edge_sdk.sources import Picture
 from edge_sdk.tflite.tiny import tiny_classifier
@@ -90,6 +91,31 @@ def test_predict_annotates_copies(
     assert {file.name: file.read_bytes() for file in photos.iterdir()} == before
 
 
+def test_a_label_that_cannot_be_drawn_is_said_once(
+    tiny_bundle: Make, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its copy shows the class's number, as the copy of a class that is called so."""
+    said = {}
+    for name, labels in (
+        ("chinese", ("门", "窗", "cat")),
+        ("ascii", ("class 0", "class 1", "cat")),
+    ):
+        bundle = tiny_bundle(tmp_path / name, shape=(8, 8, 3), labels=labels)
+        line = ["predict", str(bundle), str(photos), "--annotate", str(tmp_path / name)]
+        assert main(line) == 0
+        said[name] = capsys.readouterr().err
+    assert said["chinese"].count("\n") == 1
+    assert "name 2 of 3 labels by their number" in said["chinese"]
+    assert '"class 0" is 门' in said["chinese"]
+    assert said["ascii"] == ""
+    copies = [sorted((tmp_path / name).glob("*.png")) for name in said]
+    assert len(copies[0]) == 4
+    for one, other in zip(*copies, strict=True):
+        assert one.read_bytes() == other.read_bytes()
+    assert main(["predict", str(tmp_path / "chinese" / "tiny-1.0.0.edge"), str(photos)]) == 0
+    assert capsys.readouterr().err == ""
+
+
 def test_annotated_copies_of_equal_names_stand_side_by_side(
     answers: Make, tiny_bundle: Make, write_pictures: Make, tmp_path: Path
 ) -> None:
@@ -137,6 +163,22 @@ def test_an_unreadable_picture_of_a_folder_is_skipped_and_listed(
     for path in whole:
         path.unlink()
     assert "none of the 1 pictures can be read" in refused("predict", bundle, photos)
+
+
+def test_every_named_picture_that_cannot_be_read_is_told_before_any_is_answered(
+    answers: Make, refused: Make, tiny_bundle: Make, photos: Path, tmp_path: Path
+) -> None:
+    bundle, (broken, *whole) = tiny_bundle(shape=(8, 8, 3)), sorted(photos.iterdir())
+    broken.write_bytes(broken.read_bytes()[:40])
+    long, out = "x" * 300, tmp_path / "out"
+    given = [whole[0], broken, long, whole[1], photos / "none.png"]
+    message = refused("predict", bundle, *given, "--annotate", out)
+    assert "3 of 5 pictures cannot be read" in message
+    for words in (f"{broken} is a truncated PNG", f"cannot read {long}", "none.png does not exist"):
+        assert words in message
+    assert not out.exists()
+    document = answers("predict", bundle, *whole)
+    assert [entry["path"] for entry in document["results"]] == list(map(str, whole))
 
 
 def test_names_that_no_file_can_have(refused: Make, tiny_bundle: Make) -> None:
@@ -247,6 +289,18 @@ def test_compare_measures_in_turns(answers: Make, tiny_bundle: Make, tmp_path: P
         timing = row["invoke_ms"]
         assert 0 < timing["min"] <= timing["median"] <= timing["max"]
         assert row["accuracy"] is None
+
+
+def test_compare_says_how_far_it_is(
+    tiny_bundle: Make, write_pictures: Make, tmp_path: Path
+) -> None:
+    bundle = tiny_bundle(shape=(8, 8, 3), labels=("a", "b", "c"))
+    write_pictures(tmp_path / "a", 2)
+    said: list[str] = []
+    document = compare([bundle, bundle], data=str(tmp_path), rounds=5, progress=said.append)
+    one = [f"{bundle}: opening", f"{bundle}: 1 of 2 pictures", f"{bundle}: 2 of 2 pictures"]
+    assert said == [*one, *one, *(f"measuring: {done} of 5 rounds" for done in (0, 2, 4))]
+    assert all(row["invoke_ms"]["median"] > 0 for row in document["rows"])
 
 
 def test_compare_with_data_and_records(

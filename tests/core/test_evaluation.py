@@ -20,6 +20,7 @@ from edge_sdk.evaluation import (
     check_unreadable,
     describe,
     digest_of,
+    doubts,
     evaluate_pictures,
     pack_prefixes,
     training_prefixes,
@@ -281,3 +282,21 @@ def test_top_five_counts_the_five_best(
             picture(tmp_path / str(place), label, "0", pixels)
             found = evaluate(bundle, str(tmp_path / str(place)))
             assert (found.top5, found.accuracy) == (float(place < 5), float(place == 0))
+
+
+@pytest.mark.parametrize(
+    ("correct", "counts", "wanted"),
+    [
+        (95, [50, 50], []),
+        (990, [900, 100], []),
+        (905, [900, 100], ["guessing: it is 88.5 % to 92.2 %"]),
+        (10, [50, 50], ["guessing: it is 5.5 % to 17.4 %"]),
+        (98, [50, 49], ["only 99 test pictures: the accuracy is known as 94.5 % to 99.8 %"]),
+        (4, [4, 4, 4], ["class is right in 33.3 %", "only 12 test pictures"]),
+    ],
+)
+def test_what_makes_an_accuracy_worth_little(
+    correct: int, counts: list[int], wanted: list[str]
+) -> None:
+    lines = doubts(correct, counts)
+    assert [words in line for words, line in zip(wanted, lines, strict=True)] == [True] * len(lines)

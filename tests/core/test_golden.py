@@ -18,7 +18,6 @@ from edge_sdk.engines import Engine, EngineInfo, open_engine
 from edge_sdk.engines.fake import FakeEngine
 from edge_sdk.errors import GateFailed, ModelError
 from edge_sdk.golden import (
-    LEAST_SAMPLES,
     LEAST_STEPS,
     GoldenCheck,
     answers,
@@ -28,7 +27,7 @@ from edge_sdk.golden import (
     require_golden,
     rule_for,
 )
-from edge_sdk.manifest import Manifest, ModelEntry, OutputEntry, TensorEntry
+from edge_sdk.manifest import LEAST_SAMPLES, Manifest, ModelEntry, OutputEntry, TensorEntry
 from edge_sdk.tensors import QuantParams, TensorSpec
 from edge_sdk.tflite.tiny import tiny_classifier
 

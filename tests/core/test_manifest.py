@@ -120,7 +120,8 @@ MISTAKES = [
     ("outputs.0.tensor.shape", [1, 4], "3 labels for 4 scores", "one label for each"),
     ("outputs.0.tensor.shape", [1, 2, 3], "3 labels for 6 scores", "one label for each"),
     ("labels.count", 4, "4 labels for 3 scores", "one label for each"),
-    ("golden.samples", 0, "golden.samples is 0", "at least 1"),
+    ("golden.samples", 0, "golden.samples is 0", "at least 10"),
+    ("golden.samples", 9, "golden.samples is 9", "at least 10"),
     ("golden.from", "internet", "is 'internet'", "test, synthetic"),
     ("golden", ..., "golden is missing", "golden"),
     ("budget.mapped", 1.5, "budget.mapped is 1.5", "at most 1"),
@@ -210,7 +211,7 @@ def manifests(draw: st.DrawFn) -> Manifest:
         (OutputEntry("scores", draw(tensors(scores))),),
         LabelsEntry(draw(text), math.prod(scores)),
         GoldenEntry(
-            *(draw(text), draw(st.integers(1)), draw(st.sampled_from(["test", "synthetic"]))),
+            *(draw(text), draw(st.integers(10)), draw(st.sampled_from(["test", "synthetic"]))),
             *(draw(text) for _ in range(4)),
             draw(st.integers(1)),
         ),

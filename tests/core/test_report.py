@@ -313,6 +313,8 @@ def test_frame_age_and_drops_over_time(run_page: Callable[..., Page]) -> None:
     drops = section.partition("<title>Dropped frames over time</title>")[2]
     assert drops.partition("</svg>")[0].count("<rect") == 1
     quiet = run_page(drops=0, timeline=[{"t_s": 0.0, "drops": 0}]).section("age")
+    early = run_page(drops=1, warmup={"drops": 12}).text
+    assert "1 frame was dropped. In the warm-up: 12 frames." in early
     assert "No frame was dropped." in quiet and "Dropped frames over time" not in quiet
 
 
@@ -473,6 +475,15 @@ def test_a_build_page(build_page: Callable[[dict[str, Any]], Page]) -> None:
         assert words in page.text
     assert page.section("training").count("<polyline") == 4
     assert "deadbeef" not in page.source
+
+
+def test_a_build_page_shows_what_the_build_warned_of(
+    build_page: Callable[[dict[str, Any]], Page],
+) -> None:
+    page = build_page({**build_document(), "warnings": ["only 12 test pictures", HOSTILE]})
+    assert page.source.count('class="banner warn"') == 2
+    assert "Warning: only 12 test pictures" in page.text and HOSTILE in page.text
+    assert 'class="banner warn"' not in build_page(build_document()).source
 
 
 def test_a_failed_build_says_which_limit(build_page: Callable[[dict[str, Any]], Page]) -> None:

@@ -76,6 +76,17 @@ def test_lines_break_at_gaps_and_a_single_point_is_a_dot() -> None:
     assert len(shapes(root, "polyline", "s2")) == 1
 
 
+@pytest.mark.parametrize("high", [1.0, 0.9987])
+def test_no_label_of_an_interval_is_cut(high: float) -> None:
+    """A letter of a common sans-serif is up to 0.64 em wide, an em here is 11 px."""
+    root = drawn(charts.intervals("Accuracy", [("float", high, high - 0.0009, high)]))
+    labels = [text for text in root.iter("text") if text.attrib.get("text-anchor") == "middle"]
+    assert labels
+    for label in labels:
+        half = 0.64 * 11 * len(label.text or "") / 2
+        assert half <= float(label.attrib["x"]) <= charts.WIDTH - half + 0.5
+
+
 def test_intervals_stand_in_order_with_their_dot_between_the_ends() -> None:
     root = drawn(charts.intervals("Accuracy", [("float", 0.98, 0.96, 0.99), ("int8", 0.5, 0, 1)]))
     for kind in ("s1", "s2"):

@@ -19,7 +19,8 @@ import pytest
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
-RUN = [sys.executable, "-m", "edge_sdk.cli", "run"]
+EDGE_SDK = [sys.executable, "-m", "edge_sdk.cli"]
+RUN = [*EDGE_SDK, "run"]
 
 
 @pytest.fixture(scope="module")
@@ -120,18 +121,45 @@ def test_run_says_what_it_found(bundle: Path, tmp_path: Path, command: Command) 
         assert words in text
 
 
-def test_run_shows_a_line_a_second_on_a_terminal(bundle: Path) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["run", "BUNDLE", "--camera", "synthetic?fps=50", "--seconds", "2.5"], [" fps ", "class"]),
+        (
+            ["bench", "BUNDLE", "--seconds", "0.6", "--repeats", "2"],
+            ["repeat 1 of 2: warm-up", "repeat 1 of 2: 0 of 0.6 s, ", "repeat 2 of 2: warm-up"],
+        ),
+        (
+            ["compare", "BUNDLE", "BUNDLE", "--data", "DATA", "--rounds", "3"],
+            [": opening"],
+        ),
+    ],
+    ids=["run", "bench", "compare"],
+)
+def test_progress_on_a_terminal(
+    bundle: Path,
+    tmp_path: Path,
+    write_pictures: Callable[..., Any],
+    arguments: list[str],
+    words: list[str],
+) -> None:
+    write_pictures(tmp_path / "class0", 6)
+    given = {"BUNDLE": str(bundle), "DATA": str(tmp_path)}
     leader, follower = pty.openpty()
-    arguments = [*RUN, str(bundle), "--camera", "synthetic?fps=50", "--seconds", "2.5"]
     done = subprocess.run(
-        arguments, stdout=subprocess.PIPE, stderr=follower, timeout=60, check=True
+        [*EDGE_SDK, *(given.get(word, word) for word in arguments)],
+        stdout=subprocess.PIPE,
+        stderr=follower,
+        timeout=60,
+        check=True,
     )
     shown = os.read(leader, 65536).decode()
     os.close(leader)
     os.close(follower)
-    assert shown.count(" fps ") >= 1
-    assert "class" in shown
-    assert b" fps " not in done.stdout
+    left = shown.rpartition("\r\x1b[K")[2]
+    for word in words:
+        assert word in shown
+        assert word not in left and word.encode() not in done.stdout
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -203,9 +231,18 @@ def test_unreadable_pictures_are_told(
     bundle: Path, tmp_path: Path, write_pictures: Callable[..., Any], command: Command
 ) -> None:
     write_pictures(tmp_path, 3)
-    (tmp_path / "bad.png").write_bytes(b"no picture")
-    done = command("run", bundle, "--camera", f"folder:{tmp_path}?fps=max")
-    assert "1 pictures skipped" in done.stdout
+    for number in range(7):
+        (tmp_path / f"bad{number}.png").write_bytes(b"no picture")
+    camera, report = f"folder:{tmp_path}?fps=max", tmp_path / "report"
+    done = command("run", bundle, "--camera", camera, "--report", report)
+    assert "7 pictures skipped" in done.stdout
+    (note,) = json.loads((report / "run.json").read_text("utf-8"))["notes"]
+    assert [f"{tmp_path}/bad{number}.png cannot be decoded" in note for number in range(7)] == (
+        [True] * 5 + [False] * 2
+    )
+    assert note.endswith("; and 2 more")
+    assert f"warning: {note}\n" == done.stderr
+    assert html.escape(note) in (report / "report.html").read_text("utf-8")
 
 
 @pytest.mark.parametrize(
@@ -260,6 +297,20 @@ def test_errors_have_a_fix(
     (tmp_path / "file").touch()
     given = [str(bundle) if word == "BUNDLE" else word for word in arguments]
     refused(command("run", *given, "--frames", "2", cwd=tmp_path))
+
+
+@pytest.mark.parametrize(
+    "arguments", [["run", "--camera", "fake", "--frames", "5"], ["bench", "--seconds", "0.1"]]
+)
+def test_a_report_without_a_place_is_refused_before_anything_is_measured(
+    bundle: Path, arguments: list[str], command: Command
+) -> None:
+    """Measured first, its answer would stand before the error."""
+    name, *options = arguments
+    done = command(name, bundle, *options, "--report", "/proc")
+    error, fix = refused(done)
+    assert "cannot write a report to /proc" in error and "--report" in fix
+    assert len(done.stderr.splitlines()) == 2
 
 
 def test_a_run_that_cannot_begin_leaves_the_old_results(

@@ -45,6 +45,8 @@ def test_the_first_second_is_excluded_and_said(make_result: Make) -> None:
     assert recorder.figures.n == 199
     assert recorder.drops == 199
     assert recorder.seconds == pytest.approx(1.99)
+    rows = [(row.t_s, row.frames, row.drops) for row in recorder.timeline.rows]
+    assert rows == [(0, 99, 100), (1, 100, 99)]
     assert recorder.figures.n / recorder.seconds == pytest.approx(100)
 
 

@@ -78,6 +78,36 @@ def test_jsonl_has_one_document_a_line_at_once(tmp_path: Path, make_result: Make
     assert "门" in path.read_text("utf-8")
 
 
+def test_jsonl_adds_to_what_is_there(tmp_path: Path, make_result: Make) -> None:
+    path = tmp_path / "r.jsonl"
+    for index in range(2):
+        with open_sink(f"jsonl:{path}") as sink:
+            sink.write(make_result(index))
+    assert [json.loads(line)["index"] for line in path.read_text("utf-8").splitlines()] == [0, 1]
+
+
+def test_jsonl_begins_a_line_where_the_last_one_was_cut(tmp_path: Path, make_result: Make) -> None:
+    path = tmp_path / "r.jsonl"
+    whole = json.dumps(make_result(0).as_dict())
+    path.write_text(f'{whole}\n{{"index": 1, "cla')
+    with open_sink(f"jsonl:{path}") as sink:
+        sink.write(make_result(2))
+    first, _, last = path.read_text("utf-8").splitlines()
+    assert first == whole and json.loads(last)["index"] == 2
+
+
+@pytest.mark.parametrize(
+    "held", [b'name = "doors"\n', b"PK\x03\x04\xff\n", b'{"a": 1}\n', b"[" * 100_000, b"\n{}\n"]
+)
+def test_jsonl_leaves_a_file_that_is_something_else(tmp_path: Path, held: bytes) -> None:
+    path = tmp_path / "recipe.toml"
+    path.write_bytes(held)
+    with pytest.raises(FileError, match="something else than results") as caught:
+        open_sink(f"jsonl:{path}")
+    assert "another file" in caught.value.fix
+    assert path.read_bytes() == held
+
+
 def test_jsonl_takes_a_file_name_that_is_not_utf8(tmp_path: Path, make_result: Make) -> None:
     result = replace(make_result(0), source="caf\udce9.png")
     with open_sink(f"jsonl:{tmp_path / 'r.jsonl'}") as sink:

@@ -12,12 +12,15 @@ from edge_sdk.errors import CameraError, FileError, ImageError
 from edge_sdk.frames import Frame
 from edge_sdk.images import list_images, read_image
 
+_NAMED = 5
+"""Unreadable pictures that the notes name; the others are counted."""
+
 
 class FolderCamera(ReplayedCamera):
     """Raises FileError where there is no such folder, CameraError where it holds no picture.
 
-    A picture that cannot be read is skipped and counted once, however often the folder is gone
-    through.
+    A picture that cannot be read is skipped, and counted once, however often the folder is gone
+    through; the notes name the first few.
     """
 
     def __init__(self, spec: CameraSpec, **clock: Any) -> None:
@@ -28,25 +31,35 @@ class FolderCamera(ReplayedCamera):
                 f"{spec.address} holds no pictures",
                 fix="put .jpg or .png files into it, or name another folder",
             )
+        self._skipped: dict[Path, str] = {}
         self._pictures = self._in_order()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know; here also which pictures cannot be read."""
+        reasons = list(self._skipped.values())
+        if not reasons:
+            return super().notes
+        more = f"; and {len(reasons) - _NAMED} more" if len(reasons) > _NAMED else ""
+        return (*super().notes, f"unreadable, skipped: {'; '.join(reasons[:_NAMED])}{more}")
 
     def _read(self) -> Frame | None:
         return next(self._pictures, None)
 
     def _in_order(self) -> Iterator[Frame]:
-        skipped: set[Path] = set()
         while True:
             for path in self._paths:
                 try:
                     frame = read_image(path)
-                except (ImageError, FileError):
-                    skipped.add(path)
-                    self.unreadable = len(skipped)
+                except (ImageError, FileError) as error:
+                    self._skipped.setdefault(path, str(error))
+                    self.unreadable = len(self._skipped)
                 else:
                     yield frame
-            if len(skipped) == len(self._paths):
+            if len(self._skipped) == len(self._paths):
                 raise CameraError(
-                    f"none of the {len(skipped)} pictures in {self.spec.address} can be read",
+                    f"none of the {len(self._paths)} pictures in {self.spec.address} can be read: "
+                    f"{next(iter(self._skipped.values()))}",
                     fix="copy them again, or name another folder",
                 )
             if not self.spec.loop:

@@ -1,4 +1,8 @@
-"""Sink `jsonl:FILE`: one JSON document a line, each written as soon as the result is there."""
+"""Sink `jsonl:FILE`: one JSON document a line, each written as soon as the result is there.
+
+Lines are added to what a file holds already, as logs are. A file that holds something else than
+results is left alone.
+"""
 
 from __future__ import annotations
 
@@ -9,19 +13,25 @@ from edge_device.sinks import Sink
 from edge_sdk.errors import FileError
 from edge_sdk.results import Result
 
+_LONGEST_LINE = 1 << 20
+"""Bytes looked at of a file's first line: a result of 10,000 classes has fewer."""
+
 
 class JsonlSink(Sink):
-    """Raises FileError when the file cannot be opened. What it held before is replaced."""
+    """Raises FileError when the file cannot be opened, or holds something else."""
 
     def __init__(self, path: str | Path) -> None:
         self.name = str(path)
+        path = Path(path)
         try:
-            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lead = _lead(path)
             # Line by line, so that whoever follows the file sees each answer at once. A file name
             # that is not UTF-8 becomes the JSON escape that reads back to it.
-            self._file = Path(path).open(  # noqa: SIM115
-                "w", encoding="utf-8", errors="backslashreplace", buffering=1
-            )
+            self._file = path.open("a", encoding="utf-8", errors="backslashreplace", buffering=1)
+            self._file.write(lead)
+        except FileError:
+            raise
         except OSError as error:
             raise FileError(
                 f"cannot write {path}: {error.strerror}",
@@ -38,3 +48,26 @@ class JsonlSink(Sink):
 def open_backend(address: str) -> JsonlSink:
     """Open the file for writing. Raises FileError."""
     return JsonlSink(address)
+
+
+def _lead(path: Path) -> str:
+    """What has to stand before the next line: a line's end where a full disk cut the last one.
+
+    Raises FileError where the file's first line is no result.
+    """
+    if not path.is_file() or not path.stat().st_size:  # nothing there, or a pipe
+        return ""
+    with path.open("rb") as file:
+        first = file.readline(_LONGEST_LINE)
+        file.seek(-1, 2)
+        last = file.read(1)
+    try:
+        found = json.loads(first)
+        ours = isinstance(found, dict) and "classes" in found
+    except (ValueError, RecursionError):
+        ours = False
+    if not ours:
+        raise FileError(
+            f"{path} holds something else than results", fix="name another file, or remove it"
+        )
+    return "" if last == b"\n" else "\n"
