@@ -30,8 +30,10 @@ class Row:
 
 TABLE = (
     Row("Start", "demo", CORE, "The whole path on handwritten digits, with a replayed camera."),
+    Row("Start", "init", CONVERTER, "A commented recipe and a README for your own pictures."),
     Row("Build", "build", CONVERTER, "Train, convert, verify and pack what a recipe describes."),
     Row("Build", "convert", CONVERTER, "Pack a model of your own."),
+    Row("Build", "models", CONVERTER, "Architectures: parameters, MACs, input, options."),
     Row("Run", "predict", CORE, "Answers for pictures."),
     Row("Run", "run", DEVICE, "Stream a camera through a bundle's model, until Ctrl-C."),
     Row("Measure", "evaluate", CORE, "Accuracy of a bundle on labelled pictures."),

@@ -58,8 +58,7 @@ def evaluate(bundle: Path, data: str, engine: str, threads: int, as_json: bool) 
     from edge_sdk.evaluation import describe, warnings
     from edge_sdk.evaluation import evaluate as run_evaluation
 
-    progress = console.Progress()
-    with Bundle.open(bundle) as opened:
+    with console.Progress() as progress, Bundle.open(bundle) as opened:
         found = run_evaluation(
             opened,
             data,
@@ -68,7 +67,6 @@ def evaluate(bundle: Path, data: str, engine: str, threads: int, as_json: bool) 
             progress=lambda done, total: progress(f"{done} of {total} pictures"),
         )
         document = found.as_dict(bundle=opened.identity)
-    progress.clear()
     for line in warnings(found):
         console.warn(line)
     console.answer(document, describe(found), as_json=as_json)
@@ -98,7 +96,10 @@ def compare(
     """Bundles and .tflite models measured now, in turns; run.json files as recorded."""
     from edge_sdk.comparison import compare as run_comparison
 
-    document = run_comparison(paths, data=data, engine=engine, threads=threads, rounds=rounds)
+    with console.Progress() as progress:
+        document = run_comparison(
+            paths, data=data, engine=engine, threads=threads, rounds=rounds, progress=progress
+        )
     for row in document["rows"]:
         for line in row.get("warnings", []):
             console.warn(f"{row['path']}: {line}")
@@ -107,13 +108,29 @@ def compare(
 
 @click.command()
 @click.argument("path", type=console.PATH)
+@click.option(
+    "--report",
+    type=console.PATH,
+    help="Folder for inspect.json and report.html, with contact sheets.",
+)
 @console.json_option
-def inspect(path: Path, as_json: bool) -> None:
+def inspect(path: Path, report: Path | None, as_json: bool) -> None:
     """What is in PATH: a bundle, a .tflite model, a recipe, or a folder of pictures."""
     from edge_sdk.inspection import inspect as look_at
+    from edge_sdk.inspection_folder import describe_folder
+    from edge_sdk.inspection_page import write_inspection
 
-    document = look_at(path)
-    console.answer(document, console.outline(document), as_json=as_json)
+    progress = console.Progress()
+    try:
+        document = look_at(path, lambda done, total: progress(f"{done} of {total} pictures"))
+    finally:
+        progress.clear()
+    for line in document.get("warnings", []):
+        console.warn(line)
+    if report is not None:
+        write_inspection(report, path, document)
+    describe = describe_folder if document["kind"] == "folder" else console.outline
+    console.answer(document, describe(document), as_json=as_json)
 
 
 @click.command()

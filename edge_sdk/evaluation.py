@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -183,6 +183,7 @@ def evaluate(
     and what opening the source and the engine raise.
     """
     source = open_source(data, bundle.manifest.sequence) if isinstance(data, str) else data
+    source = _named(source, bundle.labels)
     _check_labels(source.labels, bundle.labels, bundle.path.name)
     known = training_prefixes(bundle.build)
     with Recognizer.open(bundle, engine, threads=threads) as recognizer:
@@ -367,6 +368,14 @@ def _distinct(labels: Sequence[str]) -> list[str]:
             name = f"{label} ({number})"
         names[name] = None
     return list(names)
+
+
+def _named(source: LabelledPictures, names: tuple[str, ...]) -> LabelledPictures:
+    """Values take the bundle's names at their places, where there are as many (`data.labels`)."""
+    known = set(source.labels) <= set(names)
+    if known or not source.numbered or len(source.labels) != len(names):
+        return source
+    return replace(source, labels=names)
 
 
 def _check_labels(found: tuple[str, ...], known: tuple[str, ...], bundle: str) -> None:

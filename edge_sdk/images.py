@@ -74,7 +74,7 @@ def list_images(folder: str | Path, *, recursive: bool = False) -> list[Path]:
             raise FileError(f"{folder} is not a folder", fix="name a folder that holds pictures")
         return sorted(
             path
-            for path in (_walk(folder) if recursive else folder.iterdir())
+            for path in (walk(folder) if recursive else folder.iterdir())
             if path.suffix.lower() in SUFFIXES and path.name[0] != "." and path.is_file()
         )
 
@@ -122,9 +122,9 @@ def write_image(path: str | Path, frame: Frame) -> None:
     write_atomic(path, encoded.tobytes())
 
 
-def _walk(folder: Path) -> Iterator[Path]:
+def walk(folder: Path) -> Iterator[Path]:
     """All files below a folder. Hidden folders are not entered; one that may not be read is an
-    error, where Path.rglob would leave its pictures out without a word.
+    error, where Path.rglob would leave its pictures out without a word. Raises FileError.
     """
 
     def refuse(error: OSError) -> None:

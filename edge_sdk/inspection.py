@@ -14,24 +14,24 @@ from typing import Any
 
 from edge_sdk.bundle import load_model
 from edge_sdk.configuration import as_dict
-from edge_sdk.errors import FileError, ImageError, MissingPackage
+from edge_sdk.errors import FileError, MissingPackage
 from edge_sdk.files import is_folder
-from edge_sdk.images import class_folders, list_classes, list_images, read_image
-from edge_sdk.sources import Picture, part_folders
+from edge_sdk.inspection_folder import Progress, inspect_folder
 from edge_sdk.tflite.graph import Graph, read_graph
 from edge_sdk.tflite.metadata import read_metadata
 
 _SUFFIXES = {".toml": "edge-sdk-converter"}
 
 
-def inspect(path: str | Path) -> dict[str, Any]:
-    """The inspect document of a path; `kind` says what it was.
+def inspect(path: str | Path, progress: Progress | None = None) -> dict[str, Any]:
+    """The inspect document of a path; `kind` says what it was. progress: called with the pictures
+    of a folder that are done, and all.
 
     Raises FileError, BundleError, ModelError, DataError, MissingPackage.
     """
     path = Path(path)
     if is_folder(path):
-        return _folder(path)
+        return inspect_folder(path, progress)
     if path.suffix in _SUFFIXES:
         return _by_package(path)
     model, bundle = load_model(path)
@@ -72,47 +72,6 @@ def _graph(graph: Graph) -> dict[str, Any]:
         "inputs": [as_dict(spec) for spec in graph.input_specs],
         "outputs": [as_dict(spec) for spec in graph.output_specs],
     }
-
-
-def _folder(folder: Path) -> dict[str, Any]:
-    parts = {part: class_folders(place) for part, place in part_folders(folder).items()}
-    found = [*parts.values()] if parts else [_classes(folder)]
-    sizes, hashes = Counter[str](), Counter[str]()
-    unreadable = []
-    for file in (file for classes in found for files in classes.values() for file in files):
-        try:
-            frame = read_image(file)
-            hashes[Picture(0, str(file), path=file).sha256] += 1
-        except (ImageError, OSError) as error:
-            unreadable.append(str(error))
-            continue
-        sizes[f"{frame.width}x{frame.height}"] += 1
-    counts = Counter[str]()
-    for classes in found:
-        counts.update({name: len(files) for name, files in classes.items()})
-    return {
-        "schema": "edge-sdk/inspect/1",
-        "path": str(folder),
-        "kind": "folder",
-        "pictures": counts.total(),
-        "classes": {name: counts[name] for name in sorted(counts) if name},
-        "parts": {
-            part: {name: len(files) for name, files in classes.items()}
-            for part, classes in parts.items()
-        },
-        "sizes": dict(sizes.most_common(10)),
-        "unreadable": unreadable,
-        "duplicates": sum(count - 1 for count in hashes.values()),
-    }
-
-
-def _classes(folder: Path) -> dict[str, list[Path]]:
-    """The classes of a folder, empty ones too; {"": pictures} where no class has any."""
-    classes = class_folders(folder)
-    if any(classes.values()):
-        return classes
-    pictures = list_images(folder, recursive=True)
-    return {"": pictures} if pictures else classes or list_classes(folder)
 
 
 def _by_package(path: Path) -> dict[str, Any]:

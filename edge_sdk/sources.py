@@ -97,7 +97,7 @@ class Clip(Sample):
         assert self.path is not None
         return read_clip(self.path, self.start, self.frames)
 
-    @property
+    @cached_property
     def sha256(self) -> str:
         """SHA-256 (hex) of the file's bytes and the place in it. Raises OSError."""
         assert self.path is not None
@@ -129,11 +129,14 @@ def _file_digest(path: Path, _modified: int, _size: int) -> str:
 
 @dataclass(frozen=True)
 class LabelledPictures:
-    """Samples with their labels' names, `labels[sample.label]`. part: "test", or "all"."""
+    """Samples with their labels' names, `labels[sample.label]`. part: "test", or "all". numbered:
+    the labels are values, sorted; a model with as many labels may name them, in that order.
+    """
 
     labels: tuple[str, ...]
     pictures: Sequence[Sample]
     part: str
+    numbered: bool = False
 
 
 def split_spec(spec: str) -> tuple[str, str]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from edge_sdk.errors import FileError
 from edge_sdk.files import write_atomic
 from edge_sdk.report.build_sections import build_again, build_sections
 from edge_sdk.report.energy import energy_section
+from edge_sdk.report.gallery import Gallery, gallery_section
 from edge_sdk.report.page import Head, page
 from edge_sdk.report.run_sections import (
     conditions_section,
@@ -56,25 +58,36 @@ def prepare_folder(folder: Path) -> None:
 
 
 def write_report(
-    folder: Path, command: str, document: dict[str, Any], build: dict[str, Any] | None = None
+    folder: Path,
+    command: str,
+    document: dict[str, Any],
+    build: dict[str, Any] | None = None,
+    *,
+    galleries: Sequence[Gallery] = (),
 ) -> Path:
     """Write `COMMAND.json` and `report.html` into `folder`; returns the path of the page.
 
-    build: the build record of the bundle that ran, for accuracy and training.
+    build: the build record of the bundle that ran, for accuracy and training. galleries: pictures
+    for the page of a build.
     Raises FileError where the folder cannot be written.
     """
     write_atomic(folder / f"{command}.json", _json(document))
     path = folder / "report.html"
     if document.get("schema") == _BUILD:
-        write_build_report(path, document)
+        write_build_report(path, document, galleries)
     else:
         write_atomic(path, _run_page(command, document, build or {}).encode("utf-8", "replace"))
     return path
 
 
-def write_build_report(path: Path, document: dict[str, Any]) -> None:
-    """Write the page of a build record to `path`. Raises FileError."""
-    write_atomic(path, _build_page(document).encode("utf-8", "replace"))
+def write_build_report(
+    path: Path, document: dict[str, Any], galleries: Sequence[Gallery] = ()
+) -> None:
+    """Write the page of a build record to `path`, pictures before the tables of the build itself.
+
+    Raises FileError.
+    """
+    write_atomic(path, _build_page(document, galleries).encode("utf-8", "replace"))
 
 
 def _run_page(command: str, run: dict[str, Any], build: dict[str, Any]) -> str:
@@ -99,9 +112,9 @@ def _run_page(command: str, run: dict[str, Any], build: dict[str, Any]) -> str:
     return page(head, sections)
 
 
-def _build_page(build: dict[str, Any]) -> str:
+def _build_page(build: dict[str, Any], galleries: Sequence[Gallery]) -> str:
     head = Head("build report", _title(build), "", build_banner(build), build_tiles(build))
-    sections = build_sections(build)
+    sections = [*build_sections(build), *map(gallery_section, galleries)]
     if build.get("energy_model") or build.get("energy_model_because"):
         sections.append(energy_section(build))
     return page(head, [*sections, build_again(build)])

@@ -25,7 +25,8 @@ _WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV"
 class Tensor:
     """A tensor as the file describes it. `signature` has -1 where a size is left open.
 
-    scales, zero_points: one value, one for each slice along `axis`, or none.
+    scales, zero_points: one value, one for each slice along `axis`, or none. constant_at: where in
+    the file the stored values claim to begin, in bytes.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Tensor:
     zero_points: tuple[int, ...]
     axis: int
     constant_bytes: int
+    constant_at: int = 0
 
     @property
     def is_constant(self) -> bool:
@@ -53,13 +55,17 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Operator:
-    """One operator of the main subgraph; inputs are tensor numbers, -1 for one left out."""
+    """One operator of the main subgraph; inputs are tensor numbers, -1 for one left out.
+
+    activation: what a convolution or fully connected layer ends in: "NONE", "RELU", "RELU6", …
+    """
 
     index: int
     name: str
     version: int
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
+    activation: str = "NONE"
 
 
 @dataclass(frozen=True)
@@ -102,7 +108,7 @@ class Graph:
     def _kind(self, operator: Operator) -> str:
         # TRANSPOSE_CONV takes its output's shape first and the picture last.
         data = operator.inputs[2 if operator.name == "TRANSPOSE_CONV" else 0]
-        weights = self._source_dtype(operator.inputs[1])
+        weights = self.source(operator.inputs[1]).dtype
         activations = self.tensors[data].dtype
         return {
             ("float32", "float32"): "float32",
@@ -114,9 +120,9 @@ class Graph:
             ("int8", "int4"): "int4",
         }.get((activations, weights), "mixed")
 
-    def _source_dtype(self, tensor: int) -> str:
-        """The dtype of weights as stored: float16 weights pass through a DEQUANTIZE."""
-        return self.tensors[self._dequantized.get(tensor, tensor)].dtype
+    def source(self, tensor: int) -> Tensor:
+        """That tensor as it is stored: float16 weights pass through a DEQUANTIZE."""
+        return self.tensors[self._dequantized.get(tensor, tensor)]
 
     @cached_property
     def _dequantized(self) -> dict[int, int]:
@@ -184,6 +190,14 @@ def _read(model: bytes) -> Graph:
 
     names = {v: k for k, v in vars(schema.BuiltinOperator).items() if not k.startswith("_")}
     dtypes = {v: k.lower() for k, v in vars(schema.TensorType).items() if not k.startswith("_")}
+    activations = {
+        v: k for k, v in vars(schema.ActivationFunctionType).items() if not k.startswith("_")
+    }
+    fused = {
+        "CONV_2D": schema.Conv2DOptions,
+        "DEPTHWISE_CONV_2D": schema.DepthwiseConv2DOptions,
+        "FULLY_CONNECTED": schema.FullyConnectedOptions,
+    }
     buffers = items(root.BuffersLength(), root.Buffers)
 
     def code(entry: Any) -> tuple[str, int]:
@@ -210,11 +224,22 @@ def _read(model: bytes) -> Graph:
             zero_points=numbers(quant, "ZeroPoint") if quant else (),
             axis=quant.QuantizedDimension() if quant else 0,
             constant_bytes=max(buffer.DataLength(), buffer.Size()) if buffer else 0,
+            constant_at=_begin(buffer) if buffer else 0,
         )
+
+    def activation(name: str, entry: Any) -> str:
+        found = entry.BuiltinOptions()
+        if name not in fused or found is None:
+            return "NONE"
+        options = fused[name]()
+        options.Init(found.Bytes, found.Pos)
+        ends_in: str = activations[options.FusedActivationFunction()]
+        return ends_in
 
     def operator(index: int, entry: Any) -> Operator:
         name, version = codes[entry.OpcodeIndex()]
-        return Operator(index, name, version, numbers(entry, "Inputs"), numbers(entry, "Outputs"))
+        used = numbers(entry, "Inputs"), numbers(entry, "Outputs")
+        return Operator(index, name, version, *used, activation(name, entry))
 
     codes = [code(c) for c in items(root.OperatorCodesLength(), root.OperatorCodes)]
     subgraphs = items(root.SubgraphsLength(), root.Subgraphs)
@@ -238,3 +263,9 @@ def _read(model: bytes) -> Graph:
     graph = Graph(tensors, operators, inputs, outputs, len(subgraphs), metadata)
     _ = graph.macs, graph.precision  # a layer without its weights shows itself here
     return graph
+
+
+def _begin(buffer: Any) -> int:
+    """The position of a buffer's bytes: inside the table, or in a large file behind it."""
+    inside = buffer._tab.Offset(4)
+    return int(buffer._tab.Vector(inside) if inside else buffer.Offset())

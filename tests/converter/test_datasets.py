@@ -17,8 +17,10 @@ import numpy as np
 import pytest
 
 from edge_converter import Recipe
-from edge_converter.datasets import Dataset, open_dataset
-from edge_sdk.errors import ConfigError, DataError, EdgeError, FileError, NotAvailableYet
+from edge_converter.datasets import Dataset, open_dataset, warnings
+from edge_sdk.errors import ConfigError, DataError, EdgeError, FileError
+from edge_sdk.frames import Frame
+from edge_sdk.images import write_image
 from edge_sdk.sources import open_source
 
 PARTS = ("train", "val", "test")
@@ -340,6 +342,141 @@ def copy(source: Path, target: Path) -> None:
     target.write_bytes(source.read_bytes())
 
 
+def photo(seed: int) -> np.ndarray[Any, Any]:
+    """Smooth, as photos are; each seed another one."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (9, 12, 3), np.uint8)
+    return np.asarray(cv2.resize(coarse, (80, 60), interpolation=cv2.INTER_CUBIC), np.uint8)
+
+
+def write_photos(folder: Path, counts: dict[str, int], first: int = 0) -> Path:
+    for label, count in counts.items():
+        for index in range(count):
+            first += 1
+            write_image(folder / label / f"{index:03}.png", Frame(photo(first), "bgr"))
+    return folder
+
+
+def test_near_duplicates_across_parts_are_named(tmp_path: Path) -> None:
+    write_photos(tmp_path / "train", {"a": 6, "b": 6})
+    write_photos(tmp_path / "val", {"a": 2, "b": 2}, first=100)
+    write_photos(tmp_path / "test", {"a": 2, "b": 2}, first=200)
+    assert (opened(tmp_path).near, warnings(opened(tmp_path))) == ((), [])
+    leak = tmp_path / "test" / "b" / "leak.jpg"
+    original = tmp_path / "train" / "a" / "003.png"
+    assert cv2.imwrite(str(leak), cv2.imread(str(original)), [cv2.IMWRITE_JPEG_QUALITY, 40])
+    # Equal files are counted as duplicates, and alike within one part does no harm.
+    copy(tmp_path / "train/a/001.png", tmp_path / "val/a/copy.png")
+    assert cv2.imwrite(str(tmp_path / "train/a/again.jpg"), photo(1))
+    data = opened(tmp_path)
+    (pair,) = data.near
+    assert (pair.name, pair.part, pair.other, pair.other_part) == (
+        *(str(leak), "test"),
+        *(str(original), "train"),
+    )
+    assert 0 <= pair.bits <= 4 and data.across == 1
+    across, near = warnings(data)
+    assert "1 pictures stand in more than one part" in across
+    assert str(leak) in near and str(original) in near and "train/" in near
+
+
+def test_blank_and_tiny_pictures_are_no_near_duplicates(
+    tmp_path: Path, write_classes: WriteClasses
+) -> None:
+    folder = write_classes(tmp_path, {"a": 20, "b": 20})
+    for index in range(20):
+        blank = np.full((64, 64, 3), index, np.uint8)
+        write_image(folder / "b" / f"blank{index}.png", Frame(blank, "bgr"))
+    assert opened(folder).near == ()
+
+
+@pytest.mark.slow
+def test_digits_make_no_false_alarm(digits: Dataset) -> None:
+    assert digits.near == () and warnings(digits) == []
+
+
+def test_a_small_class_is_warned_about(tmp_path: Path, write_classes: WriteClasses) -> None:
+    assert warnings(opened(write_classes(tmp_path / "even", {"a": 10, "b": 30}))) == []
+    (line,) = warnings(opened(write_classes(tmp_path / "odd", {"a": 6, "b": 90})))
+    assert "class 'a' has 4 pictures to train, 'b' has 62" in line and "data.balance" in line
+
+
+def test_files_that_nobody_looks_at_are_counted(
+    tmp_path: Path, write_classes: WriteClasses
+) -> None:
+    folder = write_classes(tmp_path, {"a": 4, "b": 4})
+    (folder / "README.md").write_text("hello")
+    assert opened(folder).left_out == ()
+    left = [folder / "loose.png", folder / "a" / "IMG_1.heic", folder / "b" / "deep" / "x.gif"]
+    for path in left:
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"x")
+    data = opened(folder)
+    assert data.left_out == tuple(left)
+    (line,) = warnings(data)
+    assert "3 files" in line and "IMG_1.heic" in line
+
+
+def test_a_folder_beside_train_and_test(tmp_path: Path, write_classes: WriteClasses) -> None:
+    for seed, part in enumerate(("train", "test", "valid")):
+        write_classes(tmp_path / part, {"a": 4, "b": 4}, seed=seed)
+    (tmp_path / "notes").mkdir()
+    error = refused(tmp_path)
+    assert f"{tmp_path / 'valid'} stands beside train and test, and its 8 pictures" in str(error)
+    assert f"rename it to {tmp_path / 'val'}" in error.fix
+    (tmp_path / "valid").rename(tmp_path / "val")
+    assert len(opened(tmp_path).val) == 8
+
+
+def test_a_class_of_files_of_another_kind(tmp_path: Path, write_classes: WriteClasses) -> None:
+    folder = write_classes(tmp_path, {"a": 4, "b": 4})
+    (folder / "c").mkdir()
+    (folder / "c" / "IMG_1.heic").write_bytes(b"x")
+    assert "IMG_1.heic is no picture that can be read" in str(refused(folder))
+
+
+def test_a_broken_picture_is_named_where_it_empties_a_class(
+    tmp_path: Path, write_classes: WriteClasses
+) -> None:
+    folder = write_classes(tmp_path, {"cat": 20, "dog": 3})
+    (path,) = spoil(folder / "dog", 1)
+    error = refused(folder, max_unreadable=0.5)
+    assert "class 'dog' has 2 readable pictures" in str(error) and str(path) in str(error)
+
+
+def test_the_smallest_and_the_largest_picture(tmp_path: Path, write_classes: WriteClasses) -> None:
+    folder = write_classes(tmp_path, {"a": 4, "b": 4})
+    write_image(folder / "a" / "dot.png", Frame(np.zeros((1, 1, 3), np.uint8), "bgr"))
+    assert cv2.imwrite(str(folder / "b" / "large.jpg"), np.full((6000, 8000), 90, np.uint8))
+    data = opened(folder)
+    assert data.unreadable == () and sum(len(getattr(data, part)) for part in PARTS) == 10
+
+
+LOOK = """
+import resource, sys
+from edge_converter import Recipe
+from edge_converter.datasets import open_dataset
+data = {"source": sys.argv[1]}
+open_dataset(Recipe.parse({"name": "x", "data": data, "model": {"name": "seed_cnn"}}))
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+"""
+
+
+@pytest.mark.slow
+def test_pictures_of_48_megapixels_are_looked_at_in_bounded_memory(
+    tmp_path: Path, write_classes: WriteClasses
+) -> None:
+    """Twelve of them decoded are 1.7 GB; no more than eight are in memory, on any machine."""
+    folder = write_classes(tmp_path, {"a": 4, "b": 4})
+    large = tmp_path / "large.jpg"
+    assert cv2.imwrite(str(large), np.full((6000, 8000), 90, np.uint8))
+    for index in range(12):
+        copy(large, folder / "a" / f"large{index}.jpg")
+    large.unlink()
+    line = [sys.executable, "-c", LOOK, str(folder)]
+    done = subprocess.run(line, capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 1.6e9
+
+
 def test_every_kind_of_picture_in_one_set(tmp_path: Path, write_classes: WriteClasses) -> None:
     """Grey, with alpha, 16 bits, turned by EXIF: each is read as what a person would see."""
     folder = write_classes(tmp_path, {"a": 4, "b": 4}, size=(20, 10))
@@ -382,12 +519,6 @@ def _turned_jpeg(pixels: np.ndarray[Any, Any]) -> bytes:
 
 
 # --- other sources -------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("source", ["csv:x.csv", "video:x.mp4"])
-def test_sources_that_are_not_built_yet(source: str) -> None:
-    error = refused(source, NotAvailableYet)
-    assert source in str(error) and "digits, folder, keras" in error.fix
 
 
 def test_an_unknown_kind_lists_the_kinds() -> None:

@@ -251,7 +251,9 @@ def test_figures() -> None:
     assert console.share(0.5, 0) == "50 %"
     assert console.share(None) == "not measured"
     assert console.ms(0.1234) == "0.123 ms"
+    assert console.ms(1.2345) == "1.234 ms"
     assert console.ms(12.345) == "12.35 ms"
+    assert console.ms(1234.56) == "1,234.6 ms"
     assert console.ms(None) == "- (too few samples)"
 
 

@@ -56,7 +56,7 @@ def installed(distribution: str) -> bool:
 def test_an_unknown_kind_lists_those_that_can_be_opened() -> None:
     with pytest.raises(ConfigError, match="unknown data source 'foldr:images'") as caught:
         split_spec("foldr:images")
-    more = "digits, keras:…, " if installed("edge-sdk-converter") else ""
+    more = "csv:…, digits, keras:…, video:…, " if installed("edge-sdk-converter") else ""
     wanted = f"use one of: folder:…, {more}".removesuffix(", ") + " or a folder"
     assert caught.value.fix == wanted
 
@@ -171,7 +171,8 @@ def test_a_kind_of_the_converter(spec: str) -> None:
     here = installed("edge-sdk-converter")
     with pytest.raises(EdgeError) as caught:
         open_source(spec)
-    assert isinstance(caught.value, NotAvailableYet if here else MissingPackage)
+    assert isinstance(caught.value, ConfigError if here else MissingPackage)
+    assert ("answers about sequences" in str(caught.value)) is here
     assert (caught.value.fix == "pip install edge-sdk-converter") is not here
 
 

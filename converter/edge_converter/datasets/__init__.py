@@ -1,22 +1,21 @@
-"""Data sets: labelled pictures in three parts, opened by the recipe's `data.source`."""
+"""Data sets: labelled samples in three parts, opened by the recipe's `data.source`."""
 
 from __future__ import annotations
 
 import importlib
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
+from edge_converter.datasets.parts import Parts, by_file, hold_out, split
 from edge_converter.recipe import Recipe
 from edge_sdk.errors import DataError, EdgeError, NotAvailableYet
 from edge_sdk.evaluation import check_unreadable, digest_of
-from edge_sdk.sources import Picture, Sample, split_spec
-
-LEAST_PICTURES = 3
-"""Pictures a class needs: one each to train, validate and test."""
+from edge_sdk.looking import in_threads, look_at
+from edge_sdk.similar import Hash, near_duplicates, perceptual_hash
+from edge_sdk.sources import PARTS, Picture, Sample, split_spec
+from edge_sdk.splits import LEAST, imbalance
 
 OPENERS = {
     "digits": "edge_converter.datasets.digits",
@@ -26,22 +25,46 @@ OPENERS = {
     "video": "edge_converter.datasets.video",
 }
 _ON_DISK = ("folder", "csv", "video")
+_NAMED = 5
+"""Files that a warning or an error names."""
 
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """What an opener returns. parts: {"all": …} to be split, or "train", "val" and "test"."""
+    """What an opener returns. parts: {"all": …} to be split, or "train", "val" and "test".
+
+    what: a sample's name for people. cut: makes a file's samples out of one that stands for the
+    whole file; raises EdgeError for a file that is no good. numbered: the labels are values, which
+    `data.labels` may name. left_out: files of other kinds.
+    """
 
     labels: tuple[str, ...]
     parts: Mapping[str, Sequence[Sample]]
+    what: str = "picture"
+    cut: Callable[[Sample], Sequence[Sample]] | None = None
+    numbered: bool = False
+    left_out: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True)
+class NearPair:
+    """A sample that looks like one in another part, without being equal; `bits` of 64 differ."""
+
+    name: str
+    part: str
+    other: str
+    other_part: str
+    bits: int
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Labelled pictures in three parts. `labels[picture.label]` is a picture's class.
+    """Labelled samples in three parts. `labels[sample.label]` is a sample's class.
 
-    unreadable: what was left out, one line each. duplicates: pictures whose content stands
-    earlier in the set; across: those that stand in another part as well.
+    unreadable: what was left out, one line each. duplicates: samples whose content stands earlier
+    in the set; across: those that stand in another part as well; near: pictures that look like one
+    of an earlier part. left_out: files of a kind that is not read. what: "picture", "clip",
+    "sequence".
     """
 
     labels: tuple[str, ...]
@@ -51,26 +74,75 @@ class Dataset:
     unreadable: tuple[str, ...] = ()
     duplicates: int = 0
     across: int = 0
-    sha256: str = field(default="")
+    sha256: str = ""
+    near: tuple[NearPair, ...] = ()
+    left_out: tuple[Path, ...] = ()
+    what: str = "picture"
 
     @property
     def per_class(self) -> dict[str, dict[str, int]]:
         """{label: {"train": n, "val": n, "test": n}}."""
+        counts = {part: Counter(s.label for s in getattr(self, part)) for part in PARTS}
         return {
-            label: {
-                part: sum(picture.label == index for picture in getattr(self, part))
-                for part in ("train", "val", "test")
-            }
+            label: {part: counts[part][index] for part in PARTS}
             for index, label in enumerate(self.labels)
         }
 
 
-def open_dataset(recipe: Recipe, progress: Callable[[int, int], None] | None = None) -> Dataset:
-    """The recipe's data, every picture looked at once.
+def warnings(data: Dataset) -> list[str]:
+    """What whoever builds on this data must know, one line each."""
+    lines = []
+    if data.across:
+        lines.append(
+            f"{data.across} {data.what}s stand in more than one part: the test is too easy"
+        )
+    if data.near:
+        pair = data.near[0]
+        lines.append(
+            f"almost like one in another part: {len(data.near)} {data.what}s (first: {pair.name} "
+            f"in {pair.part}, {pair.other} in {pair.other_part}); the test is too easy: put what "
+            "belongs together into one part, with folders train/, val/ and test/"
+        )
+    if data.left_out:
+        shown = ", ".join(map(str, data.left_out[:_NAMED]))
+        more = ", …" if len(data.left_out) > _NAMED else ""
+        lines.append(
+            f"left out, of another kind or in no class folder: {len(data.left_out)} files "
+            f"({shown}{more})"
+        )
+    counts = {label: parts["train"] for label, parts in data.per_class.items()}
+    return [*lines, *filter(None, [imbalance(counts, data.what)])]
 
-    Unreadable pictures are left out, counted and listed; more than `data.max_unreadable` of them
-    is an error. Raises ConfigError, FileError, DataError, NotAvailableYet.
+
+def open_dataset(recipe: Recipe, progress: Callable[[int, int], None] | None = None) -> Dataset:
+    """The recipe's data, every file looked at once.
+
+    Unreadable files are left out, counted and listed; more than `data.max_unreadable` of them is
+    an error. Raises ConfigError, FileError, DataError, NotAvailableYet.
     """
+    source = _named(_open(recipe), recipe.data.labels)
+    _check_labels(source.labels)
+    looks = _look_at(source, progress)
+    unreadable = tuple(look.why for part in looks.values() for look in part if look.why)
+    check_unreadable(
+        unreadable,
+        sum(map(len, looks.values())),
+        recipe.data.max_unreadable,
+        fix=f"{'lower sequence.frames, ' if source.cut else ''}remove or replace them, or raise "
+        "data.max_unreadable",
+    )
+    parts = {name: [s for look in part for s in look.samples] for name, part in looks.items()}
+    _check_classes(source, parts, unreadable)
+    shares = recipe.data.split
+    if "all" in parts:
+        parts = split(parts["all"], len(source.labels), shares, recipe.seed)
+    elif "val" not in parts:
+        parts |= hold_out(parts["train"], source.labels, shares, recipe.seed, source.what)
+    hashes = {id(s): look.hash for part in looks.values() for look in part for s in look.samples}
+    return _finish(source, parts, unreadable, hashes)
+
+
+def _open(recipe: Recipe) -> Source:
     kind, rest = split_spec(recipe.data.source)
     if kind not in OPENERS:
         raise NotAvailableYet(
@@ -79,34 +151,17 @@ def open_dataset(recipe: Recipe, progress: Callable[[int, int], None] | None = N
         )
     target = str(recipe.folder / Path(rest).expanduser()) if kind in _ON_DISK else rest
     opener: Callable[..., Source] = importlib.import_module(OPENERS[kind]).open_source
-    source = opener(target, recipe.cut) if recipe.cut else opener(target)
-    source = _in_order(source, recipe.data.labels)
-    _check_labels(source.labels)
-    pictures = [picture for part in source.parts.values() for picture in part]
-    unreadable = _look_at(pictures, progress)
-    check_unreadable(
-        list(unreadable.values()),
-        len(pictures),
-        recipe.data.max_unreadable,
-        fix="remove or replace them, or raise data.max_unreadable",
-    )
-    parts = {
-        name: [picture for picture in part if id(picture) not in unreadable]
-        for name, part in source.parts.items()
-    }
-    _check_classes(source.labels, parts)
-    if "all" in parts:
-        parts = _split(parts["all"], len(source.labels), recipe.data.split, recipe.seed)
-    elif "val" not in parts:
-        parts |= _hold_out(parts["train"], source.labels, recipe.data.split, recipe.seed)
-    return _finish(source.labels, parts, tuple(unreadable.values()))
+    return opener(target, recipe.cut) if recipe.cut else opener(target)
 
 
-def _in_order(source: Source, wanted: tuple[str, ...]) -> Source:
-    """The source with its labels in the recipe's order."""
+def _named(source: Source, wanted: tuple[str, ...]) -> Source:
+    """The source with its labels in the recipe's order; values get the names at their places."""
     if not wanted or wanted == source.labels:
         return source
     if set(wanted) != set(source.labels):
+        if source.numbered and len(wanted) == len(source.labels):
+            _check_order(source.labels)
+            return replace(source, labels=wanted)
         missing = sorted(set(source.labels) - set(wanted))
         extra = sorted(set(wanted) - set(source.labels))
         raise DataError(
@@ -123,119 +178,122 @@ def _in_order(source: Source, wanted: tuple[str, ...]) -> Source:
         name: [sample.labelled(number[source.labels[sample.label]]) for sample in part]
         for name, part in source.parts.items()
     }
-    return Source(wanted, parts)
+    return replace(source, labels=wanted, parts=parts)
+
+
+def _check_order(values: tuple[str, ...]) -> None:
+    """Names by place go wrong unseen where values sort in another order than whoever wrote them
+    had in mind: 0, 1, 10, 2.
+    """
+    if all(value.isdecimal() for value in values) and list(values) != sorted(values, key=int):
+        raise DataError(
+            f"the classes sort as text, {', '.join(values[:4])}, …, so data.labels would name them "
+            "in another order than their numbers",
+            fix="write the numbers with as many digits each (00, 01, … 10), or leave data.labels "
+            "empty",
+        )
 
 
 def _check_labels(labels: tuple[str, ...]) -> None:
     """labels.txt holds one label a line, in UTF-8; a folder's name may be any bytes."""
     for label in labels:
         if label.splitlines() != [label] or label.encode("utf-8", "replace").decode() != label:
-            raise DataError(
-                f"class {label!r} is not one line of text in UTF-8", fix="rename its folder"
-            )
+            raise DataError(f"class {label!r} is not one line of text in UTF-8", fix="rename it")
 
 
-def _look_at(
-    pictures: Sequence[Sample], progress: Callable[[int, int], None] | None
-) -> dict[int, str]:
-    """{id(picture): why} for pictures that cannot be decoded. Arrays in memory always can."""
+@dataclass(frozen=True)
+class _Look:
+    """samples: what the file holds, none where it is unreadable; then `why`."""
 
-    def reason(picture: Sample) -> str:
+    samples: Sequence[Sample]
+    hash: Hash = None
+    why: str = ""
+
+
+def _look_at(source: Source, progress: Callable[[int, int], None] | None) -> dict[str, list[_Look]]:
+    """A look at each file of each part, in order."""
+
+    def look(sample: Sample) -> _Look:
         try:
-            picture.read()
+            if source.cut:
+                return _Look(source.cut(sample))
+            return _Look([sample], _hash(sample))
         except EdgeError as error:
-            return str(error)
-        return ""
+            return _Look([], why=str(error))
 
-    on_disk = [p for p in pictures if isinstance(p, Picture) and p.path is not None]
-    found: dict[int, str] = {}
-    with ThreadPoolExecutor() as pool:
-        for done, (picture, why) in enumerate(
-            zip(on_disk, pool.map(reason, on_disk), strict=True), start=1
-        ):
-            if why:
-                found[id(picture)] = why
+    total, done = sum(map(len, source.parts.values())), 0
+    found: dict[str, list[_Look]] = {}
+    for name, part in source.parts.items():
+        found[name] = []
+        for one in in_threads(look, part):
+            found[name].append(one)
+            done += 1
             if progress:
-                progress(done, len(on_disk))
+                progress(done, total)
     return found
 
 
-def _check_classes(labels: tuple[str, ...], parts: dict[str, list[Sample]]) -> None:
+def _hash(sample: Sample) -> Hash:
+    """The perceptual hash of a picture. Raises FileError, ImageError."""
+    if not isinstance(sample, Picture):
+        return None
+    if sample.path is None:
+        return perceptual_hash(sample.read())
+    found = look_at(sample.path)
+    # Its cached property, filled from the bytes that were just read: nobody reads them again.
+    object.__setattr__(sample, "sha256", found.sha256)
+    return found.hash
+
+
+def _check_classes(source: Source, parts: Parts, unreadable: tuple[str, ...]) -> None:
+    labels, what = source.labels, source.what
     if len(labels) < 2:
         raise DataError(
-            f"there is one class only: {labels[0]}", fix="add a second class folder to tell apart"
+            f"there is one class only: {labels[0]}", fix="add a second class to tell apart"
         )
-    least = LEAST_PICTURES if "all" in parts else 1
+    least = LEAST if "all" in parts else 1
     for name, part in parts.items():
-        counts = np.bincount([p.label for p in part], minlength=len(labels)).tolist()
-        for label, count in zip(labels, counts, strict=True):
-            if count < least:
+        for label, own in zip(labels, by_file(part, len(labels)), strict=True):
+            if len(own) < least:
                 where = "" if name == "all" else f" in {name}/"
+                why = f" (unreadable: {'; '.join(unreadable[:_NAMED])})" if unreadable else ""
                 raise DataError(
-                    f"class {label!r} has {count} readable picture{'s' * (count != 1)}{where}, "
-                    f"at least {least} needed",
-                    fix="add pictures to it (20 or more to learn anything), or remove its folder",
+                    f"class {label!r} has {len(own)} readable {what}{'s' * (len(own) != 1)}{where},"
+                    f" at least {least} needed{why}",
+                    fix=f"add {what}s to it (20 or more to learn anything), or remove the class",
                 )
 
 
-def _split(
-    pictures: list[Sample], classes: int, shares: tuple[float, float, float], seed: int
-) -> dict[str, list[Sample]]:
-    """Stratified: each class in the same shares, at least one picture of it in each part."""
-    parts: dict[str, list[Sample]] = {"train": [], "val": [], "test": []}
-    random = np.random.default_rng(seed)
-    for label in range(classes):
-        own = [p for p in pictures if p.label == label]
-        order = [own[i] for i in random.permutation(len(own))]
-        val, test = (max(1, round(share * len(own))) for share in shares[1:])
-        while val + test >= len(own):
-            val, test = (val - 1, test) if val >= test else (val, test - 1)
-        parts["val"] += order[:val]
-        parts["test"] += order[val : val + test]
-        parts["train"] += order[val + test :]
-    return parts
-
-
-def _hold_out(
-    train: list[Sample], labels: tuple[str, ...], shares: tuple[float, float, float], seed: int
-) -> dict[str, list[Sample]]:
-    """A validation part out of `train`, for sources that have train and test only."""
-    share = shares[1] / (shares[0] + shares[1])
-    random = np.random.default_rng(seed)
-    held: set[int] = set()
-    for number, label in enumerate(labels):
-        own = [i for i, p in enumerate(train) if p.label == number]
-        if len(own) < 2:
-            raise DataError(
-                f"class {label!r} has {len(own)} readable picture in train/, at least 2 needed",
-                fix="add pictures to train/, or give the source a val/ part",
-            )
-        count = min(len(own) - 1, max(1, round(share * len(own))))
-        held.update(random.permutation(own)[:count].tolist())
-    return {
-        "train": [p for i, p in enumerate(train) if i not in held],
-        "val": [p for i, p in enumerate(train) if i in held],
-    }
-
-
 def _finish(
-    labels: tuple[str, ...], parts: dict[str, list[Sample]], unreadable: tuple[str, ...]
+    source: Source, parts: Parts, unreadable: tuple[str, ...], hashes: dict[int, Hash]
 ) -> Dataset:
     seen: dict[str, set[str]] = {}
     duplicates = 0
     for name, part in parts.items():
-        for picture in part:
-            where = seen.setdefault(picture.sha256, set())
+        for sample in part:
+            where = seen.setdefault(sample.sha256, set())
             duplicates += bool(where)
             where.add(name)
-    digest = digest_of([p for name in ("train", "val", "test") for p in parts[name]])
     return Dataset(
-        labels,
+        source.labels,
         parts["train"],
         parts["val"],
         parts["test"],
         unreadable,
         duplicates,
         sum(len(where) > 1 for where in seen.values()),
-        digest,
+        digest_of([sample for name in PARTS for sample in parts[name]]),
+        _near(parts, hashes),
+        source.left_out,
+        source.what,
     )
+
+
+def _near(parts: Parts, hashes: dict[int, Hash]) -> tuple[NearPair, ...]:
+    found = near_duplicates({name: [hashes[id(s)] for s in parts[name]] for name in PARTS})
+    pairs = []
+    for near in found:
+        one, other = parts[near.part][near.index], parts[near.other_part][near.other]
+        if one.sha256 != other.sha256:  # equal ones are counted as such
+            pairs.append(NearPair(one.name, near.part, other.name, near.other_part, near.bits))
+    return tuple(pairs)

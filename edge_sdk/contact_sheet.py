@@ -1,0 +1,48 @@
+"""Many pictures on one: a first look at a data set."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import cv2
+import numpy as np
+
+from edge_sdk.frames import Frame
+
+TILE = 96
+"""Side of a picture on the sheet, in pixels."""
+
+_GAP = 4
+_PAPER = 232
+"""Grey level between the pictures: neither black nor white ones melt into it."""
+
+
+def contact_sheet(pictures: Iterable[Frame], columns: int, *, tile: int = TILE) -> bytes:
+    """A PNG file with the pictures in rows of `columns`, each whole, fitted into tile x tile.
+
+    Pictures that come one by one are shrunk one by one: no two large ones are in memory.
+    """
+    small = [thumbnail(picture, tile).pixels for picture in pictures]
+    rows = -(-len(small) // columns)
+    step = tile + _GAP
+    sheet = np.full((rows * step + _GAP, columns * step + _GAP, 3), _PAPER, np.uint8)
+    for number, pixels in enumerate(small):
+        height, width = pixels.shape[:2]
+        top = _GAP + number // columns * step + (tile - height) // 2
+        left = _GAP + number % columns * step + (tile - width) // 2
+        sheet[top : top + height, left : left + width] = pixels
+    done, encoded = cv2.imencode(".png", sheet)
+    assert done
+    return bytes(encoded.tobytes())
+
+
+def thumbnail(picture: Frame, tile: int = TILE) -> Frame:
+    """The picture with a longer side of `tile` pixels; tiny ones are enlarged pixel by pixel."""
+    scale = tile / max(picture.height, picture.width)
+    size = (max(1, round(scale * picture.width)), max(1, round(scale * picture.height)))
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_NEAREST
+    small = cv2.resize(picture.pixels, size, interpolation=method)
+    if picture.color != "bgr":
+        kind = cv2.COLOR_RGB2BGR if picture.color == "rgb" else cv2.COLOR_GRAY2BGR
+        small = cv2.cvtColor(small, kind)
+    return Frame(small, "bgr", source=picture.source)
