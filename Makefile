@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready-$(shell cat pyproject.toml converter/pyproject.toml device/pyproject.toml constraints/host.txt | sha256sum | cut -c1-16)
 
-.PHONY: demo test dev check campaign benchmark wheels clean
+.PHONY: demo test dev check campaign benchmark training wheels clean
 
 demo: $(READY)  ## train, convert, verify, pack and stream handwritten digits
 	$(BIN)/edge-sdk demo
@@ -29,6 +29,9 @@ campaign: $(READY)  ## the full counts, into docs/campaigns.json
 
 benchmark: $(READY)  ## regenerates docs/performance.md
 	$(BIN)/python tests/benchmarks/run.py
+
+training: $(READY)  ## regenerates docs/training.md: every recipe, several seeds (hours)
+	$(BIN)/python tests/benchmarks/training.py
 
 wheels: $(READY)  ## the three wheels, into dist/
 	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist . ./converter ./device

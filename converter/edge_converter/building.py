@@ -6,38 +6,46 @@ whatever the outcome, the bundle only when every gate passed.
 
 from __future__ import annotations
 
+import hashlib
 import json
-import platform
 import shutil
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from edge_converter.datasets import Dataset, open_dataset
-from edge_converter.models import find_architecture
+from edge_converter.checkpoints import Checkpoints
+from edge_converter.datasets import Dataset, open_dataset, warnings
+from edge_converter.exhibits import galleries
+from edge_converter.models import check_model, fingerprint
 from edge_converter.packing import Contents, in_turns, labels_text, make_golden, manifest_for
 from edge_converter.quantize import calibration_samples, convert_model
 from edge_converter.recipe import Recipe
-from edge_converter.stages import Stages, alone_in, versions
-from edge_converter.steps.train import train
+from edge_converter.record import build_document, energy, exceeded, json_bytes, outcome, portable
+from edge_converter.stages import Stages, alone_in, key
+from edge_converter.steps.distill import distill, find_teacher
+from edge_converter.steps.shared import Trained
+from edge_converter.steps.train import phases, train
+from edge_converter.weights import check_weights, weights_key
 from edge_hardware import load_board
 from edge_sdk.bundle import Golden, write_bundle
 from edge_sdk.console import share, size, table
 from edge_sdk.engines import open_engine
 from edge_sdk.errors import FileError, GateFailed
-from edge_sdk.estimate import Board, energy_model
-from edge_sdk.evaluation import MOST_MATRIX, Evaluation, evaluate_pictures, pack_prefixes
+from edge_sdk.estimate import Board
+from edge_sdk.evaluation import (
+    evaluate_pictures,
+)
 from edge_sdk.files import is_folder, write_atomic
 from edge_sdk.images import write_image
 from edge_sdk.manifest import Budget, Manifest
 from edge_sdk.recognizer import Recognizer
 from edge_sdk.report import write_build_report
+from edge_sdk.report.gallery import Gallery
 from edge_sdk.sources import LabelledPictures, Picture
-from edge_sdk.statistics import paired_difference
-from edge_sdk.tflite.graph import read_graph
 
 SAMPLES_PER_CLASS = 10
 """Test pictures of each class copied into the build folder when the source is not a folder."""
@@ -81,7 +89,9 @@ def build(
     one stays), DataError, TrainingError, FileError and what the recipe itself raises.
     """
     # Before the minutes of looking and training:
-    find_architecture(recipe.model.name)
+    check_model(recipe)
+    check_weights(recipe)
+    phases(recipe)
     board = load_board(recipe.target.board) if recipe.target.board else None
     name = f"{recipe.name}-{recipe.version}"
     bundle = Path(out) if out is not None else recipe.folder / f"{name}.edge"
@@ -97,15 +107,18 @@ def _build(
 ) -> BuildReport:
     stages = Stages(folder / "stages")
     data = _look(recipe, say, progress)
-    trained = _train_stage(recipe, data, stages, say, progress)
+    steps = _step_stages(recipe, data, stages, folder, say, progress)
+    trained = steps[-1]
     write_atomic(folder / "model.keras", (trained / "model.keras").read_bytes())
     converted = _convert_stage(recipe, data, trained, stages, folder, say)
     verified = _verify_stage(recipe, data, converted, stages, say)
-    document = _document(recipe, data, trained, converted, verified, stages)
-    document |= _energy(board, document["steps"][-1]["macs"])
+    document = build_document(recipe, data, steps, converted, verified, stages.record)
+    document |= energy(board, document["steps"][-1]["macs"])
+    for line in document["warnings"]:
+        say(f"warning: {line}")
     _write_samples(data, folder)
     report = BuildReport(document, bundle, folder)
-    _write_record(report)
+    _write_record(report, galleries(recipe, data, document["converted"]["mistakes"]))
     _require_budget(recipe, document, folder)
     _pack(recipe, data, converted, document, bundle)
     say(f"pack: {bundle}")
@@ -156,20 +169,57 @@ def _look(recipe: Recipe, say: Say, progress: Say) -> Dataset:
         f"{len(data.labels)} classes, {len(data.unreadable)} unreadable, "
         f"{data.duplicates} duplicates"
     )
-    if data.across:
-        say(f"warning: {data.across} pictures stand in more than one part: the test is too easy")
+    for line in warnings(data):
+        say(f"warning: {line}")
     return data
 
 
-def _train_stage(recipe: Recipe, data: Dataset, stages: Stages, say: Say, progress: Say) -> Path:
-    def make(folder: Path) -> None:
-        history = train(recipe, data, folder / "model.keras", progress)
-        (folder / "history.json").write_text(json.dumps(history))
-
+def _step_stages(
+    recipe: Recipe, data: Dataset, stages: Stages, build_folder: Path, say: Say, progress: Say
+) -> list[Path]:
+    """The recipe's steps in their order, a stage each, which starts from the one before."""
     whole = recipe.as_dict()
-    wanted = {key: whole[key] for key in ("seed", "steps", "input", "model", "train", "augment")}
-    parts = {part: _order(data, part) for part in ("train", "val")}
-    folder = stages.run("train", [wanted, parts, data.labels], make)
+    keys = ("seed", "task", "input", "sequence", "model", "train", "augment")
+    common = [
+        {key: whole.get(key) for key in keys} | {"balance": recipe.data.balance},
+        {part: _order(data, part) for part in ("train", "val")},
+        data.labels,
+        [fingerprint(recipe), weights_key(recipe)],
+    ]
+    made: list[Path] = []
+    for step in recipe.steps:
+        inputs, run = [*common, *(folder.name for folder in made)], train
+        if step == "distill":
+            teacher = find_teacher(recipe, data, build_folder, say=say, progress=progress)
+            inputs += [whole["distill"], hashlib.sha256(teacher.read_bytes()).hexdigest()]
+            student = made[-1] / "model.keras" if made else None
+            run = partial(distill, teacher=teacher, student=student)
+        made.append(
+            _step_stage(run, recipe, data, stages, (step, inputs), build_folder, say, progress)
+        )
+    # Not before: a killed step must find its own when the ones before it are reused.
+    shutil.rmtree(build_folder / "checkpoints", ignore_errors=True)
+    return made
+
+
+def _step_stage(
+    run: Callable[..., Trained],
+    recipe: Recipe,
+    data: Dataset,
+    stages: Stages,
+    what: tuple[str, Any],
+    build_folder: Path,
+    say: Say,
+    progress: Say,
+) -> Path:
+    checkpoints = Checkpoints(build_folder / "checkpoints", key(*what))
+
+    def make(folder: Path) -> None:
+        model = folder / "model.keras"
+        found = run(recipe, data, target=model, checkpoints=checkpoints, say=say, progress=progress)
+        (folder / "step.json").write_text(json.dumps(found.as_dict()))
+
+    folder = stages.run(*what, make)
     _say_stage(stages, say)
     return folder
 
@@ -202,107 +252,12 @@ def _verify_stage(recipe: Recipe, data: Dataset, converted: Path, stages: Stages
             manifest, _ = _describe(recipe, data, model)
             with open_engine("litert", model) as engine:
                 found = evaluate_pictures(Recognizer(manifest, data.labels, engine), pictures)
-            (folder / f"{name}.json").write_text(json.dumps(_outcome(found, len(model))))
+            (folder / f"{name}.json").write_text(json.dumps(outcome(found, len(model))))
             np.save(folder / f"{name}-right.npy", found.right)
 
     folder = stages.run("verify", [converted.name, _order(data, "test"), data.labels], make)
     _say_stage(stages, say)
     return folder
-
-
-def _outcome(found: Evaluation, size: int) -> dict[str, Any]:
-    return {
-        "accuracy": found.accuracy,
-        "correct": found.correct,
-        "n": found.n,
-        "interval": found.interval.as_list(),
-        "bytes": size,
-        "macro_f1": found.macro_f1,
-        "per_class": {label: asdict(score) for label, score in found.per_class.items()},
-        "confusion": found.confusion.tolist() if len(found.labels) <= MOST_MATRIX else None,
-        "confusions": found.confusions,
-    }
-
-
-def _document(
-    recipe: Recipe, data: Dataset, trained: Path, converted: Path, verified: Path, stages: Stages
-) -> dict[str, Any]:
-    """The build document of CONTRACTS.md, with what the report shows beside it."""
-    floats = json.loads((verified / "float.json").read_text())
-    final = json.loads((verified / "model.json").read_text())
-    final["quantization"] = recipe.quantize.mode
-    right = [np.load(verified / f"{name}-right.npy") for name in ("float", "model")]
-    lost, won = int(np.sum(right[0] & ~right[1])), int(np.sum(right[1] & ~right[0]))
-    graph = read_graph((converted / "model.tflite").read_bytes())
-    document = {
-        "schema": "edge-sdk/build/1",
-        "name": recipe.name,
-        "version": recipe.version,
-        "recipe_sha256": recipe.sha256,
-        "recipe": recipe.as_dict(),
-        "labels": list(data.labels),
-        "dataset": {
-            "source": recipe.data.source,
-            "n_train": len(data.train),
-            "n_val": len(data.val),
-            "n_test": len(data.test),
-            "sha256": data.sha256,
-            "unreadable": list(data.unreadable),
-            "duplicates": data.duplicates,
-            "across_parts": data.across,
-            "per_class": data.per_class,
-            "train_sha256_prefixes": pack_prefixes(data.train),
-        },
-        "stages": stages.record,
-        "steps": [
-            {
-                "name": "train",
-                "accuracy": floats["accuracy"],
-                "bytes": floats["bytes"],
-                "macs": graph.macs,
-                "note": recipe.model.name,
-            }
-        ],
-        "float": floats,
-        "converted": final,
-        "accuracy_loss": floats["accuracy"] - final["accuracy"],
-        "accuracy_loss_interval": paired_difference(lost, won, final["n"]).as_list(),
-        "changed_answers": {"lost": lost, "won": won},
-        "agreement": json.loads((converted / "agreement.json").read_text()),
-        "history": json.loads((trained / "history.json").read_text()),
-        "budget": asdict(recipe.budget),
-        "tries": [],
-        "worst_layers": [],
-        "versions": {"python": platform.python_version(), **versions()},
-    }
-    document["passed"] = not exceeded(recipe, document)
-    return document
-
-
-def _energy(board: Board | None, macs: int) -> dict[str, Any]:
-    """The MODEL energy of one inference on `target.board`, or why there is none."""
-    estimate = energy_model(board, macs) if board else None
-    return {
-        "energy_model": estimate.as_dict() if estimate else None,
-        "energy_model_because": (estimate.because or None) if estimate else None,
-    }
-
-
-def exceeded(recipe: Recipe, document: dict[str, Any]) -> list[str]:
-    """One line for each limit that the build exceeds."""
-    budget, found = recipe.budget, document["converted"]
-    lines = []
-    # Counted in pictures: 0.99 - 0.98 is a little more than 0.01 in floating point.
-    lost = document["float"]["correct"] - found["correct"]
-    if lost > budget.accuracy_loss * found["n"] + 1e-9:
-        lines.append(
-            f"accuracy loss {document['accuracy_loss']:.4f} exceeds {budget.accuracy_loss:g} "
-            f"(float {document['float']['accuracy']:.4f}, converted {found['accuracy']:.4f}, "
-            f"{found['n']} test pictures)"
-        )
-    if budget.bytes is not None and found["bytes"] > budget.bytes:
-        lines.append(f"model.tflite has {found['bytes']} bytes, the budget is {budget.bytes}")
-    return lines
 
 
 def _require_budget(recipe: Recipe, document: dict[str, Any], folder: Path) -> None:
@@ -320,8 +275,6 @@ def _pack(
 ) -> None:
     model = (converted / "model.tflite").read_bytes()
     manifest, golden = _describe(recipe, data, model)
-    # Durations differ from build to build; without them the same build gives the same bytes.
-    record = {key: value for key, value in document.items() if key != "stages"}
     write_bundle(
         bundle,
         manifest,
@@ -329,7 +282,7 @@ def _pack(
             "model.tflite": model,
             "labels.txt": labels_text(data.labels),
             "golden.npz": golden.to_npz(),
-            "build.json": json_bytes(record),
+            "build.json": json_bytes(portable(document)),
         },
     )
 
@@ -345,9 +298,9 @@ def _describe(recipe: Recipe, data: Dataset, model: bytes) -> tuple[Manifest, Go
     return manifest_for(model, contents, golden, origin), golden
 
 
-def _write_record(report: BuildReport) -> None:
+def _write_record(report: BuildReport, pictures: Sequence[Gallery]) -> None:
     write_atomic(report.folder / "build.json", json_bytes(report.document))
-    write_build_report(report.folder / "build.html", report.document)
+    write_build_report(report.folder / "build.html", report.document, pictures)
 
 
 def _write_samples(data: Dataset, folder: Path) -> None:
@@ -387,10 +340,3 @@ def _say_stage(stages: Stages, say: Say) -> None:
     last = stages.record[-1]
     how = "reused" if last["cached"] else f"{last['seconds']:.1f} s"
     say(f"{last['name']}: {how}")
-
-
-def json_bytes(value: Any) -> bytes:
-    """A JSON document as a file's bytes."""
-    # A file's name may be any bytes: what is not UTF-8 stays as the JSON escape that reads back.
-    text = json.dumps(value, indent=1, ensure_ascii=False)
-    return text.encode("utf-8", "backslashreplace") + b"\n"

@@ -1,4 +1,4 @@
-"""Commands of edge-sdk-converter: build, convert."""
+"""Commands of edge-sdk-converter: init, build, convert, models."""
 
 from __future__ import annotations
 
@@ -8,6 +8,17 @@ from typing import Any
 import click
 
 from edge_sdk import console
+
+
+@click.command()
+@click.argument("folder", default=".", metavar="[DIR]", type=console.PATH)
+@console.json_option
+def init(folder: Path, as_json: bool) -> None:
+    """Write a commented recipe and a README for your own pictures into DIR (default: here)."""
+    from edge_converter.starting import next_steps, start
+
+    document = start(folder)
+    console.answer(document, next_steps(document), as_json=as_json)
 
 
 @click.command()
@@ -37,9 +48,11 @@ def build(
     from edge_converter.building import describe
     from edge_converter.recipe import Recipe, parse_setting
     from edge_sdk.errors import GateFailed
-    from edge_sdk.report import write_report
+    from edge_sdk.report import prepare_folder, write_report
 
     loaded = Recipe.load(recipe, dict(parse_setting(text) for text in settings))
+    if report is not None:
+        prepare_folder(report)
     progress = console.Progress()
     try:
         result = run_build(loaded, out, say=_say(progress), progress=progress)
@@ -90,6 +103,17 @@ def convert(
     parsed = parse_options(**options)
     result = run_convert(model, parsed, data=data, out=out, say=_say(console.Progress()))
     console.answer(result.document, describe(result), as_json=as_json)
+
+
+@click.command()
+@click.argument("name", required=False)
+@console.json_option
+def models(name: str | None, as_json: bool) -> None:
+    """Architectures for `model.name`; with NAME everything about one."""
+    from edge_converter.models.listing import describe, listing
+
+    document = listing(name)
+    console.answer(document, describe(document, name), as_json=as_json)
 
 
 def _save_beside(folder: Path, document: dict[str, Any]) -> None:

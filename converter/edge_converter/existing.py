@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from edge_converter.building import BuildReport, check_place, json_bytes
+from edge_converter.building import BuildReport, check_place
 from edge_converter.packing import Contents, Origin, labels_text, make_golden, manifest_for
+from edge_converter.record import json_bytes
 from edge_converter.stages import versions
 from edge_sdk.bundle import write_bundle
 from edge_sdk.engines.isolated import try_model

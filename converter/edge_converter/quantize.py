@@ -74,7 +74,13 @@ def convert_model(
     """
     np.save(folder / "calibration.npy", _pinned(stack(calibration, recipe), recipe))
     np.save(folder / "checks.npy", stack(checks[:AGREEMENT_SAMPLES], recipe))
-    job = {"model": str(model), "mode": recipe.quantize.mode, "io": recipe.quantize.io}
+    job = {
+        "model": str(model),
+        "mode": recipe.quantize.mode,
+        "io": recipe.quantize.io,
+        "name": recipe.model.name,
+        "folder": str(recipe.folder),
+    }
     (folder / "job.json").write_text(json.dumps(job))
     _run_child(folder, log)
     samples = np.load(folder / "checks.npy")
@@ -145,6 +151,9 @@ def _run_child(folder: Path, log: Path) -> None:
                 f"the conversion cannot write in {folder.parent}: {last}",
                 fix="free some space, or build into another folder with --out",
             )
+        if status == os.EX_DATAERR:
+            told = json.loads((folder / "error.json").read_text())
+            raise TrainingError(f"the conversion failed: {told['message']}", fix=told["fix"])
         raise TrainingError(
             f"the conversion failed ({how_it_ended(status)}): {last}",
             fix=f"read {log}, then try another quantize.mode",

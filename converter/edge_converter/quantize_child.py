@@ -1,7 +1,8 @@
 """The child of quantize: python -m edge_converter.quantize_child FOLDER PARENT_PID.
 
 Reads job.json, calibration.npy and checks.npy in FOLDER; writes float.tflite, model.tflite and
-reference.npy, the Keras model's answers to checks.npy. Exit status EX_IOERR: the disk is full.
+reference.npy, the Keras model's answers to checks.npy. Exit status EX_IOERR: the disk is full;
+EX_DATAERR: error.json says what is wrong with the model, and the fix.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from typing import Any
 
 import numpy as np
 
+from edge_converter.models.own import load_model
+from edge_sdk.errors import ConfigError, ModelError
 from edge_sdk.processes import die_with_parent
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -32,15 +35,18 @@ def main(arguments: list[str]) -> int:
             raise
         print(error, file=sys.stderr)
         return os.EX_IOERR
+    except (ConfigError, ModelError) as error:
+        text = json.dumps({"message": str(error), "fix": error.fix})
+        (folder / "error.json").write_text(text)
+        print(error, file=sys.stderr)
+        return os.EX_DATAERR
     return 0
 
 
 def convert(folder: Path) -> None:
     """Do the job that lies in `folder`."""
-    import keras
-
     job = json.loads((folder / "job.json").read_text())
-    model = keras.models.load_model(job["model"], compile=False)
+    model = load_model(Path(job["model"]), job["name"], Path(job["folder"]))
     checks = np.load(folder / "checks.npy")
     np.save(folder / "reference.npy", np.asarray(model.predict(checks, verbose=0)))
     single = batch_of_one(model)
@@ -49,15 +55,18 @@ def convert(folder: Path) -> None:
 
 
 def batch_of_one(model: Any) -> Any:
-    """A clone with a fixed batch of 1: with an open batch the converter writes SHAPE,
-    STRIDED_SLICE and PACK into the graph.
+    """A clone with a fixed batch of 1 and the same input names: with an open batch the converter
+    writes SHAPE, STRIDED_SLICE and PACK into the graph.
     """
     import keras
 
-    tensors = [
-        keras.Input(batch_shape=(1, *tensor.shape[1:]), name="image") for tensor in model.inputs
-    ]
-    clone = keras.models.clone_model(model, input_tensors=tensors)
+    def single(tensor: Any) -> Any:
+        return keras.Input(batch_shape=(1, *tensor.shape[1:]), dtype=tensor.dtype, name=tensor.name)
+
+    # A Sequential model has no `input` before it was called; others may have a structure of them.
+    given = model.inputs if isinstance(model, keras.Sequential) else model.input
+    inputs = keras.tree.map_structure(single, given)
+    clone = keras.models.clone_model(model, input_tensors=inputs)
     clone.set_weights(model.get_weights())
     return clone
 

@@ -387,6 +387,8 @@ def _check_task(recipe: Recipe, data: Mapping[str, Any], where: str) -> None:
     unused = "sequence" if not sequence and recipe.sequence != Sequence() else ""
     if features and "input" in data:
         unused = "input"
+    if features and recipe.augment != Augment():
+        unused = "augment"
     if unused:
         raise ConfigError(
             f"{where}: [{unused}] has no meaning for this data and model", fix=f"remove [{unused}]"

@@ -31,9 +31,7 @@ def tiny_classifier(
     return _pack(_model(shape, classes, np.random.default_rng(seed), dtype))
 
 
-def _model(
-    shape: tuple[int, ...], classes: int, random: np.random.Generator, dtype: str
-) -> Any:
+def _model(shape: tuple[int, ...], classes: int, random: np.random.Generator, dtype: str) -> Any:
     import ai_edge_litert.schema_py_generated as schema
 
     features = int(np.prod(shape))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +120,32 @@ def built(project: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory
     said: list[str] = []
     report = build(Recipe.load(recipe), say=said.append)
     return Built(recipe, report, tuple(said))
+
+
+@pytest.fixture(scope="session")
+def count_macs() -> Callable[[Any], int]:
+    """`count_macs(model)`: multiply-accumulates of one inference by each layer's definition, from
+    the Keras model alone. Frames lie in the batch of the layers that see them one by one.
+    """
+    return _count_macs
+
+
+def _count_macs(model: Any) -> int:
+    shape = model.inputs[0].shape[1:]
+    frames, total = shape[0] if len(shape) == 4 else 1, 0
+    for layer in model.layers:
+        kind = type(layer).__name__
+        if kind == "Conv2D":
+            total += frames * prod(layer.output.shape[1:]) * prod(layer.kernel.shape[:3])
+        elif kind == "DepthwiseConv2D":
+            total += frames * prod(layer.output.shape[1:]) * prod(layer.kernel.shape[:2])
+        elif kind == "Dense":
+            total += prod(layer.kernel.shape)
+        elif kind in ("LSTM", "GRU"):
+            steps, cell = layer.input.shape[1], layer.cell
+            total += steps * prod(cell.kernel.shape)
+            total += (steps - 1) * prod(cell.recurrent_kernel.shape)  # the first state is zero
+    return total
 
 
 def _stripe(

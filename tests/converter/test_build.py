@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 
 from edge_converter import BuildReport, Recipe, build
-from edge_converter.building import describe, exceeded, json_bytes
+from edge_converter.building import describe
 from edge_converter.datasets import open_dataset
+from edge_converter.record import exceeded, json_bytes
 from edge_converter.stages import alone_in
 from edge_sdk import Bundle, evaluate
 from edge_sdk.cli import main
@@ -82,8 +83,16 @@ def test_the_bundle_says_what_the_recipe_asked(built: Any) -> None:
     assert manifest.budget.accuracy_loss == 0.5
     assert (manifest.golden.samples, manifest.golden.origin) == (10, "test")
     assert document["converted"]["bytes"] == len(model)
-    # The bundle's record is the build's, without the durations that differ from run to run.
-    assert document == {k: v for k, v in built.report.document.items() if k != "stages"}
+    # The bundle's record is the build's, without the durations that differ from run to run, and
+    # without the names of pictures.
+    whole = built.report.document
+    assert document == {
+        **{key: value for key, value in whole.items() if key != "stages"},
+        "dataset": {
+            k: v for k, v in whole["dataset"].items() if k not in ("near_duplicates", "left_out")
+        },
+        "converted": {k: v for k, v in whole["converted"].items() if k != "mistakes"},
+    }
 
 
 def test_golden_outputs_are_exact_here(built: Any) -> None:
@@ -170,7 +179,7 @@ def test_what_it_says(built: Any) -> None:
     first = "data: 48 to train, 12 to validate, 12 to test, 3 classes, 0 unreadable, 0 duplicates"
     assert built.said[0] == first
     assert [line.split(":")[0] for line in built.said] == [
-        *("data", "train", "convert", "verify", "pack")
+        *("data", "train", "convert", "verify", "warning", "pack")
     ]
     assert built.said[-1] == f"pack: {built.report.bundle}"
     text = describe(built.report)
@@ -216,7 +225,9 @@ def test_json_is_one_document_and_stderr_is_readable(built: Any, twin: Any) -> N
     same = {k: v for k, v in built.report.document.items() if k != "stages"}
     assert {k: v for k, v in document.items() if k != "stages"} == same
     lines = done.stderr.splitlines()
-    assert [line.split(":")[0] for line in lines] == ["data", "train", "convert", "verify", "pack"]
+    assert [line.split(":")[0] for line in lines] == [
+        *("data", "train", "convert", "verify", "warning", "pack")
+    ]
 
 
 def test_nothing_is_done_twice(again: Path, built: Any) -> None:
@@ -303,6 +314,23 @@ def test_two_builds_do_not_share_a_folder(again: Path, built: Any) -> None:
     assert f"another build is at work in {folder}" in str(caught.value)
     assert "--out" in caught.value.fix
     assert build(Recipe.load(again)).bundle.read_bytes() == built.report.bundle.read_bytes()
+
+
+def test_a_model_that_guesses_is_warned_about(again: Path) -> None:
+    said: list[str] = []
+    change = {"train.epochs": 1, "train.learning_rate": 1e-9, "budget.accuracy_loss": 1.0}
+    report = build(Recipe.load(again, change), say=said.append)
+    guessing, few = report.document["warnings"]
+    assert "may be that of guessing" in guessing and "right in 33.3 %" in guessing
+    assert "only 12 test pictures" in few and "(95 % interval)" in few
+    assert {f"warning: {guessing}", f"warning: {few}"} <= set(said)
+    page = (report.folder / "build.html").read_text("utf-8")
+    assert guessing in page and few in page
+
+
+def test_a_model_that_does_not_guess_is_not(built: Any) -> None:
+    (few,) = built.report.document["warnings"]
+    assert "only 12 test pictures" in few
 
 
 # --- gates ---------------------------------------------------------------------------------------
@@ -413,6 +441,8 @@ def test_out_names_the_bundle_and_the_report_its_folder(again: Path, tmp_path: P
         (["ok.toml", "--out", "ok.toml"], "is not the name of a bundle", "--out ok.edge"),
         (["ok.toml", "--out", "ok.toml/x.edge"], "cannot write ok.toml/", "you may write to"),
         (["ok.toml", "--out", "/proc/x/x.edge"], "cannot write /proc/x/", "you may write to"),
+        (["ok.toml", "--report", "ok.toml"], "cannot write a report to ok.toml", "--report"),
+        (["ok.toml", "--report", "/proc"], "cannot write a report to /proc", "--report"),
         (["ok.toml"], "nowhere does not exist", "check the path"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "-",

@@ -5,21 +5,38 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from edge_converter.recipe import Input
-from edge_converter.streaming import CACHE_BYTES, PixelReader, batches, stack
+from edge_converter.recipe import Input, Recipe
+from edge_converter.streaming import CACHE_BYTES, Feed, Reader, stack
+from edge_sdk.errors import FileError
 from edge_sdk.images import read_image
 from edge_sdk.preprocess import Preprocessor
-from edge_sdk.sources import Picture
+from edge_sdk.sources import FeatureRow, Picture
 from edge_sdk.tensors import TensorSpec
 
-pytestmark = pytest.mark.slow
+
+def recipe_of(settings: Input, batch_size: int = 4) -> Recipe:
+    """A recipe that feeds so."""
+    plain = {field.name: getattr(settings, field.name) for field in fields(settings)}
+    lists = {key: list(v) if isinstance(v, tuple) else v for key, v in plain.items()}
+    return Recipe.parse(
+        {
+            "name": "x",
+            "data": {"source": "folder:x"},
+            "input": lists,
+            "model": {"name": "seed_cnn"},
+            "train": {"batch_size": batch_size},
+        }
+    )
+
 
 # Normalisations whose numbers are not exact in float32, one with a number for each channel.
 SETTINGS = [
@@ -56,30 +73,43 @@ def by_the_device(picture: Picture, settings: Input) -> np.ndarray[Any, Any]:
     return out[0]
 
 
-def drained(data: Any) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+def drained(feed: Feed, epoch: int = 0) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     """All pictures and labels of one epoch."""
-    parts = [(pixels.numpy(), labels.numpy()) for pixels, labels in data]
-    return np.concatenate([p for p, _ in parts]), np.concatenate([n for _, n in parts])
+    values, labels = zip(*feed.epoch(epoch), strict=True)
+    return np.concatenate(values), np.concatenate(labels)
+
+
+cached_or_not = pytest.mark.parametrize(
+    "cache_bytes", [CACHE_BYTES, 0], ids=["decoded once", "decoded anew"]
+)
 
 
 @pytest.mark.parametrize("settings", SETTINGS, ids=lambda s: s.color)
-@pytest.mark.parametrize("cache_bytes", [CACHE_BYTES, 0], ids=["cached", "decoded anew"])
+@cached_or_not
 def test_training_sees_what_the_device_feeds(
     pictures: list[Picture], settings: Input, cache_bytes: int
 ) -> None:
     """To the last bit, and in order; so does calibration."""
     wanted = np.stack([by_the_device(picture, settings) for picture in pictures])
-    found, labels = drained(batches(pictures, settings, 3, 4, cache_bytes=cache_bytes))
-    assert found.dtype == np.float32
-    np.testing.assert_array_equal(found, wanted)
-    np.testing.assert_array_equal(labels, np.eye(3)[[p.label for p in pictures]])
-    np.testing.assert_array_equal(stack(pictures, settings), wanted)
+    feed = Feed(pictures, recipe_of(settings), 3, cache_bytes=cache_bytes)
+    for _ in range(2):
+        found, labels = drained(feed)
+        assert found.dtype == labels.dtype == np.float32
+        np.testing.assert_array_equal(found, wanted)
+        np.testing.assert_array_equal(labels, np.eye(3)[[p.label for p in pictures]])
+    np.testing.assert_array_equal(stack(pictures, recipe_of(settings)), wanted)
 
 
-def test_pixels_are_those_before_normalisation(pictures: list[Picture]) -> None:
+def test_batches_are_of_the_recipes_size_and_the_last_is_the_rest(pictures: list[Picture]) -> None:
+    feed = Feed(pictures, recipe_of(SETTINGS[0], batch_size=5), 3)
+    assert [len(labels) for _, labels in feed.epoch()] == [5, 5, 3]
+    assert (feed.samples, feed.steps, feed.shape) == (13, 3, (7, 9, 1))
+
+
+def test_values_are_those_before_normalisation(pictures: list[Picture]) -> None:
     settings = SETTINGS[2]
-    reader = PixelReader(pictures, settings)
-    assert reader.shape == (12, 10, 3)
+    reader = Reader(pictures, recipe_of(settings))
+    assert (reader.shape, reader.dtype) == ((12, 10, 3), np.uint8)
     mean, std = np.array(settings.mean), np.array(settings.std)
     for index, picture in enumerate(pictures):
         fed = (reader(index).astype(np.float64) - mean) / std
@@ -92,50 +122,103 @@ def test_a_picture_of_the_models_size_is_not_touched(pictures: list[Picture]) ->
     path = pictures[0].path
     assert path is not None
     pixels = read_image(path).pixels
-    found, _ = drained(batches(pictures[:1], settings, 3, 1))
+    found, _ = drained(Feed(pictures[:1], recipe_of(settings), 3))
     np.testing.assert_array_equal(found[0], (pixels.astype(np.float32) - 10) / 4)
 
 
-@pytest.mark.parametrize("cache_bytes", [CACHE_BYTES, 0], ids=["cached", "decoded anew"])
-def test_each_epoch_is_shuffled_and_repeatable(pictures: list[Picture], cache_bytes: int) -> None:
-    def epochs(seed: int) -> list[list[int]]:
-        data = batches(pictures, SETTINGS[0], 3, 4, shuffle_seed=seed, cache_bytes=cache_bytes)
-        return [[order(row) for row in drained(data)[0]] for _ in range(3)]
+@cached_or_not
+def test_an_epoch_has_the_order_it_is_given(pictures: list[Picture], cache_bytes: int) -> None:
+    """Repeats and gaps too, and labels stay with their pictures."""
+    orders = {0: [12, 0, 5], 7: [3, 3, 3, 1, 0, 2]}
+    feed = Feed(
+        pictures,
+        recipe_of(SETTINGS[0]),
+        3,
+        order=lambda epoch: np.array(orders[epoch]),
+        cache_bytes=cache_bytes,
+    )
+    plain = stack(pictures, recipe_of(SETTINGS[0]))
+    for epoch in (7, 0, 7):
+        found, labels = drained(feed, epoch)
+        np.testing.assert_array_equal(found, plain[orders[epoch]])
+        assert labels.argmax(axis=1).tolist() == [pictures[i].label for i in orders[epoch]]
 
-    plain = [order(row) for row in stack(pictures, SETTINGS[0])]
-    first = epochs(5)
-    assert first == epochs(5)
-    assert first != epochs(6)
-    assert all(sorted(epoch) == sorted(plain) for epoch in first)
-    assert len({tuple(epoch) for epoch in (plain, *first)}) == 4
+
+@cached_or_not
+def test_changes_come_before_normalisation_and_leave_what_is_kept(
+    pictures: list[Picture], cache_bytes: int
+) -> None:
+    """Each epoch with changes of its own, on pixel values."""
+
+    def change(epoch: int) -> Any:
+        return lambda pixels, one_hot: (pixels.astype(np.float32) / 2 + epoch, one_hot[:, ::-1])
+
+    recipe = recipe_of(SETTINGS[2])
+    feed = Feed(pictures, recipe, 3, change=change, cache_bytes=cache_bytes)
+    reader = Reader(pictures, recipe)
+    pixels = np.stack([reader(index) for index in range(len(pictures))])
+    mean, std = np.array(recipe.input.mean), np.array(recipe.input.std)
+    for epoch in (0, 3, 0):
+        found, labels = drained(feed, epoch)
+        np.testing.assert_allclose(found, (pixels / 2 + epoch - mean) / std, rtol=1e-4, atol=1e-6)
+        assert labels.argmax(axis=1).tolist() == [2 - p.label for p in pictures]
 
 
-def order(pixels: np.ndarray[Any, Any]) -> int:
-    """Something that tells pictures apart."""
-    return hash(pixels.tobytes())
+def test_features_are_fed_as_they_are() -> None:
+    rows = [FeatureRow(i % 2, str(i), values=np.full((4, 3), i / 3, np.float32)) for i in range(5)]
+    recipe = Recipe.parse(
+        {
+            "name": "x",
+            "task": "sequence",
+            "data": {"source": "csv:x"},
+            "model": {"name": "features"},
+            "train": {"batch_size": 2},
+        }
+    )
+    found, labels = drained(Feed(rows, recipe, 2))
+    np.testing.assert_array_equal(found, np.stack([row.values for row in rows]))
+    assert found.dtype == np.float32 and labels.argmax(axis=1).tolist() == [0, 1, 0, 1, 0]
 
 
-def test_labels_stay_with_their_pictures(pictures: list[Picture]) -> None:
-    known = {
-        order(row): picture.label
-        for row, picture in zip(stack(pictures, SETTINGS[0]), pictures, strict=True)
-    }
-    found, labels = drained(batches(pictures, SETTINGS[0], 3, 4, shuffle_seed=1))
-    assert [known[order(row)] for row in found] == labels.argmax(axis=1).tolist()
+@cached_or_not
+def test_a_file_that_is_gone_is_named(
+    tmp_path: Path, write_pictures: Callable[..., list[Path]], cache_bytes: int
+) -> None:
+    """While the others are being decoded; no thread stays behind."""
+    paths = write_pictures(tmp_path, 9)
+    feed = Feed(
+        [Picture(0, str(path), path=path) for path in paths],
+        recipe_of(SETTINGS[0], batch_size=2),
+        2,
+        cache_bytes=cache_bytes,
+    )
+    paths[4].unlink()
+    before = threading.active_count()
+    with pytest.raises(FileError, match=r"004\.png"):
+        drained(feed)
+    assert threading.active_count() == before
+
+
+def test_an_epoch_that_is_left_early_leaves_no_thread(pictures: list[Picture]) -> None:
+    before = threading.active_count()
+    epoch = Feed(pictures, recipe_of(SETTINGS[0], batch_size=1), 3, cache_bytes=0).epoch()
+    next(epoch)
+    assert threading.active_count() > before
+    del epoch
+    assert threading.active_count() == before
 
 
 MEMORY = """
 import json, sys
 from pathlib import Path
-from edge_converter.frameworks import load_tensorflow
-from edge_converter.recipe import Input
-from edge_converter.streaming import batches
+from edge_converter.recipe import Recipe
+from edge_converter.streaming import Feed
 from edge_sdk.sources import Picture
-load_tensorflow()
 folder, copies, size = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 paths = sorted(folder.iterdir()) * copies
 pictures = [Picture(0, str(path), path=path) for path in paths]
-settings = Input(width=size, height=size)
+recipe = Recipe.parse({"name": "x", "data": {"source": "folder:x"}, "model": {"name": "seed_cnn"},
+    "input": {"width": size, "height": size}, "train": {"batch_size": 8}})
 
 def peak():
     # Not getrusage: its ru_maxrss starts at that of the process that started this one.
@@ -144,16 +227,17 @@ def peak():
 
 def grown(pictures, cache_bytes):
     before = peak()
-    data = batches(pictures, settings, 2, 8, shuffle_seed=0, cache_bytes=cache_bytes)
-    assert sum(len(labels) for _ in range(2) for _, labels in data) == 2 * len(pictures)
+    feed = Feed(pictures, recipe, 2, cache_bytes=cache_bytes)
+    assert sum(len(labels) for i in range(2) for _, labels in feed.epoch(i)) == 2 * len(pictures)
     return peak() - before
 
 decoded = len(pictures) * size * size * 3
-grown(pictures[: len(pictures) // 2], 0)  # what TensorFlow takes, however long the set
+grown(pictures[: len(pictures) // 2], 0)  # what it takes, however long the set
 print(json.dumps([grown(pictures, decoded - 1), grown(pictures, decoded), decoded]))
 """
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_set(
     tmp_path: Path, write_pictures: Callable[..., list[Path]]
 ) -> None:

@@ -1,61 +1,83 @@
-"""Architectures by name. Each file builds one family and says what it suits."""
+"""Architectures by name, and models of the user's own. Each file builds one family."""
 
 from __future__ import annotations
 
 import importlib
-from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from edge_converter.frameworks import load_tensorflow
+from edge_converter.models import own
+from edge_converter.models.architectures import (
+    ARCHITECTURES,
+    CLASSES,
+    Architecture,
+    Pretrained,
+    Size,
+    find_architecture,
+    refuse_options,
+)
+from edge_converter.models.own import fingerprint, load_model
+from edge_converter.models.sequences import cell, over_frames
 from edge_converter.recipe import Recipe
-from edge_sdk.configuration import nearest
-from edge_sdk.errors import ConfigError, NotAvailableYet
+
+__all__ = [
+    "ARCHITECTURES",
+    "CLASSES",
+    "Architecture",
+    "Pretrained",
+    "Size",
+    "build_model",
+    "check_model",
+    "find_architecture",
+    "fingerprint",
+    "load_model",
+]
+
+_INPUT_NAMES = {2: "features", 3: "image", 4: "frames"}
 
 
-@dataclass(frozen=True)
-class Architecture:
-    """One row of `edge-sdk models`. inputs: reference sizes (height, width, channels)."""
+def check_model(recipe: Recipe) -> None:
+    """What can be known of the recipe's model before the data is read and without TensorFlow: that
+    there is such a model, that it takes the options, that pictures are large enough for it.
 
-    name: str
-    module: str
-    inputs: tuple[tuple[int, int, int], ...]
-    suits: str
-
-
-ARCHITECTURES = {
-    a.name: a
-    for a in (
-        Architecture(
-            "seed_cnn",
-            "edge_converter.models.seed_cnn",
-            ((28, 28, 1), (224, 224, 3)),
-            "small pictures of one thing, such as digits; the reference everything is held against",
-        ),
-    )
-}
-
-
-def find_architecture(name: str) -> Architecture:
-    """The architecture that `model.name` names. Raises ConfigError for an unknown name,
-    NotAvailableYet for models of the user's own.
+    Raises ConfigError, FileError.
     """
-    if name.startswith(("file:", "python:")) or name == "features":
-        raise NotAvailableYet(
-            f"model.name {name!r} is not available yet",
-            fix=f"use one of: {', '.join(ARCHITECTURES)}",
-        )
-    if name not in ARCHITECTURES:
-        raise ConfigError(f"unknown model {name!r}", fix=nearest(name, ARCHITECTURES))
-    return ARCHITECTURES[name]
+    if own.is_own(recipe.model.name):
+        own.check(recipe)
+        refuse_options(recipe.model.name, recipe.model.options)
+        return
+    architecture = find_architecture(recipe.model.name)
+    architecture.check_options(recipe.model.options)
+    if recipe.preprocess is not None:
+        settings = recipe.input
+        architecture.check_shape((settings.height, settings.width, settings.channels))
 
 
 def build_model(recipe: Recipe, shape: tuple[int, ...], classes: int) -> Any:
     """The recipe's untrained Keras model from `shape` (streaming.fed_shape) to `classes`
-    probabilities.
+    probabilities, all layers in one functional graph: input "image" (height, width, channels),
+    "frames" (frames, height, width, channels) or "features" (frames, features); last layer
+    "scores". A model of the user's own is taken as it is, a file: with its weights.
 
-    Raises ConfigError for a shape that is too small, and as `find_architecture`.
+    Raises ConfigError for a model that does not fit, ModelError for a file that is none, FileError.
     """
-    module = importlib.import_module(find_architecture(recipe.model.name).module)
     load_tensorflow()
-    model: Any = module.build(shape, classes)
-    return model
+    if own.is_own(recipe.model.name):
+        refuse_options(recipe.model.name, recipe.model.options)
+        return own.build(recipe, shape, classes)
+    import keras
+
+    architecture, options = find_architecture(recipe.model.name), recipe.model.options
+    architecture.check_options(options)
+    if len(shape) > 2:
+        architecture.check_shape(shape)
+    net = partial(
+        getattr(importlib.import_module(architecture.module), architecture.name), options=options
+    )
+    given = keras.Input(shape, name=_INPUT_NAMES[len(shape)])
+    x = over_frames(given, net) if len(shape) == 4 else net(given)
+    if len(shape) != 3:
+        x = cell(x, recipe.sequence)
+    scores = keras.layers.Dense(classes, activation="softmax", name="scores")(x)
+    return keras.Model(given, scores, name=architecture.name)

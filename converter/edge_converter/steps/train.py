@@ -1,102 +1,191 @@
-"""[train]: Adam, categorical cross-entropy, constant or cosine rate, early stopping."""
+"""[train]: from labels, with transferred weights the head first."""
 
 from __future__ import annotations
 
-import math
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from edge_converter.checkpoints import Checkpoints
 from edge_converter.datasets import Dataset
-from edge_converter.frameworks import load_tensorflow
+from edge_converter.fitting import Curves, Plan, Progress, Task, fit, prepare
+from edge_converter.losses import hard_loss, supervised
 from edge_converter.models import build_model
 from edge_converter.recipe import Recipe, Train
-from edge_converter.streaming import batches, fed_shape
-from edge_sdk.errors import TrainingError
+from edge_converter.steps.shared import Trained, feeds, joined, weighted_loss
+from edge_converter.streaming import fed_shape
+from edge_sdk.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Phase:
+    """Epochs that train the same layers. unfrozen: the head and so many layers before it; None:
+    all, batch norm included.
+    """
+
+    plan: Plan
+    unfrozen: int | None
 
 
 def train(
-    recipe: Recipe, data: Dataset, target: Path, progress: Callable[[str], None]
-) -> dict[str, list[float]]:
-    """Train the recipe's model from nothing, save it to `target` (.keras), return its curves:
-    {"loss", "accuracy", "val_loss", "val_accuracy"}, one value an epoch.
+    recipe: Recipe,
+    data: Dataset,
+    target: Path,
+    checkpoints: Checkpoints,
+    *,
+    say: Callable[[str], None] = lambda _: None,
+    progress: Progress = lambda _: None,
+) -> Trained:
+    """Train the recipe's model, save it to `target` (.keras).
 
-    The same recipe and data give the same weights on one machine. Raises ConfigError for a model
-    that does not fit, TrainingError when the loss is no longer a number.
+    The same recipe and data give the same weights on one machine, also when it was ended on the
+    way and goes on from `checkpoints`. Raises ConfigError for a model that does not fit or settings
+    that contradict each other, TrainingError when it diverges, and what `load_weights` raises.
     """
-    load_tensorflow()
-    import keras
-    import tensorflow as tf
-
-    keras.utils.set_random_seed(recipe.seed)
-    tf.config.experimental.enable_op_determinism()
-    classes = len(data.labels)
-    model = build_model(recipe, fed_shape(recipe, data.train), classes)
-    size = recipe.train.batch_size
-    steps = math.ceil(len(data.train) / size)
-    model.compile(
-        optimizer=keras.optimizers.Adam(_rate(recipe.train, steps)),
-        loss="categorical_crossentropy",
-        metrics=["accuracy"],
-    )
-    history = model.fit(
-        batches(data.train, recipe, classes, size, shuffle_seed=recipe.seed),
-        validation_data=batches(data.val, recipe, classes, size),
-        epochs=recipe.train.epochs,
-        callbacks=_callbacks(recipe.train, steps, progress),
-        shuffle=False,  # the data set shuffles itself
-        verbose=0,
-    ).history
-    finite = all(np.isfinite(weights).all() for weights in model.get_weights())
-    if not (finite and math.isfinite(history["loss"][-1])):
-        raise TrainingError(
-            f"train: it diverged, the loss or the weights are not numbers after epoch "
-            f"{len(history['loss'])}",
-            fix="lower train.learning_rate, or check input.mean and input.std",
-        )
+    todo = phases(recipe)
+    if gpu := prepare(recipe.seed):
+        say(f"train: on {gpu}")
+    model, head = new_model(recipe, data)
+    feed, val = feeds(recipe, data)
+    task = Task(model, supervised(weighted_loss(recipe, data)), hard_loss(recipe.train.loss), model)
+    curves: Curves = {}
+    done = []
+    for phase in todo:
+        if phase.unfrozen is not None:
+            unfreeze(model, head, phase.unfrozen)
+        found = fit(task, feed, val, phase.plan, checkpoints, progress)
+        done.append((phase.plan.name, len(found["loss"])))
+        curves = joined([curves, found]) if curves else found
     model.save(target)
-    return {name: [float(v) for v in values] for name, values in history.items()}
+    return Trained(curves, tuple(done), _note(recipe, done))
 
 
-def _rate(settings: Train, steps_per_epoch: int) -> Any:
-    import keras
-
-    if settings.schedule == "constant":
-        return settings.learning_rate
-    return keras.optimizers.schedules.CosineDecay(
-        settings.learning_rate, settings.epochs * steps_per_epoch
+def phases(recipe: Recipe) -> list[Phase]:
+    """The phases that [train] asks for: one, or with transferred weights the head alone, then the
+    last layers too. Raises ConfigError for settings that contradict each other.
+    """
+    settings = recipe.train
+    plan = Plan(
+        "train",
+        settings.epochs,
+        settings.learning_rate,
+        settings.schedule,
+        settings.warmup_epochs,
+        settings.patience,
     )
+    _check(settings, transferred=recipe.model.weights != "none" or _is_file(recipe))
+    if not settings.head_epochs and not settings.unfreeze_layers:
+        return [Phase(plan, None)]
+    found = []
+    if settings.head_epochs:
+        found.append(Phase(replace(plan, name="train-head", epochs=settings.head_epochs), 0))
+    if settings.head_epochs < settings.epochs:
+        tuning = replace(
+            plan,
+            name="train-last-layers",
+            epochs=settings.epochs - settings.head_epochs,
+            learning_rate=settings.fine_tune_learning_rate,
+            warmup_epochs=0 if found else settings.warmup_epochs,
+            first_epoch=settings.head_epochs,
+        )
+        found.append(Phase(tuning, settings.unfreeze_layers))
+    return found
 
 
-def _callbacks(settings: Train, steps: int, progress: Callable[[str], None]) -> list[Any]:
+def _check(settings: Train, *, transferred: bool) -> None:
+    """Settings that contradict each other: a wrong word would cost minutes of training."""
+    first = settings.head_epochs or settings.epochs
+    if settings.warmup_epochs >= first:
+        raise ConfigError(
+            f"train.warmup_epochs is {settings.warmup_epochs} of {first} epochs",
+            fix="lower it: the rate must arrive before the end",
+        )
+    if not transferred:
+        for key in ("head_epochs", "unfreeze_layers"):
+            if value := getattr(settings, key):
+                raise ConfigError(
+                    f"train.{key} is {value}, but no weights are transferred: a network with "
+                    "random weights must train as a whole",
+                    fix=f"set model.weights, or remove train.{key}",
+                )
+    if settings.head_epochs > settings.epochs:
+        raise ConfigError(
+            f"train.head_epochs is {settings.head_epochs} of {settings.epochs} epochs",
+            fix="lower train.head_epochs, or raise train.epochs",
+        )
+    if settings.head_epochs and (settings.head_epochs < settings.epochs) != bool(
+        settings.unfreeze_layers
+    ):
+        raise ConfigError(
+            f"train.head_epochs is {settings.head_epochs} of {settings.epochs} epochs, and "
+            f"train.unfreeze_layers is {settings.unfreeze_layers}",
+            fix="for the head alone set head_epochs = epochs and unfreeze_layers = 0; to go on "
+            "with the last layers set head_epochs < epochs and unfreeze_layers above 0",
+        )
+
+
+def new_model(recipe: Recipe, data: Dataset) -> tuple[Any, tuple[str, ...]]:
+    """The recipe's model with the weights that it starts from, and the names of the layers that
+    are new. Batch norm that was loaded does not train: its statistics are of far more pictures
+    than a recipe has.
+    """
+    model = build_model(recipe, fed_shape(recipe, data.train), len(data.labels))
+    if recipe.model.weights == "none":
+        return model, (_last_with_weights(model),)
+    from edge_converter.weights import load_weights
+
+    transfer = load_weights(model, recipe)
+    for layer in leaves(model):
+        if _is_batch_norm(layer) and layer.name in transfer.loaded:
+            layer.trainable = False
+    return model, transfer.head or (_last_with_weights(model),)
+
+
+def unfreeze(model: Any, head: Sequence[str], count: int) -> None:
+    """Let the layers called `head` train, and the last `count` of the others but for batch norm;
+    nothing else. Raises ConfigError for more layers than there are.
+    """
+    others = [layer for layer in leaves(model) if layer.name not in head]
+    if count > len(others):
+        raise ConfigError(
+            f"train.unfreeze_layers is {count}, {model.name} has {len(others)} layers before its "
+            "head",
+            fix=f"set it to {len(others)} at most",
+        )
+    for number, layer in enumerate(others):
+        layer.trainable = number >= len(others) - count and not _is_batch_norm(layer)
+
+
+def leaves(model: Any) -> list[Any]:
+    """All layers in their order, those of layers inside layers too, but for inputs."""
     import keras
 
-    started = time.monotonic()
-    epoch = 0
-
-    def batch_end(batch: int, logs: dict[str, float]) -> None:
-        done = epoch * steps + batch + 1
-        left = (time.monotonic() - started) / done * (settings.epochs * steps - done)
-        progress(
-            f"train: epoch {epoch + 1} of {settings.epochs}, batch {batch + 1} of {steps}, "
-            f"loss {logs['loss']:.4f}, accuracy {logs['accuracy']:.4f}, {left:.0f} s left"
-        )
-
-    def epoch_end(number: int, _logs: dict[str, float]) -> None:
-        nonlocal epoch
-        epoch = number + 1
-
-    found: list[Any] = [
-        keras.callbacks.TerminateOnNaN(),
-        keras.callbacks.LambdaCallback(on_train_batch_end=batch_end, on_epoch_end=epoch_end),
-    ]
-    if settings.patience:
-        found.append(
-            keras.callbacks.EarlyStopping(
-                monitor="val_loss", patience=settings.patience, restore_best_weights=True
-            )
-        )
+    found: list[Any] = []
+    for layer in model.layers:
+        if hasattr(layer, "layers"):
+            found += leaves(layer)
+        elif not isinstance(layer, keras.layers.InputLayer):
+            found.append(layer)
     return found
+
+
+def _is_file(recipe: Recipe) -> bool:
+    """Whether the model is a file, which brings weights."""
+    return recipe.model.name.startswith("file:")
+
+
+def _is_batch_norm(layer: Any) -> bool:
+    import keras
+
+    return isinstance(layer, keras.layers.BatchNormalization)
+
+
+def _last_with_weights(model: Any) -> str:
+    return str([layer for layer in leaves(model) if layer.weights][-1].name)
+
+
+def _note(recipe: Recipe, done: Sequence[tuple[str, int]]) -> str:
+    weights = "" if recipe.model.weights == "none" else f" from {recipe.model.weights}"
+    epochs = ", ".join(f"{name} {count} epochs" for name, count in done)
+    return f"{recipe.model.name}{weights}: {epochs}"

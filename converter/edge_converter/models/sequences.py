@@ -1,0 +1,40 @@
+"""Over time: what a net sees in each frame, or rows of features, through an LSTM or a GRU.
+
+Frames are folded into the batch, so that one copy of the net sees all of them: under
+TimeDistributed the converted model would hold a copy for each frame. The cell is unrolled: rolled,
+it is no builtin operator of TensorFlow Lite, and converting it to int8 ends the process.
+
+At the first step the state is zero, so that a GRU's converter drops what multiplies it. The part of
+a SPLIT that is then unused has no calibrated range, and the converter may leave that one SPLIT in
+float, between DEQUANTIZE and QUANTIZE.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from edge_converter.recipe import Options, Sequence
+
+
+def features(rows: Any, options: Options) -> Any:
+    """The rows as they are."""
+    return rows
+
+
+def over_frames(frames: Any, net: Callable[[Any], Any]) -> Any:
+    """frames: Keras tensor (batch, frames, height, width, channels); net: (batch, height, width,
+    channels) to (batch, n). Returns (batch, frames, n).
+    """
+    from keras import ops
+
+    found = net(ops.reshape(frames, (-1, *frames.shape[2:])))
+    return ops.reshape(found, (-1, frames.shape[1], found.shape[-1]))
+
+
+def cell(rows: Any, settings: Sequence) -> Any:
+    """rows: Keras tensor (batch, frames, n). Returns (batch, units): the state after the last."""
+    from keras import layers
+
+    kind = {"lstm": layers.LSTM, "gru": layers.GRU}[settings.cell]
+    return kind(settings.units, unroll=True, name=settings.cell)(rows)

@@ -1,0 +1,153 @@
+"""The record of a build: its document, what exceeds the budget, and what travels in the bundle."""
+
+from __future__ import annotations
+
+import json
+import platform
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edge_converter.datasets import Dataset
+from edge_converter.recipe import Recipe
+from edge_converter.stages import versions
+from edge_converter.steps.shared import joined
+from edge_sdk.estimate import Board, energy_model
+from edge_sdk.evaluation import MOST_MATRIX, Evaluation, doubts, pack_prefixes
+from edge_sdk.statistics import paired_difference
+from edge_sdk.tflite.graph import read_graph
+
+MOST_PAIRS = 100
+"""Near-duplicates, and files left out, that the record names."""
+
+
+def build_document(
+    recipe: Recipe,
+    data: Dataset,
+    steps: list[Path],
+    converted: Path,
+    verified: Path,
+    stages: list[dict[str, Any]],
+) -> dict[str, Any]:
+    """The build document of CONTRACTS.md, with what the report shows beside it.
+
+    steps, converted, verified: the folders that the stages left. stages: what each took.
+    """
+    records = [json.loads((step / "step.json").read_text()) for step in steps]
+    floats = json.loads((verified / "float.json").read_text())
+    final = json.loads((verified / "model.json").read_text())
+    final["quantization"] = recipe.quantize.mode
+    right = [np.load(verified / f"{name}-right.npy") for name in ("float", "model")]
+    lost, won = int(np.sum(right[0] & ~right[1])), int(np.sum(right[1] & ~right[0]))
+    graph = read_graph((converted / "model.tflite").read_bytes())
+    document = {
+        "schema": "edge-sdk/build/1",
+        "name": recipe.name,
+        "version": recipe.version,
+        "recipe_sha256": recipe.sha256,
+        "recipe": recipe.as_dict(),
+        "labels": list(data.labels),
+        "dataset": {
+            "source": recipe.data.source,
+            "n_train": len(data.train),
+            "n_val": len(data.val),
+            "n_test": len(data.test),
+            "sha256": data.sha256,
+            "unreadable": list(data.unreadable),
+            "duplicates": data.duplicates,
+            "across_parts": data.across,
+            "near_duplicates": [asdict(pair) for pair in data.near[:MOST_PAIRS]],
+            "left_out": [str(path) for path in data.left_out[:MOST_PAIRS]],
+            "per_class": data.per_class,
+            "train_sha256_prefixes": pack_prefixes(data.train),
+        },
+        "stages": stages,
+        "steps": [
+            {
+                "name": name,
+                "accuracy": floats["accuracy"] if name == recipe.steps[-1] else None,
+                "bytes": floats["bytes"],
+                "macs": graph.macs,
+                "note": left["note"],
+            }
+            for name, left in zip(recipe.steps, records, strict=True)
+        ],
+        "float": floats,
+        "converted": final,
+        "accuracy_loss": floats["accuracy"] - final["accuracy"],
+        "accuracy_loss_interval": paired_difference(lost, won, final["n"]).as_list(),
+        "changed_answers": {"lost": lost, "won": won},
+        "warnings": doubts(final["correct"], [one["n"] for one in final["per_class"].values()]),
+        "agreement": json.loads((converted / "agreement.json").read_text()),
+        "history": joined([left["history"] for left in records]),
+        "budget": asdict(recipe.budget),
+        "tries": [],
+        "worst_layers": [],
+        "versions": {"python": platform.python_version(), **versions()},
+    }
+    document["passed"] = not exceeded(recipe, document)
+    return document
+
+
+def outcome(found: Evaluation, size: int) -> dict[str, Any]:
+    """What the record says of a model of `size` bytes after its evaluation."""
+    return {
+        "accuracy": found.accuracy,
+        "correct": found.correct,
+        "n": found.n,
+        "interval": found.interval.as_list(),
+        "bytes": size,
+        "macro_f1": found.macro_f1,
+        "per_class": {label: asdict(score) for label, score in found.per_class.items()},
+        "confusion": found.confusion.tolist() if len(found.labels) <= MOST_MATRIX else None,
+        "confusions": found.confusions,
+        "mistakes": [asdict(mistake) for mistake in found.mistakes],
+    }
+
+
+def energy(board: Board | None, macs: int) -> dict[str, Any]:
+    """The MODEL energy of one inference on `target.board`, or why there is none."""
+    estimate = energy_model(board, macs) if board else None
+    return {
+        "energy_model": estimate.as_dict() if estimate else None,
+        "energy_model_because": (estimate.because or None) if estimate else None,
+    }
+
+
+def exceeded(recipe: Recipe, document: dict[str, Any]) -> list[str]:
+    """One line for each limit that the build exceeds."""
+    budget, found = recipe.budget, document["converted"]
+    lines = []
+    # Counted in pictures: 0.99 - 0.98 is a little more than 0.01 in floating point.
+    lost = document["float"]["correct"] - found["correct"]
+    if lost > budget.accuracy_loss * found["n"] + 1e-9:
+        lines.append(
+            f"accuracy loss {document['accuracy_loss']:.4f} exceeds {budget.accuracy_loss:g} "
+            f"(float {document['float']['accuracy']:.4f}, converted {found['accuracy']:.4f}, "
+            f"{found['n']} test pictures)"
+        )
+    if budget.bytes is not None and found["bytes"] > budget.bytes:
+        lines.append(f"model.tflite has {found['bytes']} bytes, the budget is {budget.bytes}")
+    return lines
+
+
+def portable(document: dict[str, Any]) -> dict[str, Any]:
+    """The record as it travels: without durations, so that the same build gives the same bytes,
+    and without the names of pictures, which are nobody's business on a device.
+    """
+    record = {key: value for key, value in document.items() if key != "stages"}
+    for table, names in (
+        ("dataset", ("near_duplicates", "left_out")),
+        ("converted", ("mistakes",)),
+    ):
+        record[table] = {k: v for k, v in record[table].items() if k not in names}
+    return record
+
+
+def json_bytes(value: Any) -> bytes:
+    """A JSON document as a file's bytes."""
+    # A file's name may be any bytes: what is not UTF-8 stays as the JSON escape that reads back.
+    text = json.dumps(value, indent=1, ensure_ascii=False)
+    return text.encode("utf-8", "backslashreplace") + b"\n"

@@ -1,0 +1,256 @@
+"""[distill]: a network learns from the answers of another, its teacher, beside the labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edge_converter.checkpoints import Checkpoints
+from edge_converter.datasets import Dataset, open_dataset
+from edge_converter.fitting import Plan, Progress, Task, fit, prepare
+from edge_converter.losses import distilled, hard_loss
+from edge_converter.models import own
+from edge_converter.models.loading import load_keras
+from edge_converter.recipe import Recipe
+from edge_converter.steps.shared import Trained, feeds, weighted_loss
+from edge_converter.steps.train import new_model, phases
+from edge_converter.streaming import Feed
+from edge_sdk.errors import ConfigError, DataError, ModelError
+from edge_sdk.files import read_file
+
+Say = Callable[[str], None]
+
+_AS_TEACHER = {"quantize": {"mode": "float32"}, "budget": {"accuracy_loss": 1.0}}
+"""A teacher answers as a Keras model: what its conversion costs does not matter."""
+
+
+def find_teacher(
+    recipe: Recipe, data: Dataset, folder: Path, *, say: Say, progress: Progress
+) -> Path:
+    """The .keras file of the recipe's teacher. One that is a recipe itself is built in `folder`,
+    by the ordinary `build`, unless it is there already.
+
+    Raises ConfigError for another [input], DataError for other labels or one that was trained on
+    this recipe's test samples, FileError, and what its build raises.
+    """
+    kind, _, name = recipe.distill.teacher.partition(":")
+    if kind == "file":
+        path = recipe.folder / Path(name).expanduser()
+        read_file(path, what="teacher")
+        return path
+    if kind != "recipe":
+        raise ConfigError(
+            f"distill.teacher is {recipe.distill.teacher!r}",
+            fix='write "file:PATH.keras", "recipe:PATH.toml" or "recipe:NAME"',
+        )
+    source = recipe.folder / name if name.endswith(".toml") else f"recipe:{name}"
+    teacher = Recipe.load(source, _AS_TEACHER)
+    _check_recipe(recipe, teacher)
+    _check_data(recipe, data, teacher)
+    return _build(teacher, folder / "teacher", say, progress)
+
+
+def _build(teacher: Recipe, folder: Path, say: Say, progress: Progress) -> Path:
+    from edge_converter.building import build  # which imports this module
+
+    report = build(
+        teacher,
+        folder / f"{teacher.name}-{teacher.version}.edge",
+        say=lambda line: say(f"teacher: {line}"),
+        progress=lambda line: progress(f"teacher: {line}"),
+    )
+    return report.folder / "model.keras"
+
+
+def _check_recipe(recipe: Recipe, teacher: Recipe) -> None:
+    """Both must be fed alike: the teacher answers about the very batches that the student sees."""
+    ours, theirs = recipe.as_dict(), teacher.as_dict()
+    for table in ("input", "sequence"):
+        for key, value in ours.get(table, {}).items():
+            other = theirs.get(table, {}).get(key)
+            if other != value:
+                raise ConfigError(
+                    f"{table}.{key} is {other} in {recipe.distill.teacher}, {value} in "
+                    f"{recipe.name}",
+                    fix=f"give both recipes the same [{table}]",
+                )
+    if "distill" in teacher.steps and teacher.distill.teacher.startswith("recipe:"):
+        raise ConfigError(
+            f"{recipe.distill.teacher} has a recipe for its teacher in turn",
+            fix="build it first, and name its model: file:NAME-VERSION.build/model.keras",
+        )
+
+
+def _check_data(recipe: Recipe, data: Dataset, teacher: Recipe) -> None:
+    theirs = open_dataset(teacher)
+    if theirs.labels != data.labels:
+        raise DataError(
+            f"{recipe.distill.teacher} has the labels {', '.join(theirs.labels)}, {recipe.name} "
+            f"has {', '.join(data.labels)}",
+            fix="name a teacher of the same data",
+        )
+    ours = {sample.sha256 for sample in data.train}
+    told = {sample.sha256 for sample in theirs.train} - ours
+    if seen := sum(sample.sha256 in told for sample in data.test):
+        raise DataError(
+            f"{recipe.distill.teacher} trains on {seen} of the {len(data.test)} test samples of "
+            f"{recipe.name}: the accuracy would be too high",
+            fix="give both recipes the same seed and data.split",
+        )
+
+
+def distill(
+    recipe: Recipe,
+    data: Dataset,
+    teacher: Path,
+    target: Path,
+    checkpoints: Checkpoints,
+    *,
+    student: Path | None = None,
+    say: Say = lambda _: None,
+    progress: Progress = lambda _: None,
+) -> Trained:
+    """Teach the model at `student`, or the recipe's new one, and save it to `target` (.keras).
+
+    It trains as [train] says, the same layers at the same rate as in its last phase, for
+    `distill.epochs`. Raises ConfigError for features that do not fit, ModelError for a teacher that
+    cannot be read, DataError for one of other data, TrainingError when it diverges.
+    """
+    if gpu := prepare(recipe.seed):
+        say(f"distill: on {gpu}")
+    model = _student(recipe, data, student)
+    feed, val = feeds(recipe, data)
+    known = _load(teacher, recipe, feed)
+    right = _check_answers(known, recipe, val)
+    taught, answers = _with_features(model, known, recipe)
+    settings = recipe.distill
+    loss = distilled(
+        weighted_loss(recipe, data),
+        answers,
+        temperature=settings.temperature,
+        alpha=settings.alpha,
+    )
+    task = Task(taught, loss, hard_loss(recipe.train.loss), model)
+    curves = fit(task, feed, val, _plan(recipe), checkpoints, progress)
+    model.save(target)
+    note = (
+        f"taught by {settings.teacher}, right for {right:.1%} of the validation samples; "
+        f"temperature {settings.temperature:g}, alpha {settings.alpha:g}"
+    )
+    return Trained(curves, (("distill", len(curves["loss"])),), note)
+
+
+def _student(recipe: Recipe, data: Dataset, path: Path | None) -> Any:
+    if path is None:
+        return new_model(recipe, data)[0]
+    if module := own.module_of(recipe.model.name):
+        own.import_module(module, recipe.folder)  # the classes that the file is made of
+    return load_keras(path)
+
+
+def _plan(recipe: Recipe) -> Plan:
+    plan, after = phases(recipe)[-1].plan, "train" in recipe.steps
+    return replace(
+        plan,
+        name="distill",
+        epochs=recipe.distill.epochs,
+        warmup_epochs=0 if after else plan.warmup_epochs,
+        first_epoch=recipe.train.epochs if after else 0,
+    )
+
+
+def _load(path: Path, recipe: Recipe, feed: Feed) -> Any:
+    """The teacher. Raises FileError, ModelError; ConfigError, DataError where it does not fit."""
+    name, model = recipe.distill.teacher, load_keras(path)
+    shapes = [tuple(tensor.shape[1:]) for tensor in (*model.inputs, *model.outputs)]
+    if len(shapes) != 2 or shapes[0] != feed.shape:
+        raise ConfigError(
+            f"the teacher {name} takes {_shown(shapes[: len(model.inputs)])}, {recipe.name} feeds "
+            f"{_shown([feed.shape])}",
+            fix="name a teacher of the same [input], with one input and one output",
+        )
+    if shapes[1] != (feed.classes,):
+        raise DataError(
+            f"the teacher {name} answers {_shown(shapes[1:])}, {recipe.name} has {feed.classes} "
+            "classes",
+            fix="name a teacher of the same labels, in the same order",
+        )
+    return model
+
+
+def _shown(shapes: list[tuple[Any, ...]]) -> str:
+    return " and ".join("x".join(map(str, shape)) for shape in shapes)
+
+
+def _check_answers(teacher: Any, recipe: Recipe, val: Feed) -> float:
+    """The teacher's accuracy on the validation samples.
+
+    A file says neither its labels nor how its pictures were normalised: a teacher that knows less
+    than the most frequent class is one of other labels or another [input].
+    """
+    import tensorflow as tf
+
+    answer = tf.function(lambda fed: teacher(fed, training=False))
+    found = [(answer(fed).numpy(), one_hot) for fed, one_hot in val.epoch()]
+    scores, wanted = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    if scores.min() < 0 or not np.allclose(scores.sum(axis=1), 1, atol=1e-3):
+        raise ModelError(
+            f"the teacher {recipe.distill.teacher} does not answer in probabilities",
+            fix="end it in a softmax",
+        )
+    right = float(np.mean(scores.argmax(axis=1) == wanted.argmax(axis=1)))
+    most = float(wanted.mean(axis=0).max())
+    if right <= most:
+        raise DataError(
+            f"the teacher {recipe.distill.teacher} is right for {right:.1%} of the validation "
+            f"samples; always to name the most frequent class is right for {most:.1%}",
+            fix="name a teacher of the same labels, in the same order, and the same [input]",
+        )
+    return right
+
+
+def _with_features(
+    student: Any, teacher: Any, recipe: Recipe
+) -> tuple[Any, Callable[[Any], list[Any]]]:
+    """The student with its features as further outputs, and what the teacher answers to a batch.
+
+    Where the channels differ, the student's go through a learned 1x1 projection, which is no part
+    of the student: afterwards nothing is left of it.
+    """
+    import keras
+
+    ours, theirs = [student.outputs[0]], [teacher.outputs[0]]
+    for number, (name, other) in enumerate(recipe.distill.features):
+        mine, wanted = _feature(student, name, "student"), _feature(teacher, other, "teacher")
+        if mine.shape[1:-1] != wanted.shape[1:-1]:
+            raise ConfigError(
+                f"distill.features: {name} of the student is {_shown([mine.shape[1:]])}, "
+                f"{other} of the teacher is {_shown([wanted.shape[1:]])}",
+                fix="pair layers that differ in the last number, the channels, only",
+            )
+        if mine.shape[-1] != wanted.shape[-1]:
+            # A dense layer acts on the channels of each place: a 1x1 convolution.
+            project = keras.layers.Dense(
+                wanted.shape[-1], use_bias=False, name=f"projection_{number}"
+            )
+            mine = project(mine)
+        ours.append(mine)
+        theirs.append(wanted)
+    teaching = keras.Model(teacher.inputs, theirs)
+    taught = keras.Model(student.inputs, ours)
+    return taught, lambda fed: keras.tree.flatten(teaching(fed, training=False))
+
+
+def _feature(model: Any, name: str, who: str) -> Any:
+    """What layer `name` gives. Raises ConfigError where there is none."""
+    for layer in model.layers:
+        if layer.name == name:
+            return layer.output
+    raise ConfigError(
+        f"distill.features: the {who} has no layer {name!r}",
+        fix=f"use one of: {', '.join(layer.name for layer in model.layers)}",
+    )
