@@ -119,7 +119,10 @@ def inspect(path: Path, report: Path | None, as_json: bool) -> None:
     from edge_sdk.inspection import inspect as look_at
     from edge_sdk.inspection_folder import describe_folder
     from edge_sdk.inspection_page import write_inspection
+    from edge_sdk.report import prepare_folder
 
+    if report is not None:
+        prepare_folder(report)
     progress = console.Progress()
     try:
         document = look_at(path, lambda done, total: progress(f"{done} of {total} pictures"))

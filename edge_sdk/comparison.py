@@ -50,6 +50,11 @@ def compare(
     """
     if len(paths) < 2:
         raise ConfigError("one thing only to compare", fix="name two or more bundles or run.json")
+    if data is not None and not any(Path(path).suffix == ".edge" for path in paths):
+        raise ConfigError(
+            "--data needs a bundle: a .tflite has no labels, a record was made already",
+            fix="leave --data out, or name a FILE.edge",
+        )
 
     @cache
     def source(sequence: SequenceEntry | None) -> LabelledPictures | None:

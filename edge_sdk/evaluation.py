@@ -16,7 +16,14 @@ from edge_sdk.engines import EngineInfo
 from edge_sdk.errors import DataError, FileError, ImageError
 from edge_sdk.golden import GoldenCheck, unproven_warning
 from edge_sdk.recognizer import Recognizer
-from edge_sdk.sources import LabelledPictures, Sample, open_source
+from edge_sdk.sources import (
+    Clip,
+    FeatureRow,
+    LabelledPictures,
+    Picture,
+    Sample,
+    open_source,
+)
 from edge_sdk.statistics import Interval, wilson
 
 MOST_UNREADABLE = 0.01
@@ -35,6 +42,13 @@ MOST_CONFUSIONS = 200
 
 MOST_MISTAKES = 24
 """Wrong answers that the document names, the surest first."""
+
+_KINDS = {
+    Picture: ("single pictures", "name pictures: --data folder:PATH"),
+    Clip: ("clips of a video", "name clips: --data video:PATH"),
+    FeatureRow: ("rows of features", "name rows: --data csv:PATH"),
+}
+"""What a sample is for people, and where such are from."""
 
 _SHOWN = 5
 """Of these, so many for people."""
@@ -183,6 +197,7 @@ def evaluate(
     and what opening the source and the engine raise.
     """
     source = open_source(data, bundle.manifest.sequence) if isinstance(data, str) else data
+    _check_kind(source, bundle)
     source = _named(source, bundle.labels)
     _check_labels(source.labels, bundle.labels, bundle.path.name)
     known = training_prefixes(bundle.build)
@@ -370,10 +385,29 @@ def _distinct(labels: Sequence[str]) -> list[str]:
     return list(names)
 
 
+def _check_kind(source: LabelledPictures, bundle: Bundle) -> None:
+    """Pictures, clips and features each need a model that answers about such."""
+    manifest = bundle.manifest
+    if manifest.input.preprocess is None:
+        wanted: type[Sample] = FeatureRow
+    else:
+        wanted = Picture if manifest.sequence is None else Clip
+    found = next((type(s) for s in source.pictures if not isinstance(s, wanted)), None)
+    if found is not None:
+        (answers, use), (holds, _) = _KINDS[wanted], _KINDS[found]
+        raise DataError(
+            f"{bundle.path.name} answers about {answers}, the data holds {holds}", fix=use
+        )
+
+
 def _named(source: LabelledPictures, names: tuple[str, ...]) -> LabelledPictures:
-    """Values take the bundle's names at their places, where there are as many (`data.labels`)."""
-    known = set(source.labels) <= set(names)
-    if known or not source.numbered or len(source.labels) != len(names):
+    """Numbers take the bundle's names at their places, where there are as many (`data.labels`), and
+    where they sort as text as they do as numbers. Labels of which one is known are left alone.
+    """
+    found = source.labels
+    numbers = source.numbered and all(label.isdecimal() for label in found)
+    in_order = numbers and list(found) == sorted(found, key=int)
+    if not in_order or len(found) != len(names) or set(found) & set(names):
         return source
     return replace(source, labels=names)
 

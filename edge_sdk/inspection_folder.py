@@ -18,7 +18,7 @@ from edge_sdk.errors import DataError, EdgeError
 from edge_sdk.folders import folders_beside_parts, list_folder
 from edge_sdk.images import SUFFIXES, list_images, read_image
 from edge_sdk.looking import Look, in_threads, look_at
-from edge_sdk.similar import look_alikes, near_duplicates
+from edge_sdk.similar import GRID, look_alikes, near_duplicates
 from edge_sdk.sources import part_folders
 from edge_sdk.splits import LEAST, held_out, imbalance, split_sizes
 
@@ -44,7 +44,9 @@ def inspect_folder(folder: Path, progress: Progress | None = None) -> dict[str, 
     for found in parts.values():
         classes.update({name: len(files) for name, files in found.items()})
     hashes = Counter(look.sha256 for look in looks.values())
-    near = _near(parts, looks)
+    told = _told(parts, looks)
+    compared = _compared(told)
+    near = _near(told, looks)
     document = {
         "schema": "edge-sdk/inspect/1",
         "path": str(folder),
@@ -61,12 +63,13 @@ def inspect_folder(folder: Path, progress: Progress | None = None) -> dict[str, 
         ),
         "unreadable": unreadable,
         "duplicates": hashes.total() - len(hashes),
-        "near_duplicates": len(near),
+        "compared": compared,
+        "near_duplicates": len(near) if compared else None,
         "near": near[:MOST_LISTED],
         "splits": _splits(parts, looks),
         "left_out": [str(path) for path in left_out],
     }
-    return {**document, "warnings": _warnings(folder, document)}
+    return {**document, "warnings": [*_warnings(folder, document), *_alike(parts, looks, near)]}
 
 
 def describe_folder(document: dict[str, Any]) -> str:
@@ -76,7 +79,7 @@ def describe_folder(document: dict[str, Any]) -> str:
         ["sizes", ", ".join(f"{size} ({n:,})" for size, n in document["sizes"].items())],
         ["unreadable", f"{len(document['unreadable']):,}"],
         ["duplicates", f"{document['duplicates']:,}"],
-        ["near-duplicates", f"{document['near_duplicates']:,}"],
+        ["near-duplicates", "{} ({})".format(*near_in_words(document))],
     ]
     texts = [table(rows)]
     splits = document["splits"]
@@ -91,6 +94,13 @@ def describe_folder(document: dict[str, Any]) -> str:
         "\n".join(f"alike: {pair['picture']} and {pair['other']}" for pair in document["near"])
     ]
     return "\n\n".join(text for text in texts if text)
+
+
+def near_in_words(document: dict[str, Any]) -> tuple[str, str]:
+    """How many near-duplicates, and among how many pictures; "not compared" and why."""
+    if document["near_duplicates"] is None:
+        return "not compared", f"smaller than {GRID} pixels, blank, or nothing to compare with"
+    return f"{document['near_duplicates']:,}", f"{document['compared']:,} pictures compared"
 
 
 def contact_sheets(folder: Path) -> dict[str, bytes]:
@@ -158,12 +168,24 @@ def _look_at(
     return looks, unreadable
 
 
-def _near(parts: Mapping[str, Classes], looks: Mapping[Path, Look]) -> list[dict[str, Any]]:
-    """Pictures that look like another, of another part where there are parts, and are not equal."""
-    files = {
-        part: [path for own in classes.values() for path in own if path in looks]
+def _told(parts: Mapping[str, Classes], looks: Mapping[Path, Look]) -> dict[str, list[Path]]:
+    """{part: pictures} that have a perceptual hash."""
+    told = {path for path, look in looks.items() if look.hash is not None}
+    return {
+        part: [path for own in classes.values() for path in own if path in told]
         for part, classes in parts.items()
     }
+
+
+def _compared(files: Mapping[str, Sequence[Path]]) -> int:
+    """How many pictures; 0 where none has another to be compared with."""
+    counts = [len(own) for own in files.values() if own]
+    several = sum(counts) > 1 if "" in files else len(counts) > 1
+    return sum(counts) if several else 0
+
+
+def _near(files: Mapping[str, Sequence[Path]], looks: Mapping[Path, Look]) -> list[dict[str, Any]]:
+    """Pictures that look like another, of another part where there are parts, and are not equal."""
     hashes = {part: [looks[path].hash for path in own] for part, own in files.items()}
     if "" in files:
         own = files[""]
@@ -227,9 +249,45 @@ def _warnings(folder: Path, document: dict[str, Any]) -> list[str]:
             f"left out, of another kind or in no class folder: {len(document['left_out']):,} files "
             f"({', '.join(document['left_out'][:5])})"
         )
-    if document["near_duplicates"]:
+    return lines
+
+
+def _alike(
+    parts: Mapping[str, Classes], looks: Mapping[Path, Look], near: Sequence[Any]
+) -> list[str]:
+    """Warnings of pictures that are equal where they must not be, or almost equal."""
+    across_parts, across_classes = _equal(parts, looks)
+    lines = []
+    if across_parts:
         lines.append(
-            f"look almost like another: {document['near_duplicates']:,} pictures; keep such ones "
-            "in one part, with folders train/, val/ and test/, or the test is too easy"
+            f"equal files in more than one part: {len(across_parts):,} pictures, for example "
+            f"{across_parts[0]}; keep each in one, or the test is too easy"
+        )
+    if across_classes:
+        lines.append(
+            f"equal files in more than one class: {len(across_classes):,} pictures, for example "
+            f"{across_classes[0]}; keep each in the class that it shows"
+        )
+    if near:
+        lines.append(
+            f"look almost like another: {len(near):,} pictures; keep such ones in one part, with "
+            "folders train/, val/ and test/, or the test is too easy"
         )
     return lines
+
+
+def _equal(parts: Mapping[str, Classes], looks: Mapping[Path, Look]) -> tuple[list[str], list[str]]:
+    """Of each picture that is in more than one part, and in more than one class, two files."""
+    places: dict[str, list[tuple[str, str, Path]]] = {}
+    for part, classes in parts.items():
+        for name, files in classes.items():
+            for path in files:
+                if path in looks:
+                    places.setdefault(looks[path].sha256, []).append((part, name, path))
+
+    def pairs(of: int) -> list[str]:
+        """Of equal files that differ in their part (0) or in their class (1)."""
+        by_place = [{place[of]: place[2] for place in found} for found in places.values()]
+        return [" and ".join(map(str, [*own.values()][:2])) for own in by_place if len(own) > 1]
+
+    return pairs(0), pairs(1)

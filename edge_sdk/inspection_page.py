@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_sdk.files import write_atomic
-from edge_sdk.inspection_folder import MOST_SHOWN, contact_sheets
+from edge_sdk.inspection_folder import MOST_SHOWN, contact_sheets, near_in_words
 from edge_sdk.report.gallery import Exhibit, Gallery, gallery_section
 from edge_sdk.report.page import Head, Section, Tile, banner, page
 from edge_sdk.report.text import count, escape, facts, table
@@ -52,7 +52,7 @@ def _tiles(document: dict[str, Any]) -> list[Tile]:
         Tile("pictures", count(document["pictures"]), f"{len(document['classes'])} classes"),
         Tile("unreadable", count(len(document["unreadable"]))),
         Tile("duplicates", count(document["duplicates"]), "equal to another"),
-        Tile("near-duplicates", count(document["near_duplicates"]), "almost like another"),
+        Tile("near-duplicates", *near_in_words(document)),
     ]
 
 

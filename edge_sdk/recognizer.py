@@ -140,10 +140,10 @@ class Recognizer:
 
 def require_pictures(manifest: Manifest) -> None:
     """Raises NotAvailableYet for a bundle that does not answer about single pictures."""
-    if manifest.task != "classify":
+    if manifest.sequence is not None:
         raise NotAvailableYet(
-            f"{manifest.name} answers about sequences of {manifest.input.tensor.shape[1]} frames, "
-            "which cannot be streamed yet",
+            f"{manifest.name} answers about sequences of {manifest.sequence.frames} frames; that "
+            "is not available yet here",
             fix="measure it with `edge-sdk evaluate`, or use a classify bundle",
         )
 

@@ -33,8 +33,8 @@ def augmentation(settings: Augment, shape: tuple[int, ...], seed: int) -> Augmen
     """What changes batches of samples of `shape`: (height, width, channels) or (frames, height,
     width, channels). None where everything is off.
 
-    The same seed gives the same changes, batch after batch: make one for each epoch, and map it
-    without num_parallel_calls, so that the batches come in their order.
+    The same seed gives the same changes to the same batches in the same order: make one for each
+    epoch.
     Raises ConfigError for features.
     """
     if settings == Augment():
@@ -45,11 +45,7 @@ def augmentation(settings: Augment, shape: tuple[int, ...], seed: int) -> Augmen
 
 
 class Augmentation:
-    """Called with tensors, for tf.data: (pixels, one_hot) -> (pixels, one_hot), both float32.
-
-    pixels: (batch, *shape), 0..255. Each sample is changed in its own way, all frames of a clip in
-    the same one.
-    """
+    """Changes batches at random: each sample in its own way, all frames of a clip in one way."""
 
     def __init__(self, settings: Augment, shape: tuple[int, ...], seed: int) -> None:
         self._settings = settings
@@ -65,17 +61,13 @@ class Augmentation:
             )
         )
 
-    def __call__(self, pixels: Any, one_hot: Any) -> tuple[Any, Any]:
-        """The same as `apply`, on tensors inside tf.data.Dataset.map."""
-        import tensorflow as tf
-
-        changed, labels = tf.numpy_function(self.apply, [pixels, one_hot], [tf.float32] * 2)
-        return tf.ensure_shape(changed, pixels.shape), tf.ensure_shape(labels, one_hot.shape)
-
     def apply(
         self, pixels: NDArray[Any], one_hot: NDArray[np.float32]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """A batch changed. pixels: uint8 or float32; a new array comes back."""
+        """A batch changed: new pixels, and the labels, mixed where mixup is on.
+
+        pixels: (batch, *shape), uint8 or float32, 0..255. one_hot: (batch, classes).
+        """
         # A picture is a clip of one frame.
         clips = pixels.reshape(len(pixels), -1, self._height, self._width, self._channels)
         changed = np.empty(clips.shape, np.float32)

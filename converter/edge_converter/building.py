@@ -26,7 +26,7 @@ from edge_converter.quantize import calibration_samples, convert_model
 from edge_converter.recipe import Recipe
 from edge_converter.record import build_document, energy, exceeded, json_bytes, outcome, portable
 from edge_converter.stages import Stages, alone_in, key
-from edge_converter.steps.distill import distill, find_teacher
+from edge_converter.steps.distill import check_teacher, distill, find_teacher
 from edge_converter.steps.shared import Trained
 from edge_converter.steps.train import phases, train
 from edge_converter.weights import check_weights, weights_key
@@ -92,6 +92,8 @@ def build(
     check_model(recipe)
     check_weights(recipe)
     phases(recipe)
+    if "distill" in recipe.steps:
+        check_teacher(recipe)
     board = load_board(recipe.target.board) if recipe.target.board else None
     name = f"{recipe.name}-{recipe.version}"
     bundle = Path(out) if out is not None else recipe.folder / f"{name}.edge"
@@ -114,7 +116,7 @@ def _build(
     verified = _verify_stage(recipe, data, converted, stages, say)
     document = build_document(recipe, data, steps, converted, verified, stages.record)
     document |= energy(board, document["steps"][-1]["macs"])
-    for line in document["warnings"]:
+    for line in [line for line in document["warnings"] if line not in warnings(data)]:
         say(f"warning: {line}")
     _write_samples(data, folder)
     report = BuildReport(document, bundle, folder)
@@ -134,8 +136,13 @@ def check_place(bundle: Path) -> None:
     if bundle.suffix != ".edge":
         raise FileError(
             f"{bundle} is not the name of a bundle",
-            fix=f"write --out {bundle.with_suffix('.edge')}",
+            fix=f"write --out {_as_edge(bundle)}",
         )
+
+
+def _as_edge(path: Path) -> Path:
+    """The path with .edge for its suffix, where it has one: in "doors-1.0.0" nothing is."""
+    return path.with_suffix(".edge") if path.suffix[1:].isalpha() else Path(f"{path}.edge")
 
 
 def describe(report: BuildReport) -> str:

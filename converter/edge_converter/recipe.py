@@ -449,6 +449,8 @@ def _refuse_later(table: Any, where: str, path: str = "") -> None:
 def _used_tables(recipe: Recipe) -> set[str]:
     """Those of `_TABLES` that have a meaning in this recipe."""
     used: set[str] = {*recipe.steps, *recipe.quantize.repair}
+    if "distill" in recipe.steps:
+        used.add("train")  # batch size, rate, schedule and loss are those of [train]
     if recipe.task == "sequence":
         used.add("sequence")
     if recipe.preprocess is not None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from edge_converter.datasets import Dataset
+from edge_converter.datasets import Dataset, warnings
 from edge_converter.recipe import Recipe
 from edge_converter.stages import versions
 from edge_converter.steps.shared import joined
@@ -39,9 +39,13 @@ def build_document(
     floats = json.loads((verified / "float.json").read_text())
     final = json.loads((verified / "model.json").read_text())
     final["quantization"] = recipe.quantize.mode
+    names = {sample.sha256: sample.name for sample in data.test}
+    for mistake in (*floats["mistakes"], *final["mistakes"]):
+        mistake["name"] = names[mistake["sha256"]]  # a reused stage may know an older one
     right = [np.load(verified / f"{name}-right.npy") for name in ("float", "model")]
     lost, won = int(np.sum(right[0] & ~right[1])), int(np.sum(right[1] & ~right[0]))
     graph = read_graph((converted / "model.tflite").read_bytes())
+    last = {"accuracy": floats["accuracy"], "bytes": floats["bytes"], "macs": graph.macs}
     document = {
         "schema": "edge-sdk/build/1",
         "name": recipe.name,
@@ -67,9 +71,8 @@ def build_document(
         "steps": [
             {
                 "name": name,
-                "accuracy": floats["accuracy"] if name == recipe.steps[-1] else None,
-                "bytes": floats["bytes"],
-                "macs": graph.macs,
+                # Only what the last step left was converted and tested.
+                **(last if name == recipe.steps[-1] else dict.fromkeys(last)),
                 "note": left["note"],
             }
             for name, left in zip(recipe.steps, records, strict=True)
@@ -79,7 +82,7 @@ def build_document(
         "accuracy_loss": floats["accuracy"] - final["accuracy"],
         "accuracy_loss_interval": paired_difference(lost, won, final["n"]).as_list(),
         "changed_answers": {"lost": lost, "won": won},
-        "warnings": doubts(final["correct"], [one["n"] for one in final["per_class"].values()]),
+        "warnings": [*warnings(data), *doubts(final["correct"], _counts(final))],
         "agreement": json.loads((converted / "agreement.json").read_text()),
         "history": joined([left["history"] for left in records]),
         "budget": asdict(recipe.budget),
@@ -133,17 +136,42 @@ def exceeded(recipe: Recipe, document: dict[str, Any]) -> list[str]:
     return lines
 
 
+def _counts(outcome: dict[str, Any]) -> list[int]:
+    """Test pictures of each class."""
+    return [one["n"] for one in outcome["per_class"].values()]
+
+
 def portable(document: dict[str, Any]) -> dict[str, Any]:
     """The record as it travels: without durations, so that the same build gives the same bytes,
-    and without the names of pictures, which are nobody's business on a device.
+    and without the names of files, which are nobody's business on a device. Of those that were
+    unreadable it keeps how many.
     """
     record = {key: value for key, value in document.items() if key != "stages"}
-    for table, names in (
-        ("dataset", ("near_duplicates", "left_out")),
-        ("converted", ("mistakes",)),
-    ):
-        record[table] = {k: v for k, v in record[table].items() if k not in names}
+    final = record["converted"]
+    record["warnings"] = doubts(final["correct"], _counts(final))
+    unreadable = len(record["dataset"]["unreadable"])
+    record["dataset"] = {
+        **{k: v for k, v in record["dataset"].items() if k not in ("near_duplicates", "left_out")},
+        "unreadable": [f"{unreadable} files"] if unreadable else [],
+        "source": _without_folders(record["dataset"]["source"]),
+    }
+    record["recipe"] = {
+        key: {k: _without_folders(v) for k, v in value.items()}
+        if isinstance(value, dict)
+        else value
+        for key, value in record["recipe"].items()
+    }
+    for side in ("float", "converted"):
+        record[side] = {k: v for k, v in record[side].items() if k != "mistakes"}
     return record
+
+
+def _without_folders(value: Any) -> Any:
+    """ "folder:images" for "folder:/home/ann/images"; what is no path stays as it is."""
+    if not isinstance(value, str) or "/" not in value:
+        return value
+    kind, colon, path = value.rpartition(":")
+    return f"{kind}{colon}{Path(path).name}"
 
 
 def json_bytes(value: Any) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from importlib import resources
 from pathlib import Path
@@ -21,10 +22,15 @@ _FILES = {
 def start(folder: Path) -> dict[str, Any]:
     """Write the files of a new project into `folder`; the init document.
 
-    Raises FileError where one of them is there already: nothing is overwritten, nothing written.
+    Raises FileError where one of them is there already, or a file where a folder has to be: nothing
+    is overwritten, nothing written.
     """
-    if folder.exists() and not is_folder(folder):
-        raise FileError(f"{folder} is not a folder", fix="name a new folder: edge-sdk init doors")
+    for place in (folder, folder / "images"):
+        if not is_folder(place) and os.path.lexists(place):
+            raise FileError(
+                f"{place} is not a folder",
+                fix="rename it, or name a new folder: edge-sdk init doors",
+            )
     with reading(folder, what="folder"):
         there = [name for name in _FILES if (folder / name).exists()]
     if there:

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from edge_converter import Recipe
 from edge_converter.augmentation import FILL, Augmentation, augmentation, augmentation_sheet
 from edge_converter.datasets import open_dataset
-from edge_converter.frameworks import load_tensorflow
 from edge_converter.recipe import Augment
 from edge_sdk.errors import ConfigError
 from edge_sdk.images import decode_image
@@ -230,34 +229,6 @@ def test_floats_and_bytes_give_the_same() -> None:
     np.testing.assert_allclose(
         one.apply(pixels, labels)[0], other.apply(pixels.astype(np.float32), labels)[0], atol=1e-4
     )
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_in_a_tensorflow_pipeline(shape: tuple[int, ...]) -> None:
-    load_tensorflow()
-    import tensorflow as tf
-
-    pixels, labels = batch(shape, 12)
-    data = tf.data.Dataset.from_tensor_slices((pixels.astype(np.float32), labels)).batch(5)
-
-    def run() -> list[tuple[Floats, Floats]]:
-        changes = augmentation(EVERYTHING, shape, 5)
-        mapped = data.map(changes)
-        assert tuple(mapped.element_spec[0].shape) == (None, *shape)
-        return [(x.numpy(), y.numpy()) for x, y in mapped]
-
-    first, again = run(), run()
-    assert [len(x) for x, _ in first] == [5, 5, 2]
-    plain = augmentation(EVERYTHING, shape, 5)
-    assert plain is not None
-    for number, ((x, y), (x2, y2)) in enumerate(zip(first, again, strict=True)):
-        rows = slice(5 * number, 5 * number + 5)
-        wanted, mixed = plain.apply(pixels[rows].astype(np.float32), labels[rows])
-        np.testing.assert_array_equal(x, wanted)
-        np.testing.assert_array_equal(y, mixed)
-        np.testing.assert_array_equal(x, x2)
-        np.testing.assert_array_equal(y, y2)
 
 
 # --- the sheet -----------------------------------------------------------------------------------

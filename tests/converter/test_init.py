@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -125,6 +126,21 @@ def test_any_folder_gives_a_name_that_a_bundle_may_have(
 ) -> None:
     assert main(["init", str(tmp_path / folder)]) == 0
     assert Recipe.load(tmp_path / folder / "recipe.toml").name == name
+
+
+def test_a_file_called_images(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "images").write_text("mine")
+    assert main(["init", str(tmp_path)]) == 1
+    printed = capsys.readouterr().err
+    assert f"{tmp_path / 'images'} is not a folder" in printed and "fix: " in printed
+    assert files(tmp_path) == ["images"]
+
+
+def test_the_readme_names_a_camera(tmp_path: Path) -> None:
+    """Without one `run` ends with an error."""
+    assert main(["init", str(tmp_path / "doors")]) == 0
+    (line,) = re.findall(r"edge-sdk run .*", (tmp_path / "doors" / "README.md").read_text())
+    assert "doors-1.0.0.edge --camera" in line
 
 
 def test_here_is_the_default(tmp_path: Path) -> None:

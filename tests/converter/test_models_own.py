@@ -283,6 +283,35 @@ def test_the_fingerprint_follows_the_file(own: Callable[..., Recipe], tmp_path: 
     assert len(fingerprint(recipe(tmp_path, "file:net.keras"))) == 64
 
 
+def test_the_fingerprint_follows_what_lies_beside_the_module(
+    own: Callable[..., Recipe], tmp_path: Path
+) -> None:
+    """MODULE may import it. A package has the same neighbours, and its own modules."""
+    package = tmp_path / f"package_{tmp_path.name.replace('-', '_')}"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    for asked in (own(NET, "build"), recipe(tmp_path, f"python:{package.name}:build")):
+        (tmp_path / "helper.py").write_text("WIDTH = 8")
+        seen = [fingerprint(asked)]
+        (tmp_path / "helper.py").write_text("WIDTH = 16")
+        seen += [fingerprint(asked)]
+        (tmp_path / "helper.py").rename(tmp_path / "helper2.py")
+        seen += [fingerprint(asked)]
+        (tmp_path / "helper2.py").unlink()
+        seen += [fingerprint(asked)]
+        assert len(set(seen)) == 4
+    before = fingerprint(asked)
+    (package / "blocks.py").write_text("WIDTH = 8")
+    assert fingerprint(asked) != before
+
+
+def test_a_module_from_elsewhere_has_other_neighbours(tmp_path: Path) -> None:
+    asked = recipe(tmp_path, "python:json:loads")
+    before = fingerprint(asked)
+    (tmp_path / "helper.py").write_text("WIDTH = 8")
+    assert fingerprint(asked) == before
+
+
 def test_a_build_with_a_layer_of_ones_own(
     project: Callable[..., Path], write_classes: Callable[..., Path], tmp_path: Path
 ) -> None:

@@ -77,6 +77,51 @@ def test_near_duplicates_are_named_and_equal_ones_counted(answers: Answers, tmp_
     assert any("almost like another: 1 pictures" in line for line in document["warnings"])
 
 
+def small_photos(folder: Path, first: int = 0) -> None:
+    for index in range(first, first + 4):
+        write_image(folder / f"{index}.png", Frame(photo(index, (28, 28)), "bgr"))
+
+
+def test_near_duplicates_among_pictures_too_small_to_tell(
+    answers: Answers, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for first, label in enumerate(("cat", "dog")):
+        small_photos(tmp_path / label, 10 * first)
+    document = answers(tmp_path, "--report", tmp_path / "look")
+    assert (document["compared"], document["near_duplicates"]) == (0, None)
+    page = (tmp_path / "look" / "report.html").read_text()
+    assert "not compared" in page and "smaller than 32 pixels" in page
+    shutil.rmtree(tmp_path / "look")
+    assert main(["inspect", str(tmp_path)]) == 0
+    assert "not compared (smaller than 32 pixels" in capsys.readouterr().out
+    write_photos(tmp_path, {"large": 3}, first=100)
+    document = answers(tmp_path)
+    assert (document["compared"], document["near_duplicates"]) == (3, 0)
+    assert main(["inspect", str(tmp_path)]) == 0
+    assert "0 (3 pictures compared)" in capsys.readouterr().out
+
+
+def test_near_duplicates_need_two_parts_that_can_be_told(answers: Answers, tmp_path: Path) -> None:
+    write_photos(tmp_path / "train", {"cat": 4, "dog": 4})
+    small_photos(tmp_path / "test" / "cat")
+    small_photos(tmp_path / "test" / "dog", 10)
+    assert answers(tmp_path)["near_duplicates"] is None
+
+
+def test_equal_files_in_two_parts_and_in_two_classes(answers: Answers, tmp_path: Path) -> None:
+    write_photos(tmp_path / "train", {"cat": 4, "dog": 4})
+    write_photos(tmp_path / "test", {"cat": 2, "dog": 2}, first=100)
+    one, same = tmp_path / "train" / "cat" / "000.png", tmp_path / "test" / "cat" / "same.png"
+    shutil.copy(one, tmp_path / "train" / "cat" / "copy.png")
+    assert not any("equal files" in line for line in answers(tmp_path)["warnings"])
+    shutil.copy(one, same)
+    (line,) = (line for line in answers(tmp_path)["warnings"] if "equal files" in line)
+    assert "more than one part: 1 pictures" in line and str(same) in line
+    shutil.copy(tmp_path / "train" / "dog" / "001.png", tmp_path / "train" / "cat" / "dog.png")
+    (line,) = (line for line in answers(tmp_path)["warnings"] if "more than one class" in line)
+    assert "1 pictures" in line and "dog/001.png" in line and "cat/dog.png" in line
+
+
 def test_within_a_part_near_duplicates_do_no_harm(answers: Answers, tmp_path: Path) -> None:
     write_photos(tmp_path / "train", {"cat": 4, "dog": 4})
     write_photos(tmp_path / "test", {"cat": 2, "dog": 2}, first=100)
@@ -207,6 +252,9 @@ def test_a_report_that_cannot_be_written(
     (tmp_path / "file").write_text("")
     assert main(["inspect", str(tmp_path / "images"), "--report", str(tmp_path / "file")]) == 1
     assert "error: cannot write" in capsys.readouterr().err
+    # It is tried before anything is read: the first error is the report's.
+    assert main(["inspect", str(tmp_path / "none"), "--report", str(tmp_path / "file")]) == 1
+    assert "error: cannot write a report to" in capsys.readouterr().err
 
 
 # --- the contact sheet ---------------------------------------------------------------------------

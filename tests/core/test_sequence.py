@@ -12,12 +12,12 @@ import pytest
 
 from edge_sdk import Bundle, Frame, Recognizer, open_engine
 from edge_sdk.cli import main
-from edge_sdk.errors import BundleError, ModelError
-from edge_sdk.evaluation import evaluate_pictures
+from edge_sdk.errors import BundleError, DataError, ModelError
+from edge_sdk.evaluation import evaluate, evaluate_pictures
 from edge_sdk.images import write_image
 from edge_sdk.manifest import SequenceEntry, parse_manifest
 from edge_sdk.preprocess import Preprocessor, PreprocessSpec
-from edge_sdk.sources import FeatureRow, LabelledPictures
+from edge_sdk.sources import FeatureRow, LabelledPictures, Picture, Sample
 from edge_sdk.tasks.sequence import ClipPreprocessor, FeaturePreprocessor
 from edge_sdk.tensors import QuantParams, TensorSpec, quantize
 
@@ -149,3 +149,54 @@ def test_a_sequence_is_not_answered_a_picture_at_a_time(
     assert printed.out == ""
     assert "answers about sequences of 3 frames" in printed.err
     assert "edge-sdk evaluate" in printed.err
+
+
+@pytest.mark.parametrize(
+    ("shape", "sample", "says", "fix"),
+    [
+        ((4, 2), Picture(0, "a", pixels=np.zeros((4, 4), np.uint8)), "rows of features", "csv:"),
+        ((3, 8, 6, 3), Picture(0, "a", pixels=np.zeros((4, 4), np.uint8)), "clips", "video:"),
+        ((3, 8, 6, 3), FeatureRow(0, "a"), "the data holds rows of features", "video:"),
+        ((4, 4, 1), FeatureRow(0, "a"), "answers about single pictures", "folder:"),
+    ],
+)
+def test_data_of_another_kind_is_refused(
+    shape: tuple[int, ...],
+    sample: Sample,
+    says: str,
+    fix: str,
+    tiny_bundle: Callable[..., Path],
+) -> None:
+    data = LabelledPictures(("class0",), [sample], "all")
+    with Bundle.open(tiny_bundle(shape=shape)) as bundle, pytest.raises(DataError) as caught:
+        evaluate(bundle, data)
+    assert says in str(caught.value) and fix in caught.value.fix
+
+
+@pytest.mark.parametrize(
+    ("values", "known"),
+    [(("0", "1", "2"), True), (("class1", "class2", "class3"), False), (("0", "1", "10"), True)],
+)
+def test_numbers_take_the_bundles_names(
+    values: tuple[str, ...], known: bool, tiny_bundle: Callable[..., Path]
+) -> None:
+    """By place, but only plain numbers: labels that overlap are another order, not another name."""
+    rows = [
+        FeatureRow(number, f"{number}", values=np.ones((4, 2), np.float32)) for number in (0, 2)
+    ]
+    data = LabelledPictures(values, rows, "all", numbered=True)
+    with Bundle.open(tiny_bundle(shape=(4, 2))) as bundle:
+        if known:
+            assert evaluate(bundle, data).confusion.sum(axis=1).tolist() == [1, 0, 1]
+        else:
+            with pytest.raises(DataError, match="class3"):
+                evaluate(bundle, data)
+
+
+def test_numbers_out_of_order_take_no_names(tiny_bundle: Callable[..., Path]) -> None:
+    data = LabelledPictures(("1", "10", "2"), [FeatureRow(0, "a")], "all", numbered=True)
+    with (
+        Bundle.open(tiny_bundle(shape=(4, 2))) as bundle,
+        pytest.raises(DataError, match="does not know"),
+    ):
+        evaluate(bundle, data)

@@ -303,7 +303,8 @@ def test_when_mlperfs_rules_are_met() -> None:
 
 
 @pytest.mark.parametrize(
-    ("joules", "shown"), [(2.5, "2.5 J"), (0.25, "250 mJ"), (0.001, "1 mJ"), (6.7e-6, "6.7 µJ")]
+    ("joules", "shown"),
+    [(2.5, "2.50 J"), (0.25, "250 mJ"), (0.001, "1.00 mJ"), (6.7e-6, "6.70 µJ")],
 )
 def test_energy_of_a_model_says_so_in_a_readable_unit(
     bundle: Path, joules: float, shown: str

@@ -96,8 +96,28 @@ def test_jsonl_begins_a_line_where_the_last_one_was_cut(tmp_path: Path, make_res
     assert first == whole and json.loads(last)["index"] == 2
 
 
+def test_jsonl_goes_on_where_the_first_line_was_cut(tmp_path: Path, make_result: Make) -> None:
+    path = tmp_path / "r.jsonl"
+    cut = json.dumps(make_result(0).as_dict())[:40]
+    path.write_text(cut)
+    for index in (1, 2):
+        with open_sink(f"jsonl:{path}") as sink:
+            sink.write(make_result(index))
+    first, *others = path.read_text("utf-8").splitlines()
+    assert first == cut and [json.loads(line)["index"] for line in others] == [1, 2]
+
+
 @pytest.mark.parametrize(
-    "held", [b'name = "doors"\n', b"PK\x03\x04\xff\n", b'{"a": 1}\n', b"[" * 100_000, b"\n{}\n"]
+    "held",
+    [
+        b'name = "doors"\n',
+        b"PK\x03\x04\xff\n",
+        b'{"a": 1}\n',
+        b"[" * 100_000,
+        b"\n{}\n",
+        b'{"index": 1}',
+        b'{"in',
+    ],
 )
 def test_jsonl_leaves_a_file_that_is_something_else(tmp_path: Path, held: bytes) -> None:
     path = tmp_path / "recipe.toml"

@@ -64,7 +64,7 @@ def _kept(rare: str) -> dict[int, int]:
     return {int(found[1]): count}
 
 
-def test_pictures(_: str = "", _sequence: object = None) -> LabelledPictures:
-    """The 1,000 test digits, for `evaluate --data digits`. Raises MissingPackage."""
-    source = open_source()
+def test_pictures(rare: str = "", _sequence: object = None) -> LabelledPictures:
+    """The 1,000 test digits, for `evaluate --data digits`. Raises as `open_source`."""
+    source = open_source(rare)
     return LabelledPictures(source.labels, source.parts["test"], "test")

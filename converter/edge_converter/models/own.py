@@ -50,19 +50,19 @@ def check(recipe: Recipe) -> None:
 
 
 def fingerprint(recipe: Recipe) -> str:
-    """SHA-256 (hex) of the file, or of the source of MODULE (all of its package), for the key of a
-    stage; "" for an architecture by name. Raises ConfigError, FileError.
+    """SHA-256 (hex), for the key of a stage, of the .keras file, or of the source of MODULE: names
+    and contents of its file, or of all of its package; where it lies beside the recipe, of every
+    *.py beside the recipe too, since MODULE may import any of them. "" for an architecture by name.
+    Raises ConfigError, FileError.
     """
     if not is_own(recipe.model.name):
         return ""
     if recipe.model.name.startswith("file:"):
         return hashlib.sha256(read_file(_path(recipe), what="model")).hexdigest()
     top = _find(module_of(recipe.model.name).partition(".")[0], recipe.folder)
-    paths = [Path(top.origin)] if top.origin else []
-    for folder in top.submodule_search_locations or ():
-        paths += sorted(Path(folder).rglob("*.py"))
     digest = hashlib.sha256()
-    for path in paths:
+    for name, path in sorted(_sources(top, recipe.folder).items()):
+        digest.update(hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest())
         digest.update(hashlib.sha256(read_file(path, what="module")).digest())
     return digest.hexdigest()
 
@@ -125,6 +125,18 @@ def _module_and_function(name: str) -> tuple[str, str]:
             fix='write it like "python:my_net:build": my_net.py beside the recipe has def build',
         )
     return module, function
+
+
+def _sources(top: ModuleSpec, folder: Path) -> dict[str, Path]:
+    """{name: file} of a module or a package, and of what lies beside it in `folder`."""
+    found = {}
+    for place in map(Path, top.submodule_search_locations or filter(None, [top.origin])):
+        home = place.parent
+        files = list(place.rglob("*.py")) if place.is_dir() else [place]
+        if home.resolve() == folder.resolve():
+            files += (path for path in home.glob("*.py") if path.is_file())
+        found.update({path.relative_to(home).as_posix(): path for path in files})
+    return found
 
 
 def _find(name: str, folder: Path) -> ModuleSpec:

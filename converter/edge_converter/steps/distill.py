@@ -34,8 +34,20 @@ def find_teacher(
     """The .keras file of the recipe's teacher. One that is a recipe itself is built in `folder`,
     by the ordinary `build`, unless it is there already.
 
-    Raises ConfigError for another [input], DataError for other labels or one that was trained on
-    this recipe's test samples, FileError, and what its build raises.
+    Raises DataError for other labels or one that was trained on this recipe's test samples, what
+    `check_teacher` raises, and what its build raises.
+    """
+    teacher = check_teacher(recipe)
+    if isinstance(teacher, Path):
+        return teacher
+    _check_data(recipe, data, teacher)
+    return _build(teacher, folder / "teacher", say, progress)
+
+
+def check_teacher(recipe: Recipe) -> Path | Recipe:
+    """The file or the recipe that [distill] names: what can be known of it before the data is read.
+
+    Raises ConfigError for another [input] or an unknown teacher, FileError.
     """
     kind, _, name = recipe.distill.teacher.partition(":")
     if kind == "file":
@@ -50,8 +62,7 @@ def find_teacher(
     source = recipe.folder / name if name.endswith(".toml") else f"recipe:{name}"
     teacher = Recipe.load(source, _AS_TEACHER)
     _check_recipe(recipe, teacher)
-    _check_data(recipe, data, teacher)
-    return _build(teacher, folder / "teacher", say, progress)
+    return teacher
 
 
 def _build(teacher: Recipe, folder: Path, say: Say, progress: Progress) -> Path:

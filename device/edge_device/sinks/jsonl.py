@@ -16,6 +16,9 @@ from edge_sdk.results import Result
 _LONGEST_LINE = 1 << 20
 """Bytes looked at of a file's first line: a result of 10,000 classes has fewer."""
 
+_BEGINNING = b'{"index": '
+"""Of every result, and so of one that a full disk cut."""
+
 
 class JsonlSink(Sink):
     """Raises FileError when the file cannot be opened, or holds something else."""
@@ -53,7 +56,7 @@ def open_backend(address: str) -> JsonlSink:
 def _lead(path: Path) -> str:
     """What has to stand before the next line: a line's end where a full disk cut the last one.
 
-    Raises FileError where the file's first line is no result.
+    Raises FileError where the file's first line is no result, nor the beginning of one.
     """
     if not path.is_file() or not path.stat().st_size:  # nothing there, or a pipe
         return ""
@@ -65,7 +68,7 @@ def _lead(path: Path) -> str:
         found = json.loads(first)
         ours = isinstance(found, dict) and "classes" in found
     except (ValueError, RecursionError):
-        ours = False
+        ours = first.startswith(_BEGINNING)
     if not ours:
         raise FileError(
             f"{path} holds something else than results", fix="name another file, or remove it"
