@@ -105,7 +105,7 @@ def _networks(folder: Path) -> list[str]:
 
 
 def _overhead() -> str:
-    rows = [overhead.measure(12, 3), overhead.measure(80, 1)]
+    rows = [overhead.measure(12, 2), overhead.measure(80, 1)]
     return (
         "## `build` against a bare Keras script\n\nThe same digits, network, training and float32 "
         "and int8 conversions; whole processes, taking turns. `build` also looks at every "

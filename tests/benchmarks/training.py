@@ -59,9 +59,10 @@ def _recipes(folder: Path) -> str:
     rows.append(_row("moving_digits", folder, range(3), {"data.source": f"video:{clips}"}))
     head = ("recipe", "seeds", "test n", "float", "int8 [95 % interval]", "loss pp", "int8 bytes")
     note = (
-        "\n\nThe interval is Wilson's over the test answers of all seeds; but for the digits, each "
-        "seed splits the data anew. Rows of point_history.csv that follow one another are cut from "
-        "one movement and may stand in different parts: its accuracy is that of known hands."
+        "\n\nAccuracies are means over the seeds, the interval Wilson's for the test pictures of "
+        "one seed; but for the digits, each seed splits the data anew. Rows of point_history.csv "
+        "that follow one another are cut from one movement and may stand in different parts: its "
+        "accuracy is that of known hands."
     )
     return _table(head, rows) + note
 
@@ -71,7 +72,8 @@ def _row(recipe: str, folder: Path, seeds: Sequence[int], settings: dict[str, An
     right = sum(d["converted"]["correct"] for d in found)
     whole = sum(d["converted"]["n"] for d in found)
     floats = sum(d["float"]["correct"] for d in found)
-    interval = wilson(right, whole)
+    # Of one seed's test pictures: the seeds' test parts overlap, or are the same.
+    interval = wilson(round(right / len(found)), whole // len(found))
     return [
         f"`{recipe}`",
         str(len(found)),
