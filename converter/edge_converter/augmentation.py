@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_converter.datasets import Dataset
-from edge_converter.recipe import Augment, Recipe
+from edge_converter.recipe import Recipe
 from edge_converter.streaming import Reader
+from edge_converter.tables import Augment
 from edge_sdk.contact_sheet import contact_sheet
 from edge_sdk.errors import ConfigError
 from edge_sdk.frames import Frame

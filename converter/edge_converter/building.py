@@ -55,11 +55,14 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, eq=False)
 class BuildReport:
-    """The outcome of a build. document: the build document of CONTRACTS.md; bundle: its path."""
+    """The outcome of a build. document: the build document of CONTRACTS.md; bundle: its path;
+    galleries: pictures for its page.
+    """
 
     document: dict[str, Any]
     bundle: Path
     folder: Path
+    galleries: Sequence[Gallery] = ()
 
     @property
     def accuracy_loss(self) -> float | None:
@@ -116,11 +119,12 @@ def _build(
     verified = _verify_stage(recipe, data, converted, stages, say)
     document = build_document(recipe, data, steps, converted, verified, stages.record)
     document |= energy(board, document["steps"][-1]["macs"])
-    for line in [line for line in document["warnings"] if line not in warnings(data)]:
+    for line in document["warnings"][len(warnings(data)) :]:  # those were said before training
         say(f"warning: {line}")
     _write_samples(data, folder)
-    report = BuildReport(document, bundle, folder)
-    _write_record(report, galleries(recipe, data, document["converted"]["mistakes"]))
+    pictures = galleries(recipe, data, document["converted"]["mistakes"])
+    report = BuildReport(document, bundle, folder, pictures)
+    _write_record(report)
     _require_budget(recipe, document, folder)
     _pack(recipe, data, converted, document, bundle)
     say(f"pack: {bundle}")
@@ -305,9 +309,9 @@ def _describe(recipe: Recipe, data: Dataset, model: bytes) -> tuple[Manifest, Go
     return manifest_for(model, contents, golden, origin), golden
 
 
-def _write_record(report: BuildReport, pictures: Sequence[Gallery]) -> None:
+def _write_record(report: BuildReport) -> None:
     write_atomic(report.folder / "build.json", json_bytes(report.document))
-    write_build_report(report.folder / "build.html", report.document, pictures)
+    write_build_report(report.folder / "build.html", report.document, report.galleries)
 
 
 def _write_samples(data: Dataset, folder: Path) -> None:

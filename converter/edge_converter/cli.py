@@ -63,7 +63,7 @@ def build(
     finally:
         progress.clear()
     if report is not None:
-        write_report(report, "build", result.document)
+        write_report(report, "build", result.document, galleries=result.galleries)
     console.answer(result.document, describe(result), as_json=as_json)
 
 

@@ -19,8 +19,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_converter.recipe import Quantize, Recipe
+from edge_converter.recipe import Recipe
 from edge_converter.streaming import stack
+from edge_converter.tables import Quantize
 from edge_sdk.engines import Engine, open_engine
 from edge_sdk.errors import FileError, TrainingError
 from edge_sdk.preprocess import fed_values

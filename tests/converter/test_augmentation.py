@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from edge_converter import Recipe
 from edge_converter.augmentation import FILL, Augmentation, augmentation, augmentation_sheet
 from edge_converter.datasets import open_dataset
-from edge_converter.recipe import Augment
+from edge_converter.tables import Augment
 from edge_sdk.errors import ConfigError
 from edge_sdk.images import decode_image
 

@@ -433,7 +433,8 @@ def test_out_names_the_bundle_and_the_report_its_folder(again: Path, tmp_path: P
         assert bundle.manifest.name == "stripes"
     record = (tmp_path / "r" / "build.json").read_text("utf-8")
     assert json.loads(record)["name"] == "stripes"
-    assert "<html" in (tmp_path / "r" / "report.html").read_text("utf-8")
+    page = (tmp_path / "r" / "report.html").read_text("utf-8")
+    assert "<html" in page and 'src="data:image/png;base64,' in page
 
 
 # --- what stops it before any work ---------------------------------------------------------------

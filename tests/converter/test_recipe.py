@@ -206,6 +206,13 @@ def test_data_task_and_model_go_together(change: dict[str, Any], says: str, fix:
     assert says in str(error) and fix in error.fix
 
 
+def test_distillation_trains_as_train_says() -> None:
+    distill = {"steps": ["distill"], "distill": {"teacher": "recipe:digits_seed"}}
+    slow = Recipe.parse({**LEAST, **distill, "train": {"learning_rate": 0.0001}})
+    assert slow.as_dict()["train"]["learning_rate"] == 0.0001
+    assert slow.sha256 != Recipe.parse({**LEAST, **distill}).sha256
+
+
 def test_the_teacher_that_comes_with_pruning() -> None:
     distill = {"steps": ["train", "distill"], "distill": {"teacher": "unpruned"}}
     assert "the prune step" in str(refused({**LEAST, **distill}, NotAvailableYet))

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge_converter.recipe import Input, Recipe
+from edge_converter.recipe import Recipe
 from edge_converter.streaming import CACHE_BYTES, Feed, Reader, stack
+from edge_converter.tables import Input
 from edge_sdk.errors import FileError
 from edge_sdk.images import read_image
 from edge_sdk.preprocess import Preprocessor

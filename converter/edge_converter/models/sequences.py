@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from edge_converter.recipe import Options, Sequence
+from edge_converter.tables import Options, Sequence
 
 
 def features(rows: Any, options: Options) -> Any:

@@ -12,8 +12,9 @@ from edge_converter.balance import class_weights, oversampled
 from edge_converter.datasets import Dataset
 from edge_converter.fitting import Curves
 from edge_converter.losses import Hard, hard_loss, weighted
-from edge_converter.recipe import Augment, Recipe
+from edge_converter.recipe import Recipe
 from edge_converter.streaming import CACHE_BYTES, Change, Feed, Order, fed_shape
+from edge_converter.tables import Augment
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,10 @@ from edge_converter.datasets import Dataset
 from edge_converter.fitting import Curves, Plan, Progress, Task, fit, prepare
 from edge_converter.losses import hard_loss, supervised
 from edge_converter.models import build_model
-from edge_converter.recipe import Recipe, Train
+from edge_converter.recipe import Recipe
 from edge_converter.steps.shared import Trained, feeds, joined, weighted_loss
 from edge_converter.streaming import fed_shape
+from edge_converter.tables import Train
 from edge_sdk.errors import ConfigError
 
 

@@ -1,0 +1,177 @@
+"""The tables of recipe.toml as frozen dataclasses: every key with its default and its bounds.
+
+A field marked `later` is read and checked, but any value other than its default is refused with
+NotAvailableYet: a recipe never silently does less than it says.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, TypeVar
+
+from edge_sdk.configuration import limits
+from edge_sdk.preprocess import PreprocessSpec
+
+T = TypeVar("T")
+Repair = Literal["calibration", "qat", "float_layers"]
+
+
+def later(default: T, **bounds: float) -> T:
+    """A field that is part of the recipe and not built yet."""
+    metadata = {**limits(**bounds), "later": True}
+    result: T = field(default=default, metadata=metadata)
+    return result
+
+
+@dataclass(frozen=True)
+class Data:
+    """Where pictures and labels come from."""
+
+    source: str
+    split: tuple[float, float, float] = field(
+        default=(0.70, 0.15, 0.15), metadata=limits(least=0, most=1)
+    )
+    labels: tuple[str, ...] = ()
+    balance: Literal["none", "class-weights", "oversample"] = "none"
+    max_unreadable: float = field(default=0.01, metadata=limits(least=0, most=1))
+    golden: Literal["test", "synthetic"] = "test"
+
+
+@dataclass(frozen=True)
+class Input(PreprocessSpec):
+    """What the model is fed; goes unchanged into the manifest."""
+
+    width: int = field(default=96, metadata=limits(least=1, most=4096))
+    height: int = field(default=96, metadata=limits(least=1, most=4096))
+
+    @property
+    def preprocess(self) -> PreprocessSpec:
+        """Without the size."""
+        return PreprocessSpec(self.color, self.fit, self.resize, self.mean, self.std)
+
+
+@dataclass(frozen=True)
+class Sequence:
+    """Only for task = "sequence"."""
+
+    frames: int = field(default=16, metadata=limits(least=1))
+    stride: int = field(default=4, metadata=limits(least=1))
+    cell: Literal["lstm", "gru"] = "lstm"
+    units: int = field(default=32, metadata=limits(least=1))
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of the architecture; seed_cnn has none."""
+
+    width: float = field(default=0.5, metadata=limits(above=0))
+    depth: float = field(default=1.0, metadata=limits(above=0))
+    space_to_depth: bool = False
+
+
+@dataclass(frozen=True)
+class Model:
+    """The architecture and the weights it starts from."""
+
+    name: str
+    weights: str = "none"
+    options: Options = Options()
+
+
+@dataclass(frozen=True)
+class Train:
+    """The train step."""
+
+    epochs: int = field(default=30, metadata=limits(least=1, most=100_000))
+    batch_size: int = field(default=32, metadata=limits(least=1, most=65_536))
+    loss: Literal["cross-entropy", "focal"] = "cross-entropy"
+    learning_rate: float = field(default=0.001, metadata=limits(above=0))
+    schedule: Literal["constant", "cosine"] = "cosine"
+    warmup_epochs: int = field(default=0, metadata=limits(least=0))
+    patience: int = field(default=5, metadata=limits(least=0))
+    head_epochs: int = field(default=0, metadata=limits(least=0))
+    unfreeze_layers: int = field(default=0, metadata=limits(least=0))
+    fine_tune_learning_rate: float = field(default=0.0001, metadata=limits(above=0))
+
+
+@dataclass(frozen=True)
+class Augment:
+    """Changes to training images only."""
+
+    flip: Literal["none", "horizontal", "vertical", "both"] = "none"
+    rotate_degrees: float = field(default=0.0, metadata=limits(least=0, most=180))
+    crop: float = field(default=0.0, metadata=limits(least=0, most=1))
+    zoom: float = field(default=0.0, metadata=limits(least=0, most=1))
+    shift: float = field(default=0.0, metadata=limits(least=0, most=1))
+    brightness: float = field(default=0.0, metadata=limits(least=0, most=1))
+    contrast: float = field(default=0.0, metadata=limits(least=0, most=1))
+    noise: float = field(default=0.0, metadata=limits(least=0, most=1))
+    cutout: float = field(default=0.0, metadata=limits(least=0, most=1))
+    mixup: float = field(default=0.0, metadata=limits(least=0))
+
+
+@dataclass(frozen=True)
+class Distill:
+    """The distill step."""
+
+    teacher: str = ""
+    temperature: float = field(default=4.0, metadata=limits(above=0))
+    alpha: float = field(default=0.7, metadata=limits(least=0, most=1))
+    features: tuple[tuple[str, str], ...] = ()
+    epochs: int = field(default=10, metadata=limits(least=1))
+
+
+@dataclass(frozen=True)
+class Prune:
+    """The prune step."""
+
+    unit: Literal["channels", "weights"] = later("channels")
+    rank: Literal["l1", "entropy"] = later("l1")
+    ratio: float = later(0.5, above=0, below=1)
+    epochs: int = later(5, least=1)
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """The cluster step."""
+
+    clusters: int = later(16, least=2)
+    epochs: int = later(3, least=1)
+
+
+@dataclass(frozen=True)
+class Qat:
+    """The qat step."""
+
+    epochs: int = later(3, least=1)
+    learning_rate: float = later(0.0001, above=0)
+
+
+@dataclass(frozen=True)
+class Quantize:
+    """How the trained model becomes a .tflite."""
+
+    mode: Literal["float32", "float16", "dynamic", "int8", "int16x8", "int4"] = "int8"
+    io: Literal["int8", "uint8", "float32"] = "int8"
+    calibration: Literal["minmax", "percentile"] = later("minmax")
+    calibration_samples: int = field(default=200, metadata=limits(least=1))
+    float_layers: tuple[str, ...] = later(())
+    repair: tuple[Repair, ...] = ("calibration", "qat", "float_layers")
+
+
+@dataclass(frozen=True)
+class Target:
+    """What the model is for. `board` adds figures labelled MODEL."""
+
+    engine: Literal["litert", "edgetpu"] = later("litert")
+    board: str = ""
+
+
+@dataclass(frozen=True)
+class RecipeBudget:
+    """Limits; exit status 3 when one is exceeded."""
+
+    accuracy_loss: float = field(default=0.01, metadata=limits(least=0, most=1))
+    bytes: int | None = field(default=None, metadata=limits(least=1))
+    mapped: float | None = later(None, least=0, most=1)
+    latency_ms: float | None = field(default=None, metadata=limits(above=0))
