@@ -18,8 +18,16 @@ from edge_converter.tables import Options, Sequence
 
 
 def features(rows: Any, options: Options) -> Any:
-    """The rows as they are."""
-    return rows
+    """The rows, each feature brought to mean 0 and variance 1 by a batch norm.
+
+    Features come in any unit. Fed as they are, values far below 1 train slowly and leave the cell
+    states of an int8 model a few steps of their range: 0.65 instead of 0.98 on finger paths whose
+    median is 0.017.
+    """
+    from keras import layers
+
+    # Keras' momentum of 0.99 would need more steps than a small set has before the averages hold.
+    return layers.BatchNormalization(momentum=0.9, name="normalize")(rows)
 
 
 def over_frames(frames: Any, net: Callable[[Any], Any]) -> Any:
