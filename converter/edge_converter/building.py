@@ -7,9 +7,10 @@ whatever the outcome, the bundle only when every gate passed.
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,15 +21,25 @@ import numpy as np
 from edge_converter.checkpoints import Checkpoints
 from edge_converter.datasets import Dataset, open_dataset, warnings
 from edge_converter.exhibits import galleries
-from edge_converter.models import check_model, fingerprint
+from edge_converter.models import build_model, check_model, fingerprint
 from edge_converter.packing import Contents, in_turns, labels_text, make_golden, manifest_for
 from edge_converter.quantize import calibration_samples, convert_model
 from edge_converter.recipe import Recipe
-from edge_converter.record import build_document, energy, exceeded, json_bytes, outcome, portable
+from edge_converter.record import (
+    COMPRESSING,
+    build_document,
+    energy,
+    exceeded,
+    float_models,
+    json_bytes,
+    outcome,
+    portable,
+)
 from edge_converter.stages import Stages, alone_in, key
 from edge_converter.steps.distill import check_teacher, distill, find_teacher
 from edge_converter.steps.shared import Trained
 from edge_converter.steps.train import phases, train
+from edge_converter.streaming import fed_shape
 from edge_converter.weights import check_weights, weights_key
 from edge_hardware import load_board
 from edge_sdk.bundle import Golden, write_bundle
@@ -113,12 +124,11 @@ def _build(
     stages = Stages(folder / "stages")
     data = _look(recipe, say, progress)
     steps = _step_stages(recipe, data, stages, folder, say, progress)
-    trained = steps[-1]
-    write_atomic(folder / "model.keras", (trained / "model.keras").read_bytes())
-    converted = _convert_stage(recipe, data, trained, stages, folder, say)
+    write_atomic(folder / "model.keras", list(steps.values())[-1].read_bytes())
+    converted = _convert_stage(recipe, data, steps, stages, folder, say)
     verified = _verify_stage(recipe, data, converted, stages, say)
     document = build_document(recipe, data, steps, converted, verified, stages.record)
-    document |= energy(board, document["steps"][-1]["macs"])
+    document |= energy(board, document["converted"]["macs"])
     for line in document["warnings"][len(warnings(data)) :]:  # those were said before training
         say(f"warning: {line}")
     _write_samples(data, folder)
@@ -187,8 +197,10 @@ def _look(recipe: Recipe, say: Say, progress: Say) -> Dataset:
 
 def _step_stages(
     recipe: Recipe, data: Dataset, stages: Stages, build_folder: Path, say: Say, progress: Say
-) -> list[Path]:
-    """The recipe's steps in their order, a stage each, which starts from the one before."""
+) -> dict[str, Path]:
+    """The recipe's steps in their order, a stage each, which starts from the one before: {step:
+    its model.keras}. What starts from a trained file has that first, as "".
+    """
     whole = recipe.as_dict()
     keys = ("seed", "task", "input", "sequence", "model", "train", "augment")
     common = [
@@ -197,16 +209,23 @@ def _step_stages(
         data.labels,
         [fingerprint(recipe), weights_key(recipe)],
     ]
-    made: list[Path] = []
+    made: dict[str, Path] = {}
+    if not recipe.steps or recipe.steps[0] in COMPRESSING:
+        made[""] = _start_stage(recipe, data, common, stages, say)
     for step in recipe.steps:
-        inputs, run = [*common, *(folder.name for folder in made)], train
-        if step == "distill":
+        inputs = [*common, *(model.parent.name for model in made.values())]
+        source = list(made.values())[-1] if made else None
+        if step == "train":
+            run = train
+        elif step == "distill":
             teacher = find_teacher(recipe, data, build_folder, say=say, progress=progress)
             inputs += [whole["distill"], hashlib.sha256(teacher.read_bytes()).hexdigest()]
-            student = made[-1] / "model.keras" if made else None
-            run = partial(distill, teacher=teacher, student=student)
-        made.append(
-            _step_stage(run, recipe, data, stages, (step, inputs), build_folder, say, progress)
+            run = partial(distill, teacher=teacher, student=source)
+        else:
+            inputs += [whole[step]]
+            run = partial(_step(step), source=source)
+        made[step] = _step_stage(
+            run, recipe, data, stages, (step, inputs), build_folder, say, progress
         )
     # Not before: a killed step must find its own when the ones before it are reused.
     shutil.rmtree(build_folder / "checkpoints", ignore_errors=True)
@@ -232,25 +251,53 @@ def _step_stage(
 
     folder = stages.run(*what, make)
     _say_stage(stages, say)
-    return folder
+    return folder / "model.keras"
+
+
+def _start_stage(recipe: Recipe, data: Dataset, inputs: Any, stages: Stages, say: Say) -> Path:
+    """The trained file that the recipe starts from, once it is known to fit."""
+
+    def make(folder: Path) -> None:
+        model = build_model(recipe, fed_shape(recipe, data.train), len(data.labels))
+        model.save(folder / "model.keras")
+
+    folder = stages.run("start", inputs, make)
+    _say_stage(stages, say)
+    return folder / "model.keras"
+
+
+def _step(name: str) -> Callable[..., Trained]:
+    """The function of a step that changes a trained model: `name` in steps/`name`.py."""
+    function: Callable[..., Trained] = getattr(
+        importlib.import_module(f"edge_converter.steps.{name}"), name
+    )
+    return function
 
 
 def _convert_stage(
-    recipe: Recipe, data: Dataset, trained: Path, stages: Stages, build_folder: Path, say: Say
+    recipe: Recipe,
+    data: Dataset,
+    steps: Mapping[str, Path],
+    stages: Stages,
+    build_folder: Path,
+    say: Say,
 ) -> Path:
     def make(folder: Path) -> None:
         agreement = convert_model(
             recipe,
-            trained / "model.keras",
+            list(steps.values())[-1],
             calibration_samples(data.train, recipe.quantize, recipe.seed),
             in_turns(data.val),
             folder,
             build_folder / "convert.log",
+            {name: steps[step] for name, step in float_models(recipe).items()},
         )
         text = json.dumps({name: found.as_dict() for name, found in agreement.items()})
         (folder / "agreement.json").write_text(text)
 
-    folder = stages.run("convert", [trained.name, recipe.as_dict()["quantize"]], make)
+    made = [model.parent.name for model in steps.values()]
+    inputs = [made, recipe.as_dict()["quantize"]]
+    folder = stages.run("convert", inputs, make)
     _say_stage(stages, say)
     return folder
 
@@ -258,7 +305,7 @@ def _convert_stage(
 def _verify_stage(recipe: Recipe, data: Dataset, converted: Path, stages: Stages, say: Say) -> Path:
     def make(folder: Path) -> None:
         pictures = LabelledPictures(data.labels, data.test, "test")
-        for name in ("float", "model"):
+        for name in ("model", *float_models(recipe)):
             model = (converted / f"{name}.tflite").read_bytes()
             manifest, _ = _describe(recipe, data, model)
             with open_engine("litert", model) as engine:

@@ -11,7 +11,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -66,17 +66,22 @@ def convert_model(
     checks: Sequence[Sample],
     folder: Path,
     log: Path,
+    floats: Mapping[str, Path] | None = None,
 ) -> dict[str, Agreement]:
-    """Write float.tflite (float32) and model.tflite (the recipe's mode) into `folder`.
+    """Write model.tflite (the recipe's mode) and NAME.tflite (float32) of `floats` into `folder`.
 
-    calibration: samples of the training part only. checks: real samples to compare on. log: the
-    file that takes whatever TensorFlow prints.
-    Returns the agreement of each with the Keras model. Raises TrainingError, FileError (disk full).
+    model: the .keras file to convert. calibration: samples of the training part only. checks: real
+    samples to compare on. log: the file that takes whatever TensorFlow prints. floats: .keras files
+    to have in float32 by name; {"float": model} when left out.
+    Returns the agreement of each with its Keras model: {"converted", *floats}. Raises
+    TrainingError, FileError (disk full).
     """
+    floats = floats or {"float": model}
     np.save(folder / "calibration.npy", _pinned(stack(calibration, recipe), recipe))
     np.save(folder / "checks.npy", stack(checks[:AGREEMENT_SAMPLES], recipe))
     job = {
         "model": str(model),
+        "floats": {name: str(path) for name, path in floats.items()},
         "mode": recipe.quantize.mode,
         "io": recipe.quantize.io,
         "name": recipe.model.name,
@@ -85,14 +90,14 @@ def convert_model(
     (folder / "job.json").write_text(json.dumps(job))
     _run_child(folder, log)
     samples = np.load(folder / "checks.npy")
-    reference = np.load(folder / "reference.npy")
-    found = {
-        "float": check_agreement(folder / "float.tflite", "float32", samples, reference),
-        "converted": check_agreement(
-            folder / "model.tflite", recipe.quantize.mode, samples, reference
-        ),
-    }
-    for name in ("calibration.npy", "checks.npy", "reference.npy", "job.json"):
+    made = {name: ("float32", f"{name}.tflite") for name in floats}
+    made["converted"] = (recipe.quantize.mode, "model.tflite")
+    found = {}
+    for name, (mode, file) in made.items():
+        reference = np.load(folder / f"{name}.npy")
+        found[name] = check_agreement(folder / file, mode, samples, reference)
+        (folder / f"{name}.npy").unlink()
+    for name in ("calibration.npy", "checks.npy", "job.json"):
         (folder / name).unlink()
     return found
 

@@ -1,8 +1,9 @@
 """The child of quantize: python -m edge_converter.quantize_child FOLDER PARENT_PID.
 
-Reads job.json, calibration.npy and checks.npy in FOLDER; writes float.tflite, model.tflite and
-reference.npy, the Keras model's answers to checks.npy. Exit status EX_IOERR: the disk is full;
-EX_DATAERR: error.json says what is wrong with the model, and the fix.
+Reads job.json, calibration.npy and checks.npy in FOLDER; writes model.tflite, a .tflite for each of
+the job's `floats`, and the Keras models' answers to checks.npy: converted.npy, NAME.npy. Exit
+status EX_IOERR: the disk is full; EX_DATAERR: error.json says what is wrong with the model, and the
+fix.
 """
 
 from __future__ import annotations
@@ -46,12 +47,20 @@ def main(arguments: list[str]) -> int:
 def convert(folder: Path) -> None:
     """Do the job that lies in `folder`."""
     job = json.loads((folder / "job.json").read_text())
-    model = load_model(Path(job["model"]), job["name"], Path(job["folder"]))
     checks = np.load(folder / "checks.npy")
-    np.save(folder / "reference.npy", np.asarray(model.predict(checks, verbose=0)))
-    single = batch_of_one(model)
-    (folder / "float.tflite").write_bytes(to_tflite(single, "float32", "float32", folder))
-    (folder / "model.tflite").write_bytes(to_tflite(single, job["mode"], job["io"], folder))
+    models: dict[str, Any] = {}
+    for path in (job["model"], *job["floats"].values()):
+        if path not in models:
+            models[path] = load_model(Path(path), job["name"], Path(job["folder"]))
+
+    def make(name: str, file: str, path: str, mode: str, io: str) -> None:
+        model = models[path]
+        np.save(folder / f"{name}.npy", np.asarray(model.predict(checks, verbose=0)))
+        (folder / file).write_bytes(to_tflite(batch_of_one(model), mode, io, folder))
+
+    for name, path in job["floats"].items():
+        make(name, f"{name}.tflite", path, "float32", "float32")
+    make("converted", "model.tflite", job["model"], job["mode"], job["io"])
 
 
 def batch_of_one(model: Any) -> Any:

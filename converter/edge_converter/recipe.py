@@ -257,10 +257,16 @@ def _check_steps(recipe: Recipe, data: Mapping[str, Any], where: str) -> None:
                 f'{where}: step "{step}" is not available yet',
                 fix=f"remove it from steps (available: {', '.join(BUILT_STEPS)})",
             )
-    if not {"train", "distill"} & set(recipe.steps):
-        raise NotAvailableYet(
-            f"{where}: a recipe without the train or the distill step is not available yet",
-            fix='set steps = ["train"]; to pack a trained .tflite use `edge-sdk convert`',
+    if "train" in recipe.steps[1:]:
+        raise ConfigError(
+            f'{where}: step "train" stands after {recipe.steps[0]!r}: it would start anew',
+            fix='put "train" first',
+        )
+    first = recipe.steps[0] if recipe.steps else "quantize"
+    if first not in ("train", "distill") and not recipe.model.name.startswith("file:"):
+        raise ConfigError(
+            f"{where}: {first} needs a trained model, and model.name is {recipe.model.name!r}",
+            fix='put "train" or "distill" first, or name a trained model: "file:PATH.keras"',
         )
     if "distill" in recipe.steps and not recipe.distill.teacher:
         raise ConfigError(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import platform
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,9 @@ from edge_sdk.evaluation import MOST_MATRIX, Evaluation, doubts, pack_prefixes
 from edge_sdk.statistics import paired_difference
 from edge_sdk.tflite.graph import read_graph
 
+COMPRESSING = ("prune", "cluster", "qat")
+"""Steps that make a trained model smaller or fit for int8, at a cost that the budget limits."""
+
 MOST_PAIRS = 100
 """Near-duplicates, and files left out, that the record names."""
 
@@ -26,26 +31,26 @@ MOST_PAIRS = 100
 def build_document(
     recipe: Recipe,
     data: Dataset,
-    steps: list[Path],
+    steps: Mapping[str, Path],
     converted: Path,
     verified: Path,
     stages: list[dict[str, Any]],
 ) -> dict[str, Any]:
     """The build document of CONTRACTS.md, with what the report shows beside it.
 
-    steps, converted, verified: the folders that the stages left. stages: what each took.
+    steps: the .keras file that each left. converted, verified: the folders of those stages. stages:
+    what each took.
     """
-    records = [json.loads((step / "step.json").read_text()) for step in steps]
+    records = [json.loads((steps[step].parent / "step.json").read_text()) for step in recipe.steps]
     floats = json.loads((verified / "float.json").read_text())
     final = json.loads((verified / "model.json").read_text())
     final["quantization"] = recipe.quantize.mode
+    final["macs"] = read_graph((converted / "model.tflite").read_bytes()).macs
     names = {sample.sha256: sample.name for sample in data.test}
     for mistake in (*floats["mistakes"], *final["mistakes"]):
         mistake["name"] = names[mistake["sha256"]]  # a reused stage may know an older one
     right = [np.load(verified / f"{name}-right.npy") for name in ("float", "model")]
     lost, won = int(np.sum(right[0] & ~right[1])), int(np.sum(right[1] & ~right[0]))
-    graph = read_graph((converted / "model.tflite").read_bytes())
-    last = {"accuracy": floats["accuracy"], "bytes": floats["bytes"], "macs": graph.macs}
     document = {
         "schema": "edge-sdk/build/1",
         "name": recipe.name,
@@ -69,12 +74,7 @@ def build_document(
         },
         "stages": stages,
         "steps": [
-            {
-                "name": name,
-                # Only what the last step left was converted and tested.
-                **(last if name == recipe.steps[-1] else dict.fromkeys(last)),
-                "note": left["note"],
-            }
+            {"name": name, **_measured(recipe, name, converted, verified), "note": left["note"]}
             for name, left in zip(recipe.steps, records, strict=True)
         ],
         "float": floats,
@@ -84,7 +84,7 @@ def build_document(
         "changed_answers": {"lost": lost, "won": won},
         "warnings": [*warnings(data), *doubts(final["correct"], _counts(final))],
         "agreement": json.loads((converted / "agreement.json").read_text()),
-        "history": joined([left["history"] for left in records]),
+        "history": joined([left["history"] for left in records]) if records else None,
         "budget": asdict(recipe.budget),
         "tries": [],
         "worst_layers": [],
@@ -92,6 +92,26 @@ def build_document(
     }
     document["passed"] = not exceeded(recipe, document)
     return document
+
+
+def float_models(recipe: Recipe) -> dict[str, str]:
+    """{name: step} of the models that a build has in float32; the step that left it, "" for the
+    file that the recipe starts from. "float" is the last that nothing has compressed: what a build
+    loses is counted from there.
+    """
+    plain = list(itertools.takewhile(lambda step: step not in COMPRESSING, recipe.steps))
+    reference = plain[-1] if plain else ""
+    others = [step for step in recipe.steps if step not in (reference, "qat")]
+    return {"float": reference, **{f"step-{step}": step for step in others}}
+
+
+def _measured(recipe: Recipe, step: str, converted: Path, verified: Path) -> dict[str, Any]:
+    """Accuracy, bytes and MACs of what a step left, in float32; of qat, as it is converted."""
+    names = {step: name for name, step in float_models(recipe).items()}
+    name = names.get(step, "model")
+    found = json.loads((verified / f"{name}.json").read_text())
+    graph = read_graph((converted / f"{name}.tflite").read_bytes())
+    return {"accuracy": found["accuracy"], "bytes": found["bytes"], "macs": graph.macs}
 
 
 def outcome(found: Evaluation, size: int) -> dict[str, Any]:

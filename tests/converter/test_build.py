@@ -537,3 +537,19 @@ def test_a_disk_full_while_it_packs(again: Path, built: Any, unmeasured: dict[st
     assert "cannot write" in error and "File too large" in error
     assert (again.parent / BUNDLE).read_bytes() == built.report.bundle.read_bytes()
     assert [path.name for path in again.parent.rglob(".*")] == [".lock"]
+
+
+def test_a_build_may_start_from_a_trained_file(built: Any, tmp_path: Path) -> None:
+    trained = built.report.folder / "model.keras"
+    text = built.recipe.read_text("utf-8")
+    table = text[text.index("[train]") : text.index("[quantize]")]
+    name = text[text.index("[model]") :].splitlines()[1]
+    path = built.recipe.parent / "trained.toml"
+    plain = text.replace(table, "").replace("seed = 7", "seed = 7\nsteps = []")
+    path.write_text(plain.replace(name, f'name = "file:{trained}"'), "utf-8")
+    document = build(Recipe.load(path), tmp_path / "stripes.edge").document
+    assert [stage["name"] for stage in document["stages"]] == ["start", "convert", "verify"]
+    assert (document["steps"], document["history"]) == ([], None)
+    before = built.report.document
+    for side in ("float", "converted"):
+        assert document[side]["correct"] == before[side]["correct"]

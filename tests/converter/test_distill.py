@@ -369,6 +369,10 @@ def test_steps_run_in_their_order_and_are_kept_each_by_itself(
     assert [s["name"] for s in document["stages"]] == ["train", "distill", "convert", "verify"]
     assert [s["name"] for s in document["steps"]] == ["train", "distill"]
     assert "taught by file:" in document["steps"][1]["note"]
+    # Nothing compresses here: what is lost counts from the last model, the taught one.
+    assert document["steps"][1]["accuracy"] == document["float"]["accuracy"]
+    for step in document["steps"]:
+        assert 0 <= step["accuracy"] <= 1 and step["bytes"] > 0 and step["macs"] > 0
     phases = [{"name": "train", "epochs": 3}, {"name": "distill", "epochs": 1}]
     assert document["history"]["phases"] == phases
     assert len(document["history"]["val_loss"]) == 4

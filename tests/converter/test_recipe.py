@@ -182,10 +182,23 @@ def test_a_mode_that_is_not_built_yet_is_refused(mode: str) -> None:
     assert mode in str(error) and "int8" in error.fix
 
 
-def test_without_training_is_not_available_yet() -> None:
-    error = refused({**LEAST, "steps": []}, NotAvailableYet)
-    assert "without the train or the distill step" in str(error)
-    assert "edge-sdk convert" in error.fix
+@pytest.mark.parametrize("steps", [[], ["qat"], ["prune", "distill"]])
+def test_what_compresses_needs_a_trained_model(steps: list[str]) -> None:
+    unbuilt = [step for step in steps if step not in BUILT_STEPS]
+    if unbuilt:
+        pytest.skip(f"{unbuilt[0]} is not built yet")
+    distill = {"teacher": "recipe:digits_seed"} if "distill" in steps else None
+    more = {"steps": steps} | ({"distill": distill} if distill else {})
+    error = refused({**LEAST, **more})
+    assert "needs a trained model, and model.name is 'seed_cnn'" in str(error)
+    assert '"file:PATH.keras"' in error.fix
+    assert Recipe.parse({**LEAST, **more, "model": {"name": "file:a.keras"}}).steps == tuple(steps)
+
+
+def test_training_comes_first() -> None:
+    more = {"steps": ["distill", "train"], "distill": {"teacher": "recipe:digits_seed"}}
+    error = refused({**LEAST, **more})
+    assert "stands after 'distill'" in str(error) and 'put "train" first' in error.fix
 
 
 @pytest.mark.parametrize(
