@@ -37,7 +37,7 @@ wheels: $(READY)  ## the three wheels, into dist/
 	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist . ./converter ./device
 
 clean:  ## takes away what the other targets made
-	rm -rf $(VENV) dist edge-sdk-demo .coverage*
+	rm -rf $(VENV) dist edge-sdk-demo .training .coverage*
 
 $(READY):
 	@$(PYTHON) -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' || \

@@ -1,12 +1,15 @@
-"""Regenerates docs/training.md: `make training`. Every built-in recipe, seeds, intervals."""
+"""Regenerates docs/training.md: `make training`. Every built-in recipe, seeds, intervals.
+
+Builds are kept in FOLDER, so that a run that was ended goes on where it was.
+"""
 
 from __future__ import annotations
 
 import datetime
+import hashlib
 import json
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,16 +25,17 @@ WEIGHTS = SHARED / "models" / "tf2_mobilenet_v2_1.0_224_ptq.tflite"
 POINTS = SHARED / "sequences" / "point_history.csv"
 
 
+FOLDER = ROOT / ".training"
+
+
 def main() -> None:
     """Build everything and write the page."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        parts = [
-            _head(),
-            "## Recipes\n\n" + _recipes(folder),
-            "## Distillation\n\n" + _distilled(folder),
-            "## One class at 2 %\n\n" + _unbalanced(folder),
-        ]
+    parts = [
+        _head(),
+        "## Recipes\n\n" + _recipes(FOLDER),
+        "## Distillation\n\n" + _distilled(FOLDER),
+        "## One class at 2 %\n\n" + _unbalanced(FOLDER),
+    ]
     (ROOT / "docs" / "training.md").write_text("\n\n".join(parts) + "\n", "utf-8")
 
 
@@ -47,9 +51,10 @@ def _head() -> str:
 
 
 def _recipes(folder: Path) -> str:
-    clips = folder / "moving_digits"
+    clips = folder / "clips"
     maker = [sys.executable, "-m", "edge_converter.datasets.moving_digits", str(clips)]
-    subprocess.run(maker, check=True)
+    if not clips.exists():
+        subprocess.run(maker, check=True)
     rows = [_row("digits_seed", folder, range(3), {})]
     if SHARED.is_dir():
         signs = {"data.source": f"folder:{SIGNS}", "model.weights": f"file:{WEIGHTS}"}
@@ -139,7 +144,8 @@ def _unbalanced(folder: Path) -> str:
 def build(recipe: str, folder: Path, settings: dict[str, Any]) -> dict[str, Any]:
     """The build document of a built-in recipe; a missed budget is part of what is reported."""
     command = [sys.executable, "-m", "edge_sdk.cli", "build", f"recipe:{recipe}", "--json"]
-    command += ["--out", str(folder / recipe / "model.edge")]
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+    command += ["--out", str(folder / f"{recipe}-{digest[:8]}" / "model.edge")]
     for key, value in settings.items():
         command += ["--set", f"{key}={value}"]
     done = subprocess.run(command, capture_output=True, text=True)

@@ -15,7 +15,7 @@ from edge_converter import Recipe, build
 
 pytestmark = pytest.mark.slow
 
-EPOCHS = 60
+EPOCHS = 12
 BUNDLE = "stripes-1.0.0.edge"
 PARTS = {"low": 240, "mid": 240, "top": 240}
 """Enough pictures for an epoch to be longer than it takes to see its checkpoint."""
