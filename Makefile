@@ -4,14 +4,19 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready-$(shell cat pyproject.toml converter/pyproject.toml device/pyproject.toml constraints/host.txt | sha256sum | cut -c1-16)
 
-.PHONY: demo test dev check campaign benchmark training wheels clean
+PYTEST := pytest tests --ignore=tests/benchmarks -n 2 --dist loadfile --no-loadscope-reorder --durations=15
+
+.PHONY: demo test coverage dev check campaign benchmark training wheels clean
 
 demo: $(READY)  ## train, convert, verify, pack and stream handwritten digits
 	$(BIN)/edge-sdk demo
 
 test: $(READY)  ## every test, with seeded samples of the long campaigns; says what it skipped
+	$(BIN)/$(PYTEST)
+
+coverage: $(READY)  ## the same, and the lines that no test runs
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest tests --ignore=tests/benchmarks -n 2 --dist loadfile --no-loadscope-reorder --durations=15
+	$(BIN)/coverage run -m $(PYTEST)
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report --skip-covered --fail-under=90
 
