@@ -13,7 +13,7 @@ import json
 import re
 import stat
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -136,9 +136,16 @@ class Bundle:
         self.close()
 
 
-def write_bundle(path: str | Path, manifest: Manifest, members: Mapping[str, bytes]) -> None:
+def write_bundle(
+    path: str | Path,
+    manifest: Manifest,
+    members: Mapping[str, bytes],
+    *,
+    compressed: Collection[str] = (),
+) -> None:
     """Write a bundle: the old file stays until the new one is whole and on disk.
 
+    compressed: names of members that are packed by LZMA; the others are stored as they are.
     `manifest.members` is filled in here. The same contents give the same bytes. What is written
     is read back and checked as `Bundle.open` does, before it takes its name.
     Raises BundleError when the contents do not fit each other, FileError when it cannot be written.
@@ -152,15 +159,26 @@ def write_bundle(path: str | Path, manifest: Manifest, members: Mapping[str, byt
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
         for name, data in (("manifest.json", manifest.to_json()), *members.items()):
-            info = zipfile.ZipInfo(name, _TIME)
-            info.external_attr = 0o644 << 16
-            archive.writestr(info, data)
+            _write_member(archive, name, data, compressed=name in compressed)
         archive.comment = b"0" * 64
     body = file.getvalue()[:-64]
     data = body + hashlib.sha256(body).hexdigest().encode()
     found = _read_members(data, Path(path))
     _check_members(parse_manifest(found["manifest.json"], where="manifest.json"), found, Path(path))
     write_atomic(path, data)
+
+
+def packed_bytes(data: bytes) -> int:
+    """How many bytes `data` takes as a compressed member."""
+    with zipfile.ZipFile(io.BytesIO(), "w") as archive:
+        _write_member(archive, "model.tflite", data, compressed=True)
+        return archive.infolist()[0].compress_size
+
+
+def _write_member(archive: zipfile.ZipFile, name: str, data: bytes, *, compressed: bool) -> None:
+    info = zipfile.ZipInfo(name, _TIME)
+    info.external_attr = 0o644 << 16
+    archive.writestr(info, data, zipfile.ZIP_LZMA if compressed else zipfile.ZIP_STORED)
 
 
 def _check_digest(data: bytes, path: Path) -> None:

@@ -82,6 +82,11 @@ def evaluate(bundle: Path, data: str, engine: str, threads: int, as_json: bool) 
     show_default=True,
     help="Interleaved rounds.",
 )
+@click.option(
+    "--report",
+    type=console.PATH,
+    help="Folder for compare.json and report.html, with Pareto plots.",
+)
 @_ENGINE
 @_THREADS
 @console.json_option
@@ -89,21 +94,29 @@ def compare(
     paths: tuple[Path, ...],
     data: str | None,
     rounds: int,
+    report: Path | None,
     engine: str,
     threads: int,
     as_json: bool,
 ) -> None:
     """Bundles and .tflite models measured now, in turns; run.json files as recorded."""
     from edge_sdk.comparison import compare as run_comparison
+    from edge_sdk.report import prepare_folder
+    from edge_sdk.report.comparison import write_comparison
+    from edge_sdk.report.comparison_text import describe
 
+    if report is not None:
+        prepare_folder(report)
     with console.Progress() as progress:
         document = run_comparison(
             paths, data=data, engine=engine, threads=threads, rounds=rounds, progress=progress
         )
     for row in document["rows"]:
-        for line in row.get("warnings", []):
+        for line in row["warnings"]:
             console.warn(f"{row['path']}: {line}")
-    console.answer(document, _comparison(document), as_json=as_json)
+    if report is not None:
+        write_comparison(report, document)
+    console.answer(document, describe(document), as_json=as_json)
 
 
 @click.command()
@@ -185,27 +198,3 @@ def demo(out: Path, as_json: bool) -> None:
 
 def _classes(classes: list[dict[str, Any]]) -> str:
     return "  ".join(f"{c['label']} {c['score']:.3f}" for c in classes[:3]) or "no answer"
-
-
-def _comparison(document: dict[str, Any]) -> str:
-    rows = []
-    for row in document["rows"]:
-        timing = row.get("invoke_ms")
-        recorded = row.get("stages", {}).get("invoke", {}).get("p50")
-        rows.append(
-            [
-                row["path"],
-                row["kind"],
-                row["precision"] or "-",
-                "-" if row["bytes"] is None else f"{row['bytes']:,}",
-                "-" if row["macs"] is None else f"{row['macs']:,}",
-                console.share(row["accuracy"]),
-                _timing(timing) if timing else f"{console.ms(recorded)} (recorded p50)",
-            ]
-        )
-    head = ("what", "kind", "precision", "bytes", "MACs", "accuracy", "invoke, median [min - max]")
-    return console.table(rows, head=head)
-
-
-def _timing(timing: dict[str, float]) -> str:
-    return f"{timing['median']:.3f} ms [{timing['min']:.3f} - {timing['max']:.3f}]"

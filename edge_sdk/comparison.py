@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import cache
@@ -12,20 +13,19 @@ from typing import Any
 import numpy as np
 
 from edge_sdk.bundle import Bundle, load_model
+from edge_sdk.dominance import median_interval
 from edge_sdk.engines import Engine
-from edge_sdk.errors import ConfigError, FileError
-from edge_sdk.evaluation import evaluate, warnings
+from edge_sdk.errors import ConfigError, FileError, ImageError
+from edge_sdk.evaluation import Evaluation, evaluate, warnings
 from edge_sdk.files import read_file
 from edge_sdk.manifest import SequenceEntry
-from edge_sdk.measure import Timing, interleaved
-from edge_sdk.sources import LabelledPictures, open_source
+from edge_sdk.ranking import Measured, Question, rank, unranked
+from edge_sdk.recognizer import open_preprocessor
+from edge_sdk.rounds import ROUNDS, Call, timed
+from edge_sdk.sources import LabelledPictures, Value, open_source
 from edge_sdk.tflite.graph import read_graph
 from edge_sdk.trust import open_bare_engine, open_bundle_engine
 
-ROUNDS = 30
-ROUND_MS = 20.0
-
-Calls = dict[str, Callable[[], object]]
 Progress = Callable[[str], object]
 Source = Callable[[SequenceEntry | None], LabelledPictures | None]
 """The pictures to answer, cut as a bundle's sequences are; None where none were named."""
@@ -42,9 +42,13 @@ def compare(
 ) -> dict[str, Any]:
     """The compare document: one row for each path.
 
-    Bundles and .tflite models are measured now, in interleaved rounds: invoke time on the same
-    random input. With `data` (a SOURCE) the bundles' accuracy too. run.json and bench.json files
-    are shown as they were recorded. A row's `warnings`: what a reader of its accuracy must know.
+    Bundles and .tflite models are measured now, in interleaved rounds: `invoke_ms` on an input that
+    stays. With `data` (a SOURCE) the bundles' accuracy too, `cost_ms`, which is preprocess + invoke
+    on its first picture, and who dominates whom (`edge_sdk.dominance`): `dominated_by` over
+    accuracy, cost_ms and stored_bytes, `dominated_in` over accuracy and one cost; null where a row
+    is not ranked. run.json and bench.json files are shown as they were recorded.
+    bytes, stored_bytes, bundle_bytes: the model, as it is stored in the bundle, and the bundle.
+    A row's `warnings`: what a reader of its accuracy must know.
     progress: takes a line now and then, never while something is timed.
     Raises FileError, ModelError, ConfigError and what opening bundles and engines raise.
     """
@@ -61,58 +65,77 @@ def compare(
         return open_source(data, sequence) if data is not None else None
 
     rows: list[dict[str, Any]] = []
+    measured: list[Measured] = []
     with ExitStack() as stack:
-        calls: Calls = {}
-        for number, path in enumerate(map(Path, paths)):
+        for path in map(Path, paths):
             if path.suffix == ".json":
                 rows.append(_recorded(path))
                 continue
             progress(f"{path}: opening")
-            row, opened = _open(path, engine, threads, source, progress)
-            rows.append(row)
-            calls[str(number)] = _caller(stack.enter_context(opened))
-        for name, timing in _timed(calls, rounds, progress).items():
-            rows[int(name)]["invoke_ms"] = timing
+            measured.append(_open(path, engine, threads, source, progress, stack))
+            rows.append(measured[-1].row)
+        _time(measured, rounds, progress)
+    rank(measured)
     return {"schema": "edge-sdk/compare/1", "rounds": rounds, "data": data, "rows": rows}
 
 
 def _open(
-    path: Path, name: str, threads: int, source: Source, progress: Progress
-) -> tuple[dict[str, Any], Engine]:
+    path: Path,
+    name: str,
+    threads: int,
+    source: Source,
+    progress: Progress,
+    stack: ExitStack,
+) -> Measured:
     model, bundle = load_model(path)
+    if bundle is None:
+        engine = stack.enter_context(open_bare_engine(model, name, threads=threads))
+        return Measured(_row(path, model, None, engine), {"invoke_ms": _invoke(engine)})
+    engine, _ = open_bundle_engine(bundle, name, threads=threads)
+    stack.enter_context(engine)
+    row = _row(path, model, bundle, engine)
+    pictures = source(bundle.manifest.sequence)
+    if pictures is None:
+        return Measured(row, {"invoke_ms": _invoke(engine)})
+    found = _evaluated(bundle, pictures, name, threads, progress)
+    row |= _accuracy(found)
+    labels, manifest = tuple(sorted(bundle.labels)), bundle.manifest
+    question = Question(manifest.task, labels, manifest.sequence, found.unreadable)
+    calls = {"invoke_ms": engine.invoke, "cost_ms": _cost(engine, bundle, pictures)}
+    return Measured(row, calls, found.right, question)
+
+
+def _row(path: Path, model: bytes, bundle: Bundle | None, engine: Engine) -> dict[str, Any]:
     graph = read_graph(model)
-    row: dict[str, Any] = {
+    return {
         "path": str(path),
         "kind": "bundle" if bundle else "model",
         "precision": graph.precision,
         "bytes": len(model),
+        "stored_bytes": _stored_bytes(bundle) if bundle else len(model),
+        "bundle_bytes": path.stat().st_size if bundle else None,
         "macs": graph.macs,
-        "accuracy": None,
-        "interval": None,
-        "n": None,
-        "part": None,
-        "seen_in_training": None,
-        "unreadable": [],
-        "warnings": [],
+        **unranked(),
+        "engine": engine.info.as_dict(),
     }
-    if bundle is None:
-        engine = open_bare_engine(model, name, threads=threads)
-    else:
-        engine, _ = open_bundle_engine(bundle, name, threads=threads)
-        pictures = source(bundle.manifest.sequence)
-        if pictures is not None:
-            row |= _accuracy(bundle, pictures, name, threads, progress)
-    row["engine"] = engine.info.as_dict()
-    return row, engine
 
 
-def _accuracy(
+def _stored_bytes(bundle: Bundle) -> int:
+    """What the model takes in the bundle's file: less than its size where it is compressed."""
+    with zipfile.ZipFile(bundle.path) as archive:
+        return archive.getinfo(bundle.manifest.models["litert"].file).compress_size
+
+
+def _evaluated(
     bundle: Bundle, source: LabelledPictures, engine: str, threads: int, progress: Progress
-) -> dict[str, Any]:
+) -> Evaluation:
     def show(done: int, total: int) -> None:
         progress(f"{bundle.path}: {done} of {total} pictures")
 
-    found = evaluate(bundle, source, engine=engine, threads=threads, progress=show)
+    return evaluate(bundle, source, engine=engine, threads=threads, progress=show)
+
+
+def _accuracy(found: Evaluation) -> dict[str, Any]:
     return {
         "accuracy": found.accuracy,
         "interval": found.interval.as_list(),
@@ -124,7 +147,7 @@ def _accuracy(
     }
 
 
-def _caller(engine: Engine) -> Callable[[], object]:
+def _invoke(engine: Engine) -> Call:
     """A call that runs the engine once; its inputs are set here, so that only invoke is timed."""
     random = np.random.default_rng(0)
     for index, spec in enumerate(engine.inputs):
@@ -133,44 +156,43 @@ def _caller(engine: Engine) -> Callable[[], object]:
     return engine.invoke
 
 
-def _timed(calls: Calls, rounds: int, progress: Progress) -> dict[str, dict[str, float]]:
-    """Median, lowest and highest round in ms. Every round of a model lasts about ROUND_MS, so that
-    small models are not timed by one tick of the clock.
+def _cost(engine: Engine, bundle: Bundle, source: LabelledPictures) -> Call:
+    """A call that preprocesses the first picture that can be read, and runs the engine on it."""
+    preprocess = open_preprocessor(bundle.manifest.input.preprocess, engine.inputs[0])
+    value = _first_value(source)
+
+    def call() -> None:
+        engine.fill(0, lambda tensor: preprocess(value, tensor))
+        engine.invoke()
+
+    call()  # invoke alone is timed on this picture too, whichever call comes first
+    return call
+
+
+def _first_value(source: LabelledPictures) -> Value:
+    for sample in source.pictures:
+        try:
+            return sample.read()
+        except (ImageError, FileError):
+            continue
+    raise AssertionError("an evaluated source has a picture that can be read")
+
+
+def _time(measured: Sequence[Measured], rounds: int, progress: Progress) -> None:
+    """Fill in every row's times in ms: median, lowest and highest round, and the 95 % interval of
+    the median (null for fewer than 6 rounds).
     """
-    if not calls:
-        return {}
-    first = interleaved(calls, rounds=3, warmup=3)
-    batched = {
-        name: _repeat(call, max(1, int(ROUND_MS / max(first[name].median_ms, 1e-3))))
-        for name, call in calls.items()
-    }
-    found = _in_turns({name: call for name, (call, _) in batched.items()}, rounds, progress)
-    return {
-        name: {
-            "median": timing.median_ms / batched[name][1],
-            "min": timing.low_ms / batched[name][1],
-            "max": timing.high_ms / batched[name][1],
+    jobs = [(one, key, call) for one in measured for key, call in one.calls.items()]
+    calls = {str(number): call for number, (_, _, call) in enumerate(jobs)}
+    for (one, key, _), timing in zip(jobs, timed(calls, rounds, progress).values(), strict=True):
+        between = median_interval(timing.rounds_ns)
+        one.times[key] = timing
+        one.row[key] = {
+            "median": timing.median_ms,
+            "min": timing.low_ms,
+            "max": timing.high_ms,
+            "interval": [between.low / 1e6, between.high / 1e6] if between else None,
         }
-        for name, timing in found.items()
-    }
-
-
-def _in_turns(calls: Calls, rounds: int, progress: Progress) -> dict[str, Timing]:
-    """`interleaved`, two rounds (there and back) at a time: progress is shown between them."""
-    times: dict[str, tuple[float, ...]] = dict.fromkeys(calls, ())
-    for done in range(0, rounds, 2):
-        progress(f"measuring: {done} of {rounds} rounds")
-        found = interleaved(calls, rounds=min(2, rounds - done), warmup=int(done == 0))
-        times = {name: times[name] + timing.rounds_ns for name, timing in found.items()}
-    return {name: Timing(rounds_ns) for name, rounds_ns in times.items()}
-
-
-def _repeat(call: Callable[[], object], times: int) -> tuple[Callable[[], object], int]:
-    def repeated() -> None:
-        for _ in range(times):
-            call()
-
-    return repeated, times
 
 
 def _recorded(path: Path) -> dict[str, Any]:
@@ -188,11 +210,8 @@ def _recorded(path: Path) -> dict[str, Any]:
             "latency": document["latency"],
             "stages": document["stages"],
             "valid": document["valid"],
-            "bytes": None,
-            "macs": None,
-            "precision": None,
-            "accuracy": None,
-            "interval": None,
+            **dict.fromkeys(("bytes", "stored_bytes", "bundle_bytes", "macs", "precision")),
+            **unranked(),
         }
     except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         if isinstance(error, FileError):

@@ -22,7 +22,7 @@ MOST_BITS = 4
 Measured on 206 photos of 100x100: the same photo as a JPEG of quality 60, at half its size, 20
 levels brighter, with 1.2 times the contrast or with noise of 6 levels is within 4 bits each time.
 Of the 1.3 million pairs of 1,643 different photos of hands 5 are (photos of one hand, one after
-another), of 5.2 million pairs of handwritten digits 6.
+another).
 """
 
 GRID = 32

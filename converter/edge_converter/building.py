@@ -34,7 +34,9 @@ from edge_converter.record import (
     json_bytes,
     outcome,
     portable,
+    shrinks,
 )
+from edge_converter.repairing import Made, repair, worst_layers
 from edge_converter.stages import Stages, alone_in, key
 from edge_converter.steps.distill import check_teacher, distill, find_teacher
 from edge_converter.steps.shared import Trained
@@ -123,11 +125,26 @@ def _build(
 ) -> BuildReport:
     stages = Stages(folder / "stages")
     data = _look(recipe, say, progress)
+
     steps = _step_stages(recipe, data, stages, folder, say, progress)
-    write_atomic(folder / "model.keras", list(steps.values())[-1].read_bytes())
-    converted = _convert_stage(recipe, data, steps, stages, folder, say)
-    verified = _verify_stage(recipe, data, converted, stages, say)
-    document = build_document(recipe, data, steps, converted, verified, stages.record)
+
+    def make(tried: Recipe, label: str = "") -> Made:
+        found = steps
+        if tried.steps != recipe.steps:
+            found = _step_stages(tried, data, stages, folder, say, progress)
+        return Made(tried, found, _convert_stage(tried, data, found, stages, folder, say, label))
+
+    def verify(made: Made, part: str = "test", label: str = "") -> Path:
+        return _verify_stage(made, data, stages, say, part, label)
+
+    plain = make(recipe)
+    final, verified, tries = repair(plain, verify(plain), make, verify, say)
+    write_atomic(folder / "model.keras", list(final.steps.values())[-1].read_bytes())
+    document = build_document(
+        final.recipe, data, final.steps, final.converted, verified, stages.record
+    )
+    document |= {"recipe": recipe.as_dict(), "recipe_sha256": recipe.sha256}
+    document |= {"tries": tries, "worst_layers": worst_layers(plain)}
     document |= energy(board, document["converted"]["macs"])
     for line in document["warnings"][len(warnings(data)) :]:  # those were said before training
         say(f"warning: {line}")
@@ -136,7 +153,7 @@ def _build(
     report = BuildReport(document, bundle, folder, pictures)
     _write_record(report)
     _require_budget(recipe, document, folder)
-    _pack(recipe, data, converted, document, bundle)
+    _pack(recipe, data, final.converted, document, bundle)
     say(f"pack: {bundle}")
     return report
 
@@ -173,10 +190,17 @@ def describe(report: BuildReport) -> str:
             ["accuracy loss", f"{100 * document['accuracy_loss']:.2f} points"],
             ["float model", size(document["float"]["bytes"])],
             [f"{converted['quantization']} model", size(converted["bytes"])],
+            *_in_the_bundle(converted),
             ["bundle", str(report.bundle)],
             ["report", str(report.folder / "build.html")],
         ]
     return table(rows)
+
+
+def _in_the_bundle(converted: dict[str, Any]) -> list[list[str]]:
+    """A row for a model that is compressed there."""
+    packed = converted["bundle_bytes"]
+    return [["in the bundle", size(packed)]] if packed != converted["bytes"] else []
 
 
 def _counted(outcome: dict[str, Any]) -> str:
@@ -184,7 +208,7 @@ def _counted(outcome: dict[str, Any]) -> str:
 
 
 def _look(recipe: Recipe, say: Say, progress: Say) -> Dataset:
-    data = open_dataset(recipe, lambda done, total: progress(f"data: {done} of {total} pictures"))
+    data = open_dataset(recipe, lambda done, total: progress(f"data: {done} of {total} files"))
     say(
         f"data: {len(data.train)} to train, {len(data.val)} to validate, {len(data.test)} to test, "
         f"{len(data.labels)} classes, {len(data.unreadable)} unreadable, "
@@ -210,15 +234,19 @@ def _step_stages(
         [fingerprint(recipe), weights_key(recipe)],
     ]
     made: dict[str, Path] = {}
+    unpruned: Path | None = None
     if not recipe.steps or recipe.steps[0] in COMPRESSING:
         made[""] = _start_stage(recipe, data, common, stages, say)
     for step in recipe.steps:
         inputs = [*common, *(model.parent.name for model in made.values())]
         source = list(made.values())[-1] if made else None
+        unpruned = source if step == "prune" else unpruned
         if step == "train":
             run = train
         elif step == "distill":
-            teacher = find_teacher(recipe, data, build_folder, say=say, progress=progress)
+            teacher = find_teacher(
+                recipe, data, build_folder, unpruned=unpruned, say=say, progress=progress
+            )
             inputs += [whole["distill"], hashlib.sha256(teacher.read_bytes()).hexdigest()]
             run = partial(distill, teacher=teacher, student=source)
         else:
@@ -281,6 +309,7 @@ def _convert_stage(
     stages: Stages,
     build_folder: Path,
     say: Say,
+    label: str,
 ) -> Path:
     def make(folder: Path) -> None:
         agreement = convert_model(
@@ -296,24 +325,27 @@ def _convert_stage(
         (folder / "agreement.json").write_text(text)
 
     made = [model.parent.name for model in steps.values()]
-    inputs = [made, recipe.as_dict()["quantize"]]
-    folder = stages.run("convert", inputs, make)
+    settings = {k: v for k, v in recipe.as_dict()["quantize"].items() if k != "repair"}
+    folder = stages.run(f"{label}convert", [made, settings], make)
     _say_stage(stages, say)
     return folder
 
 
-def _verify_stage(recipe: Recipe, data: Dataset, converted: Path, stages: Stages, say: Say) -> Path:
+def _verify_stage(
+    made: Made, data: Dataset, stages: Stages, say: Say, part: str, label: str
+) -> Path:
     def make(folder: Path) -> None:
-        pictures = LabelledPictures(data.labels, data.test, "test")
-        for name in ("model", *float_models(recipe)):
-            model = (converted / f"{name}.tflite").read_bytes()
-            manifest, _ = _describe(recipe, data, model)
+        pictures = LabelledPictures(data.labels, getattr(data, part), part)
+        for name in ("model", *float_models(made.recipe)):
+            model = (made.converted / f"{name}.tflite").read_bytes()
+            manifest, _ = _describe(made.recipe, data, model)
             with open_engine("litert", model) as engine:
                 found = evaluate_pictures(Recognizer(manifest, data.labels, engine), pictures)
             (folder / f"{name}.json").write_text(json.dumps(outcome(found, len(model))))
             np.save(folder / f"{name}-right.npy", found.right)
 
-    folder = stages.run("verify", [converted.name, _order(data, "test"), data.labels], make)
+    name = label + ("verify" if part == "test" else f"verify_{part}")
+    folder = stages.run(name, [made.converted.name, _order(data, part), data.labels], make)
     _say_stage(stages, say)
     return folder
 
@@ -342,6 +374,7 @@ def _pack(
             "golden.npz": golden.to_npz(),
             "build.json": json_bytes(portable(document)),
         },
+        compressed={"model.tflite"} if shrinks(recipe) else (),
     )
 
 

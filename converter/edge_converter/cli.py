@@ -72,7 +72,7 @@ def build(
 @click.option(
     "--data",
     type=console.PATH,
-    help="Folder of pictures, any, unlabelled.",
+    help="Folder of pictures, any; in class folders they measure accuracy, too.",
 )
 @click.option(
     "--out",
@@ -86,8 +86,16 @@ def build(
 @click.option("--resize", type=click.Choice(["linear", "area"]), default="linear")
 @click.option("--mean", help="fed = (pixel - mean) / std: one number, or one a channel: 1,2,3")
 @click.option("--std", help="See --mean.")
-@click.option("--quantize", help="Not available yet: models are packed unchanged.")
-@click.option("--io", help="Not available yet.")
+@click.option(
+    "--quantize",
+    type=click.Choice(["float32", "float16", "dynamic", "int8", "int16x8", "int4"]),
+    help="Default: int8, but a .tflite is packed as it is.",
+)
+@click.option(
+    "--io", type=click.Choice(["int8", "uint8", "float32"]), help="Of an int8 model. Default: int8."
+)
+@click.option("--size", metavar="WIDTHxHEIGHT", help="For a model that takes any size.")
+@click.option("--signature", default="", help="Of a SavedModel that has several.")
 @click.option("--preset", help="Not available yet.")
 @click.option("--name", default="", help="The bundle's name (default: the file's).")
 @click.option("--version", default="1.0.0", show_default=True)
@@ -95,10 +103,13 @@ def build(
 def convert(
     model: Path, data: Path | None, out: Path | None, as_json: bool, **options: Any
 ) -> None:
-    """Pack MODEL, a .tflite file of your own, into a bundle."""
-    from edge_converter.building import describe
+    """Make a bundle of MODEL: a .tflite, .keras, .h5 or .onnx file, or a SavedModel folder.
+
+    All but a .tflite are converted, to int8 on the pictures of --data unless --quantize says
+    otherwise.
+    """
     from edge_converter.existing import convert as run_convert
-    from edge_converter.existing import parse_options
+    from edge_converter.existing import describe, parse_options
 
     parsed = parse_options(**options)
     result = run_convert(model, parsed, data=data, out=out, say=_say(console.Progress()))

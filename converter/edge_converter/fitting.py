@@ -27,7 +27,8 @@ Curves = dict[str, list[float]]
 class Plan:
     """How one phase of training goes. name: in messages, and of its checkpoint.
 
-    first_epoch: epochs trained before this phase, so that each has an order of its own.
+    first_epoch: epochs trained before this phase, so that each has an order of its own. rate_key:
+    what the rate is called in a recipe.
     patience: epochs without a lower val_loss after which it stops, and the best weights are kept;
     0: never, and the last are.
     """
@@ -39,6 +40,7 @@ class Plan:
     warmup_epochs: int = 0
     patience: int = 0
     first_epoch: int = 0
+    rate_key: str = "train.learning_rate"
 
 
 @dataclass(frozen=True)
@@ -47,13 +49,16 @@ class Task:
 
     model: its first output is the scores. loss: minimised on the training samples; val_loss: by
     which the best epoch is chosen. kept: the network that stays when all is done, `model` or a
-    part of it.
+    part of it. after_step: called after each step with the number of steps of the phase so far; it
+    may change the weights, and must need nothing but them and that number, so that a phase that
+    goes on from a checkpoint is the same.
     """
 
     model: Any
     loss: Loss
     val_loss: Hard
     kept: Any
+    after_step: Callable[[int], None] = lambda _: None
 
 
 def prepare(seed: int) -> str:
@@ -167,6 +172,7 @@ class _Fit:
             now = rate(self.plan, before + number - 1, self.train.steps)
             self.optimizer.learning_rate.assign(now)
             tally.add(self.step(*batch))
+            self.task.after_step(before + number)
             if self.pace.due() or number == self.train.steps:
                 self._look(tally, number, before + number)
         return tally.means
@@ -215,9 +221,11 @@ class _Fit:
             self.checkpoints.folder.mkdir(parents=True, exist_ok=True)
             self.task.kept.save(path)
             kept = f"; the model of the last good epoch is kept: {path}"
+        # Features have no [input].
+        fed = "" if len(self.train.shape) == 2 else ", or check input.mean and input.std"
         return TrainingError(
             f"{self.plan.name}: it diverged in epoch {self.state.epochs + 1}: {what}{kept}",
-            fix="lower train.learning_rate, or check input.mean and input.std",
+            fix=f"lower {self.plan.rate_key}{fed}",
         )
 
 

@@ -32,9 +32,11 @@ from edge_sdk.recognizer import open_preprocessor
 from edge_sdk.sources import Sample, Value
 from edge_sdk.tasks.classify import Activation
 from edge_sdk.tensors import TensorSpec
-from edge_sdk.tflite.graph import read_graph
+from edge_sdk.tflite.graph import Graph, read_graph
 
 Origin = Literal["test", "synthetic", "data"]
+_PROBABILITIES = ("SOFTMAX", "LOGISTIC")
+_PASSED_THROUGH = ("QUANTIZE", "DEQUANTIZE", "RESHAPE", "SQUEEZE")
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,16 @@ class Contents:
 def labels_text(labels: Sequence[str]) -> bytes:
     """labels.txt: one label a line, UTF-8."""
     return "".join(f"{label}\n" for label in labels).encode()
+
+
+def activation_of(graph: Graph) -> Activation:
+    """What a classifier's scores still need: "none" where its graph ends in probabilities, else
+    "softmax", on its logits.
+    """
+    for operator in reversed(graph.operators):
+        if operator.name not in _PASSED_THROUGH:
+            return "none" if operator.name in _PROBABILITIES else "softmax"
+    return "softmax"
 
 
 def manifest_for(model: bytes, contents: Contents, golden: Golden, origin: Origin) -> Manifest:
@@ -133,14 +145,14 @@ def _synthetic(tensor: TensorSpec, preprocess: PreprocessSpec | None, seed: int)
         return list(rows.astype(np.float32))
     height, width = tensor.shape[-3:-1]
     if len(tensor.shape) == 4:
-        return _patches(random, preprocess, height, width, LEAST_SAMPLES)
+        return patches(random, preprocess, height, width, LEAST_SAMPLES)
     return [
-        tuple(_patches(random, preprocess, height, width, tensor.shape[1]))
+        tuple(patches(random, preprocess, height, width, tensor.shape[1]))
         for _ in range(LEAST_SAMPLES)
     ]
 
 
-def _patches(
+def patches(
     random: np.random.Generator, preprocess: PreprocessSpec, height: int, width: int, count: int
 ) -> list[Frame]:
     """Patches of colour with noise, at the size of the model: plain noise would hardly move it."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -19,23 +20,31 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_converter.packing import activation_of
 from edge_converter.recipe import Recipe
 from edge_converter.streaming import stack
 from edge_converter.tables import Quantize
-from edge_sdk.engines import Engine, open_engine
-from edge_sdk.errors import FileError, TrainingError
+from edge_sdk.engines import open_engine
+from edge_sdk.errors import ConfigError, FileError, TrainingError
 from edge_sdk.preprocess import fed_values
 from edge_sdk.processes import how_it_ended
 from edge_sdk.sources import Sample
 from edge_sdk.tensors import dequantize, quantize
+from edge_sdk.tflite.graph import read_graph
 
 CHILD_TIMEOUT_S = 1800
 AGREEMENT_SAMPLES = 32
-AGREEMENT_BOUNDS = {"float32": 1e-4, "float16": 1e-2, "dynamic": 0.25, "int8": 0.25}
+AGREEMENT_BOUNDS = {
+    **{"float32": 1e-4, "float16": 1e-2},
+    **dict.fromkeys(("dynamic", "int8", "int16x8", "int4"), 0.25),
+}
 """Largest mean total variation distance, half the sum of |converted - Keras| over the classes, that
 passes. Quantized bounds only catch a conversion gone wrong; what quantization costs in accuracy is
 the budget's business.
 """
+_OUT_OF_MEMORY = ("MemoryError", "bad_alloc", "OOM when allocating", "ResourceExhausted")
+"""What Python, C++ and TensorFlow print; Linux itself kills with SIGKILL and prints nothing."""
+
 CONSTANT_BELOW = 0.01
 """A Keras model that moves less than this between samples may answer alike once converted: it is
 two to three steps of an int8 output (1/256).
@@ -77,25 +86,29 @@ def convert_model(
     TrainingError, FileError (disk full).
     """
     floats = floats or {"float": model}
-    np.save(folder / "calibration.npy", _pinned(stack(calibration, recipe), recipe))
+    np.save(folder / "calibration.npy", pinned(stack(calibration, recipe), recipe))
     np.save(folder / "checks.npy", stack(checks[:AGREEMENT_SAMPLES], recipe))
     job = {
         "model": str(model),
         "floats": {name: str(path) for name, path in floats.items()},
         "mode": recipe.quantize.mode,
         "io": recipe.quantize.io,
+        "calibration": recipe.quantize.calibration,
+        "float_layers": recipe.quantize.float_layers,
         "name": recipe.model.name,
         "folder": str(recipe.folder),
     }
     (folder / "job.json").write_text(json.dumps(job))
-    _run_child(folder, log)
+    run_child(folder, log)
     samples = np.load(folder / "checks.npy")
     made = {name: ("float32", f"{name}.tflite") for name in floats}
     made["converted"] = (recipe.quantize.mode, "model.tflite")
     found = {}
     for name, (mode, file) in made.items():
         reference = np.load(folder / f"{name}.npy")
-        found[name] = check_agreement(folder / file, mode, samples, reference)
+        # What int8 costs is the budget's business, and repair's: here it only has to answer.
+        judged = mode != "int8"
+        found[name] = check_agreement(folder / file, mode, samples, reference, judged=judged)
         (folder / f"{name}.npy").unlink()
     for name in ("calibration.npy", "checks.npy", "job.json"):
         (folder / name).unlink()
@@ -109,7 +122,7 @@ def calibration_samples(samples: Sequence[Sample], settings: Quantize, seed: int
     return [samples[i] for i in sorted(chosen)]
 
 
-def _pinned(samples: NDArray[np.float32], recipe: Recipe) -> NDArray[np.float32]:
+def pinned(samples: NDArray[np.float32], recipe: Recipe) -> NDArray[np.float32]:
     """The samples, with the darkest and the brightest fed value in two corner pixels of the first.
 
     Calibration then sees the whole range a camera can deliver, whatever the pictures are, and the
@@ -125,12 +138,23 @@ def _pinned(samples: NDArray[np.float32], recipe: Recipe) -> NDArray[np.float32]
     return samples
 
 
-def _run_child(folder: Path, log: Path) -> None:
+def run_child(
+    folder: Path,
+    log: Path,
+    module: str = "edge_converter.quantize_child",
+    *,
+    timeout_s: float = CHILD_TIMEOUT_S,
+) -> None:
+    """Let `module` do the job in `folder` in a process of its own; `log` takes what it prints.
+
+    Raises TrainingError or ConfigError, with what the child wrote into error.json where it did, and
+    FileError.
+    """
     with log.open("wb") as output:
         child = subprocess.Popen(
             [
                 # -P: a numbers.py or keras.py in the current folder is not ours to import.
-                *(sys.executable, "-P", "-m", "edge_converter.quantize_child"),
+                *(sys.executable, "-P", "-m", module),
                 *(str(folder), str(os.getpid())),
             ],
             stdin=subprocess.DEVNULL,
@@ -139,10 +163,10 @@ def _run_child(folder: Path, log: Path) -> None:
             env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
         )
         try:
-            status = child.wait(CHILD_TIMEOUT_S)
+            status = child.wait(timeout_s)
         except subprocess.TimeoutExpired as error:
             raise TrainingError(
-                f"the conversion did not end within {CHILD_TIMEOUT_S} s",
+                f"the conversion did not end within {timeout_s:g} s",
                 fix="use a smaller model, or fewer quantize.calibration_samples",
             ) from error
         finally:
@@ -150,8 +174,8 @@ def _run_child(folder: Path, log: Path) -> None:
                 child.kill()
                 child.wait()
     if status != 0:
-        lines = log.read_text("utf-8", "replace").strip().splitlines()
-        last = lines[-1] if lines else "no output"
+        printed = log.read_text("utf-8", "replace").strip()
+        last = printed.splitlines()[-1] if printed else "no output"
         if status == os.EX_IOERR:
             raise FileError(
                 f"the conversion cannot write in {folder.parent}: {last}",
@@ -159,40 +183,55 @@ def _run_child(folder: Path, log: Path) -> None:
             )
         if status == os.EX_DATAERR:
             told = json.loads((folder / "error.json").read_text())
-            raise TrainingError(f"the conversion failed: {told['message']}", fix=told["fix"])
+            kind = ConfigError if told.get("kind") == "ConfigError" else TrainingError
+            raise kind(f"the conversion failed: {told['message']}", fix=told["fix"])
+        if status == -signal.SIGKILL or any(word in last for word in _OUT_OF_MEMORY):
+            raise TrainingError(
+                f"the conversion ran out of memory ({how_it_ended(status)})",
+                fix="close other programs, or use a smaller model or [input], or fewer "
+                "quantize.calibration_samples",
+            )
         raise TrainingError(
             f"the conversion failed ({how_it_ended(status)}): {last}",
-            fix=f"read {log}, then try another quantize.mode",
+            fix=f"read {log}, then try another quantize.mode (convert: --quantize)",
         )
 
 
 def check_agreement(
-    path: Path, mode: str, samples: NDArray[np.float32], reference: NDArray[np.float32]
+    path: Path,
+    mode: str,
+    samples: NDArray[np.float32],
+    reference: NDArray[np.float32],
+    *,
+    given: str = "the Keras model",
+    judged: bool = True,
 ) -> Agreement:
     """Run the .tflite at `path` on fed `samples` (n, height, width, channels) and hold it against
-    `reference` (n, classes), the Keras model's answers.
+    `reference` (n, classes), the answers of the `given` one. Logits count as the probabilities
+    that they stand for.
 
-    Raises TrainingError for another shape, NaN, one answer to everything, or a distance above the
-    bound of `mode`; ModelError, EngineError where it cannot run.
+    Raises TrainingError for another shape, NaN, and, where it is `judged`, one answer to everything
+    or a distance above the bound of `mode`; ModelError, EngineError where it cannot run.
     """
     model = path.read_bytes()
-    with open_engine("isolated:litert", model) as engine:
-        found = _answers(engine, samples)
+    found = answers(model, samples)
     bound = AGREEMENT_BOUNDS[mode]
     what = f"{path.name} ({mode})"
-    fix = 'try another quantize.mode, e.g. "float32", and report the model'
+    fix = 'try another quantize.mode (convert: --quantize), e.g. "float32", and report the model'
     if found.shape != reference.shape:
-        shapes = f"{list(found.shape[1:])}, the Keras model {list(reference.shape[1:])}"
+        shapes = f"{list(found.shape[1:])}, {given} {list(reference.shape[1:])}"
         raise TrainingError(f"{what} answers with shape {shapes}", fix=fix)
     if not np.all(np.isfinite(found)):
         raise TrainingError(f"{what} answers NaN or infinity", fix=fix)
+    if activation_of(read_graph(model)) == "softmax":
+        found, reference = _softmax(found), _softmax(reference)
     moves = np.ptp(reference, axis=0).max() > CONSTANT_BELOW
-    if moves and np.ptp(found, axis=0).max() == 0:
+    if judged and moves and np.ptp(found, axis=0).max() == 0:
         raise TrainingError(f"{what} gives the same answer whatever it is fed", fix=fix)
     distance = float(np.mean(np.abs(found - reference).sum(axis=1)) / 2)
-    if distance > bound:
+    if judged and distance > bound:
         raise TrainingError(
-            f"{what} is {distance:.3g} from the Keras model on {len(samples)} pictures "
+            f"{what} is {distance:.3g} from {given} on {len(samples)} pictures "
             f"(mean total variation distance, at most {bound:g})",
             fix=fix,
         )
@@ -200,10 +239,22 @@ def check_agreement(
     return Agreement(len(samples), distance, bound, same)
 
 
-def _answers(engine: Engine, samples: NDArray[np.float32]) -> NDArray[np.float32]:
-    spec, out = engine.inputs[0], engine.outputs[0]
-    rows = [
-        dequantize(engine(quantize(samples[i : i + 1], spec))[0], out).reshape(-1)
-        for i in range(len(samples))
-    ]
+def answers(model: bytes, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+    """What a .tflite answers to fed `samples` (n, *input): float32 (n, classes).
+
+    Raises ModelError, EngineError where it cannot run.
+    """
+    with open_engine("isolated:litert", model) as engine:
+        spec, out = engine.inputs[0], engine.outputs[0]
+        rows = [
+            dequantize(engine(quantize(samples[i : i + 1], spec))[0], out).reshape(-1)
+            for i in range(len(samples))
+        ]
     return np.stack(rows)
+
+
+def _softmax(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The probabilities that rows (n, classes) of logits stand for."""
+    exponents = np.exp(rows - rows.max(axis=1, keepdims=True))
+    shares: NDArray[np.float32] = exponents / exponents.sum(axis=1, keepdims=True)
+    return shares

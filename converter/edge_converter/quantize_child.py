@@ -1,9 +1,9 @@
 """The child of quantize: python -m edge_converter.quantize_child FOLDER PARENT_PID.
 
 Reads job.json, calibration.npy and checks.npy in FOLDER; writes model.tflite, a .tflite for each of
-the job's `floats`, and the Keras models' answers to checks.npy: converted.npy, NAME.npy. Exit
-status EX_IOERR: the disk is full; EX_DATAERR: error.json says what is wrong with the model, and the
-fix.
+the job's `floats`, the Keras models' answers to checks.npy (converted.npy, NAME.npy), and
+worst_layers.json. Exit status EX_IOERR: the disk is full; EX_DATAERR: error.json says what is wrong
+with the model, and the fix.
 """
 
 from __future__ import annotations
@@ -12,33 +12,41 @@ import errno
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from edge_converter.calibrated import Calibrated, calibrate, representative
+from edge_converter.fake_quant import is_fake_quantized, to_int8
+from edge_converter.layer_error import layer_errors
+from edge_converter.layer_names import marked
 from edge_converter.models.own import load_model
+from edge_converter.unconvertible import operators_named
 from edge_sdk.errors import ConfigError, ModelError
 from edge_sdk.processes import die_with_parent
+
+MOST_LAYERS = 10
+"""Layers that worst_layers.json names."""
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-def main(arguments: list[str]) -> int:
-    """Convert what the job names."""
+def main(arguments: list[str], work: Callable[[Path], None]) -> int:
+    """Let `work` do the job in the folder that `arguments` name; the exit status."""
     folder, parent = Path(arguments[0]), int(arguments[1])
     die_with_parent(parent)
     try:
-        convert(folder)
+        work(folder)
     except OSError as error:
         if error.errno not in _FULL:
             raise
         print(error, file=sys.stderr)
         return os.EX_IOERR
     except (ConfigError, ModelError) as error:
-        text = json.dumps({"message": str(error), "fix": error.fix})
-        (folder / "error.json").write_text(text)
+        told = {"kind": type(error).__name__, "message": str(error), "fix": error.fix}
+        (folder / "error.json").write_text(json.dumps(told))
         print(error, file=sys.stderr)
         return os.EX_DATAERR
     return 0
@@ -53,19 +61,32 @@ def convert(folder: Path) -> None:
         if path not in models:
             models[path] = load_model(Path(path), job["name"], Path(job["folder"]))
 
-    def make(name: str, file: str, path: str, mode: str, io: str) -> None:
-        model = models[path]
-        np.save(folder / f"{name}.npy", np.asarray(model.predict(checks, verbose=0)))
-        (folder / file).write_bytes(to_tflite(batch_of_one(model), mode, io, folder))
+    for name, path in {**job["floats"], "converted": job["model"]}.items():
+        np.save(folder / f"{name}.npy", np.asarray(models[path].predict(checks, verbose=0)))
+    with operators_named():
+        for name, path in job["floats"].items():
+            made = to_tflite(batch_of_one(models[path]), "float32", "float32", folder)
+            (folder / f"{name}.tflite").write_bytes(made)
+        made, worst = _quantized(models[job["model"]], job, folder)
+    (folder / "model.tflite").write_bytes(made)
+    (folder / "worst_layers.json").write_text(json.dumps(worst))
 
-    for name, path in job["floats"].items():
-        make(name, f"{name}.tflite", path, "float32", "float32")
-    make("converted", "model.tflite", job["model"], job["mode"], job["io"])
+
+def _quantized(model: Any, job: dict[str, Any], folder: Path) -> tuple[bytes, list[dict[str, Any]]]:
+    """The model in the job's mode, and the layers that lose most where that is int8."""
+    if job["mode"] != "int8":
+        return to_tflite(batch_of_one(model), job["mode"], job["io"], folder), []
+    if is_fake_quantized(model):
+        return to_int8(model, job["io"]), []
+    ranges = _calibrated(batch_of_one(model), folder, job["calibration"])
+    made = ranges.quantized(job["io"], job["float_layers"])
+    worst = layer_errors(ranges, np.load(folder / "checks.npy"), job["float_layers"])
+    return made, worst[:MOST_LAYERS]
 
 
 def batch_of_one(model: Any) -> Any:
-    """A clone with a fixed batch of 1 and the same input names: with an open batch the converter
-    writes SHAPE, STRIDED_SLICE and PACK into the graph.
+    """A clone with a fixed batch of 1, the same input names, and its layers' names marked: with an
+    open batch the converter writes SHAPE, STRIDED_SLICE and PACK into the graph.
     """
     import keras
 
@@ -73,36 +94,64 @@ def batch_of_one(model: Any) -> Any:
         return keras.Input(batch_shape=(1, *tensor.shape[1:]), dtype=tensor.dtype, name=tensor.name)
 
     inputs = keras.tree.map_structure(single, _inputs(model))
-    clone = keras.models.clone_model(model, input_tensors=inputs)
+    clone = keras.models.clone_model(
+        model, input_tensors=inputs, clone_function=marked, recursive=True
+    )
     clone.set_weights(model.get_weights())
     return clone
 
 
 def to_tflite(model: Any, mode: str, io: str, folder: Path) -> bytes:
-    """The model as .tflite bytes."""
+    """The model, a `batch_of_one`, as .tflite bytes; int8 and int16x8 calibrate on what lies in
+    `folder`. int4: weights of convolutions and dense layers in 4 bits a channel, others and all
+    activations in float32, which the engine rounds to 8 bits as it goes.
+    """
+    if mode == "int8":
+        return _calibrated(model, folder, "minmax").quantized(io)
+    made = _converted(model, mode, folder)
+    return _in_4_bits(made) if mode == "int4" else made
+
+
+def _calibrated(model: Any, folder: Path, calibration: str) -> Calibrated:
+    return calibrate(_converter(model), model, _samples(folder), calibration)
+
+
+def _converted(model: Any, mode: str, folder: Path) -> bytes:
     import tensorflow as tf
 
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([_frozen(model)])
-    if mode != "float32":
+    converter = _converter(model)
+    if mode in ("float16", "dynamic", "int16x8"):
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if mode == "float16":
         converter.target_spec.supported_types = [tf.float16]
-    if mode == "int8":
-        samples = np.load(folder / "calibration.npy", mmap_mode="r")
-
-        def representative() -> Iterator[list[Any]]:
-            for index in range(len(samples)):
-                yield [np.asarray(samples[index : index + 1])]
-
-        converter.representative_dataset = representative
-        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-        kinds = {"int8": tf.int8, "uint8": tf.uint8, "float32": tf.float32}
-        converter.inference_input_type = converter.inference_output_type = kinds[io]
+    if mode == "int16x8":
+        converter.representative_dataset = representative(_samples(folder))
+        converter.target_spec.supported_ops = [
+            tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
+        ]
     result: bytes = converter.convert()
     return result
 
 
-def _frozen(model: Any) -> Any:
+def _converter(model: Any) -> Any:
+    import tensorflow as tf
+
+    return tf.lite.TFLiteConverter.from_concrete_functions([frozen(model)])
+
+
+def _samples(folder: Path) -> Any:
+    return np.load(folder / "calibration.npy", mmap_mode="r")
+
+
+def _in_4_bits(model: bytes) -> bytes:
+    """litert-quantizer's dynamic recipe: TensorFlow's own converter stops at 8 bits."""
+    from litert_quantizer import quantizer, recipe
+
+    made = quantizer.Quantizer(bytearray(model), recipe.dynamic_wi4_afp32()).quantize()
+    return bytes(made.quantized_model)
+
+
+def frozen(model: Any) -> Any:
     """The model as a TensorFlow function with its weights for constants.
 
     from_keras_model goes through a SavedModel, which took 12 of 14 s for EfficientNet-B0 and gives
@@ -134,4 +183,4 @@ def _inputs(model: Any) -> Any:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main(sys.argv[1:], convert))

@@ -36,7 +36,6 @@ from edge_sdk.sources import split_spec
 
 Step = Literal["train", "distill", "prune", "cluster", "qat"]
 STEPS: tuple[Step, ...] = ("train", "distill", "prune", "cluster", "qat")
-BUILT_STEPS: tuple[Step, ...] = ("train", "distill")
 _TABLES = (*STEPS, "sequence", "input")
 """Tables that not every recipe has a use for."""
 _PATH_KEYS = ("data.source", "model.name", "model.weights", "distill.teacher")
@@ -251,12 +250,6 @@ def _check_steps(recipe: Recipe, data: Mapping[str, Any], where: str) -> None:
             raise ConfigError(
                 f"{where}: [{step}] is not used", fix=f'add "{step}" to steps, or remove the table'
             )
-    for step in recipe.steps:
-        if step not in BUILT_STEPS:
-            raise NotAvailableYet(
-                f'{where}: step "{step}" is not available yet',
-                fix=f"remove it from steps (available: {', '.join(BUILT_STEPS)})",
-            )
     if "train" in recipe.steps[1:]:
         raise ConfigError(
             f'{where}: step "train" stands after {recipe.steps[0]!r}: it would start anew',
@@ -273,17 +266,71 @@ def _check_steps(recipe: Recipe, data: Mapping[str, Any], where: str) -> None:
             f"{where}: distill.teacher is missing",
             fix='name one: "file:PATH.keras", "recipe:PATH.toml" or "recipe:NAME"',
         )
-    if recipe.distill.teacher == "unpruned":
-        raise NotAvailableYet(
-            f'{where}: distill.teacher "unpruned" comes with the prune step, which is not '
-            "available yet",
-            fix='name "file:PATH.keras", "recipe:PATH.toml" or "recipe:NAME"',
+    _check_prune(recipe, where)
+    if "qat" in recipe.steps:
+        _check_qat(recipe, where)
+    _check_quantize(recipe, where)
+
+
+def _check_quantize(recipe: Recipe, where: str) -> None:
+    """Keys that only int8 has a meaning for."""
+    given = recipe.quantize
+    if given.mode == "int8":
+        return
+    for key, default in (("calibration", "minmax"), ("float_layers", ())):
+        if (value := getattr(given, key)) != default:
+            raise ConfigError(
+                f"{where}: quantize.{key} = {json.dumps(as_dict(value))} has no meaning in mode "
+                f'"{given.mode}"',
+                fix=f'remove quantize.{key}, or set quantize.mode = "int8"',
+            )
+
+
+def _check_prune(recipe: Recipe, where: str) -> None:
+    """What goes with a prune step, and what only with one."""
+    after = recipe.steps[recipe.steps.index("prune") :] if "prune" in recipe.steps else ()
+    if recipe.distill.teacher == "unpruned" and "distill" not in after:
+        raise ConfigError(
+            f'{where}: distill.teacher is "unpruned", and no prune step comes before distill',
+            fix='put "prune" before "distill" in steps, or name "file:PATH.keras", '
+            '"recipe:PATH.toml" or "recipe:NAME"',
         )
-    if recipe.quantize.mode in ("int16x8", "int4"):
-        raise NotAvailableYet(
-            f'{where}: quantize.mode "{recipe.quantize.mode}" is not available yet',
-            fix="use float32, float16, dynamic or int8",
+    if recipe.prune.unit == "channels":
+        return
+    if recipe.prune.rank == "entropy":
+        raise ConfigError(
+            f'{where}: prune.rank is "entropy", which ranks channels; prune.unit is "weights"',
+            fix='set prune.rank = "l1", or prune.unit = "channels"',
         )
+    for step in ("distill", "qat"):
+        if step in after:
+            raise ConfigError(
+                f'{where}: {step} after prune.unit = "weights" trains the zeros away',
+                fix=f'remove "{step}", or set prune.unit = "channels"',
+            )
+
+
+def _check_qat(recipe: Recipe, where: str) -> None:
+    """What cannot go with a qat step: it trains the ranges and kernels of one int8 model."""
+    if recipe.steps[-1] != "qat":
+        raise ConfigError(
+            f'{where}: step "{recipe.steps[-1]}" stands after "qat", whose model is ready to be '
+            "converted",
+            fix='put "qat" last in steps',
+        )
+    if "cluster" in recipe.steps:
+        raise ConfigError(
+            f'{where}: step "qat" after "cluster" trains the shared values apart',
+            fix='remove "cluster" or "qat" from steps',
+        )
+    given = recipe.quantize
+    for key, needed in (("mode", "int8"), ("calibration", "minmax"), ("float_layers", ())):
+        if (value := getattr(given, key)) != needed:
+            raise ConfigError(
+                f"{where}: quantize.{key} = {json.dumps(as_dict(value))} does not go with the step "
+                '"qat", which trains all of an int8 model, ranges included',
+                fix=f'remove quantize.{key}, or remove "qat" from steps',
+            )
 
 
 def _refuse_later(table: Any, where: str, path: str = "") -> None:
@@ -303,7 +350,7 @@ def _refuse_later(table: Any, where: str, path: str = "") -> None:
 def _used_tables(recipe: Recipe) -> set[str]:
     """Those of `_TABLES` that have a meaning in this recipe."""
     used: set[str] = {*recipe.steps, *recipe.quantize.repair}
-    if "distill" in recipe.steps:
+    if recipe.steps:
         used.add("train")  # batch size, rate, schedule and loss are those of [train]
     if recipe.task == "sequence":
         used.add("sequence")

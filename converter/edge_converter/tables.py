@@ -14,6 +14,8 @@ from edge_sdk.preprocess import PreprocessSpec
 
 T = TypeVar("T")
 Repair = Literal["calibration", "qat", "float_layers"]
+Mode = Literal["float32", "float16", "dynamic", "int8", "int16x8", "int4"]
+Io = Literal["int8", "uint8", "float32"]
 
 
 def later(default: T, **bounds: float) -> T:
@@ -125,37 +127,37 @@ class Distill:
 class Prune:
     """The prune step."""
 
-    unit: Literal["channels", "weights"] = later("channels")
-    rank: Literal["l1", "entropy"] = later("l1")
-    ratio: float = later(0.5, above=0, below=1)
-    epochs: int = later(5, least=1)
+    unit: Literal["channels", "weights"] = "channels"
+    rank: Literal["l1", "entropy"] = "l1"
+    ratio: float = field(default=0.5, metadata=limits(above=0, below=1))
+    epochs: int = field(default=5, metadata=limits(least=1))
 
 
 @dataclass(frozen=True)
 class Cluster:
     """The cluster step."""
 
-    clusters: int = later(16, least=2)
-    epochs: int = later(3, least=1)
+    clusters: int = field(default=16, metadata=limits(least=2))
+    epochs: int = field(default=3, metadata=limits(least=1))
 
 
 @dataclass(frozen=True)
 class Qat:
     """The qat step."""
 
-    epochs: int = later(3, least=1)
-    learning_rate: float = later(0.0001, above=0)
+    epochs: int = field(default=3, metadata=limits(least=1))
+    learning_rate: float = field(default=0.0001, metadata=limits(above=0))
 
 
 @dataclass(frozen=True)
 class Quantize:
     """How the trained model becomes a .tflite."""
 
-    mode: Literal["float32", "float16", "dynamic", "int8", "int16x8", "int4"] = "int8"
-    io: Literal["int8", "uint8", "float32"] = "int8"
-    calibration: Literal["minmax", "percentile"] = later("minmax")
+    mode: Mode = "int8"
+    io: Io = "int8"
+    calibration: Literal["minmax", "percentile"] = "minmax"
     calibration_samples: int = field(default=200, metadata=limits(least=1))
-    float_layers: tuple[str, ...] = later(())
+    float_layers: tuple[str, ...] = ()
     repair: tuple[Repair, ...] = ("calibration", "qat", "float_layers")
 
 

@@ -270,6 +270,23 @@ def _per_part(data: Mapping[str, Any]) -> str:
     return folded("Images of each class", table("Images", head, rows, kind="figures"))
 
 
+def _tries(build: Mapping[str, Any]) -> str:
+    """What was tried when int8 lost too much, in its order."""
+    rows = [
+        (
+            escape(one.get("name", "")),
+            percent(one.get("accuracy")),
+            percent(one.get("test_accuracy")),
+            short_size(one.get("bytes")),
+            "kept" if one.get("passed") else "",
+            escape(one.get("note") or ", ".join(map(str, listed(one.get("float_layers"))))),
+        )
+        for one in mappings(build.get("tries"))
+    ]
+    head = ("Repair", "Validation", "Test", "Size", "", "")
+    return table("Tried because int8 lost too much", head, rows, kind="figures")
+
+
 def _stages(build: Mapping[str, Any]) -> str:
     stages = [
         (
@@ -295,6 +312,7 @@ def _stages(build: Mapping[str, Any]) -> str:
     head = ("Step", "Accuracy", "Size", "MACs", "")
     return (
         table("Training and compression steps", head, steps, kind="figures")
+        + _tries(build)
         + side_by_side(
             table("Time of each stage", (), stages),
             facts("Converted model against the trained one", mapping(build.get("agreement"))),

@@ -44,15 +44,17 @@ class Plot:
         high = HEIGHT - _BOTTOM
         return high - (high - self.top) * (value - self.y0) / (self.y1 - self.y0)
 
-    def grid(self) -> str:
-        """Horizontal rules with the values of y, and the values of x below."""
+    def grid(self, xs: Mapping[float, str] | None = None) -> str:
+        """Horizontal rules with the values of y, and the values of x below: `xs`, or round ones."""
         rules = [
             f'<line class="rule" x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{self.y(v):.1f}"'
             f' y2="{self.y(v):.1f}"/><text x="{_LEFT - 7}" y="{self.y(v) + 3.5:.1f}"'
             f' text-anchor="end">{tick(v)}</text>'
             for v in ticks(self.y0, self.y1)
         ]
-        labels = [_under(self.x(v), HEIGHT - 8, tick(v)) for v in ticks(self.x0, self.x1, about=7)]
+        if xs is None:
+            xs = {value: tick(value) for value in ticks(self.x0, self.x1, about=7)}
+        labels = [_under(self.x(v), HEIGHT - 8, text) for v, text in xs.items()]
         return "".join(rules + labels)
 
 
@@ -97,7 +99,7 @@ def histogram(title: str, bins: Sequence[Bin], marks: Mapping[str, float | None]
         for row, (name, value) in enumerate(marks.items())
         if value is not None and plot.x0 <= value <= plot.x1
     ]
-    return _svg(title, plot.grid() + "".join(shapes + drawn))
+    return svg(title, plot.grid() + "".join(shapes + drawn))
 
 
 def beyond(bins: Sequence[Bin], marks: Mapping[str, float | None]) -> float:
@@ -120,13 +122,13 @@ def lines(title: str, series: Mapping[str, Sequence[Point]], *, zero: bool = Tru
     if not known:
         return ""
     xs, ys = [x for x, _ in known], [y for _, y in known]
-    plot = Plot(min(xs), _above(min(xs), max(xs)), *_padded(min(ys), max(ys), zero=zero))
+    plot = Plot(min(xs), _above(min(xs), max(xs)), *padded(min(ys), max(ys), zero=zero))
     shapes = [
         shape
         for index, points in enumerate(series.values(), start=1)
         for shape in _strokes(plot, points, f"s{index}")
     ]
-    return _svg(title, plot.grid() + "".join(shapes))
+    return svg(title, plot.grid() + "".join(shapes))
 
 
 def bars(title: str, points: Sequence[tuple[float, float]], kind: str = "bad") -> str:
@@ -142,7 +144,7 @@ def bars(title: str, points: Sequence[tuple[float, float]], kind: str = "bad") -
         for x, y in points
         if y > 0
     ]
-    return _svg(title, plot.grid() + "".join(shapes))
+    return svg(title, plot.grid() + "".join(shapes))
 
 
 def intervals(title: str, rows: Sequence[tuple[str, float, float, float]]) -> str:
@@ -166,7 +168,7 @@ def intervals(title: str, rows: Sequence[tuple[str, float, float, float]]) -> st
             f' x2="{plot.x(100 * most):.1f}" y1="{y}" y2="{y}"/>'
             f'<circle class="fill s{index}" cx="{plot.x(100 * value):.1f}" cy="{y}" r="5"/>'
         )
-    return _svg(title, "".join(shapes), height=base + 24)
+    return svg(title, "".join(shapes), height=base + 24)
 
 
 def stacked(title: str, parts: Mapping[str, float]) -> str:
@@ -222,7 +224,8 @@ def _under(x: float, y: int, text: str) -> str:
     return f'<text x="{x:.1f}" y="{y}" text-anchor="middle">{text}</text>'
 
 
-def _svg(title: str, body: str, *, height: int = HEIGHT) -> str:
+def svg(title: str, body: str, *, height: int = HEIGHT) -> str:
+    """The canvas around a chart's shapes; its title is escaped here."""
     return (
         f'<svg class="chart" viewBox="0 0 {WIDTH} {height}" role="img">'
         f"<title>{escape(title)}</title>{body}</svg>"
@@ -293,7 +296,8 @@ def _reached(value: float) -> float | None:
     return value if abs(value) >= LEAST else 0.0
 
 
-def _padded(low: float, high: float, *, zero: bool) -> tuple[float, float]:
+def padded(low: float, high: float, *, zero: bool) -> tuple[float, float]:
+    """The ends of an axis that holds `low` to `high` with some air; zero: it begins at 0."""
     if zero:
         return min(0.0, low), _above(0.0, high * 1.08)
     pad = 0.08 * (high - low) or 0.01 * abs(high) or 0.01

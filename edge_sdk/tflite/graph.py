@@ -117,6 +117,7 @@ class Graph:
             ("int8", "int8"): "int8",
             ("uint8", "uint8"): "uint8",
             ("int16", "int8"): "int16x8",
+            ("float32", "int4"): "int4",
             ("int8", "int4"): "int4",
         }.get((activations, weights), "mixed")
 

@@ -26,8 +26,17 @@ from edge_converter.streaming import Batch, Feed
 from edge_sdk.sources import Picture
 from edge_sdk.statistics import median
 
-STEPS = 10
+STEPS = 50
 """Steps of one side before the other has its turn."""
+
+AHEAD = 8
+"""Batches that the feed may have ready when its turn begins; they are used up before the clock
+starts.
+"""
+
+REST_S = 0.5
+"""After the feed's turn: its threads make those batches again, and must not do so in the other's.
+"""
 _RECIPE = """
 name = "large"
 [data]
@@ -74,10 +83,13 @@ def measure(folder: Path, rounds: int, *, cache_bytes: int) -> dict[str, Any]:
     feed = feeds(recipe, data, cache_bytes=cache_bytes)[0]
     step = _step(recipe, data, feed)
     batches = _endless(feed)
-    kept = list(itertools.islice(batches, STEPS))
+    kept = list(itertools.islice(batches, STEPS // 5)) * 5
     fed, memory = [], []
     for _ in range(rounds + 1):
+        time.sleep(REST_S)
         memory.append(_seconds(step, kept))
+        for batch in itertools.islice(batches, AHEAD):
+            step(*batch).numpy()
         fed.append(_seconds(step, batches))
     fed, memory = fed[1:], memory[1:]  # in the first round TensorFlow draws its graph
     return {

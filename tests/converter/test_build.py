@@ -184,7 +184,11 @@ def test_the_record_is_the_contracts(built: Any) -> None:
         document["float"]["accuracy"] - document["converted"]["accuracy"]
     )
     assert document["budget"]["accuracy_loss"] == 0.5
-    assert (document["passed"], document["tries"], document["worst_layers"]) == (True, [], [])
+    assert (document["passed"], document["tries"]) == (True, [])
+    worst = document["worst_layers"]
+    assert [set(layer) for layer in worst] == [{"name", "op", "sqnr_db", "together"}] * len(worst)
+    assert [layer["sqnr_db"] for layer in worst] == sorted(layer["sqnr_db"] for layer in worst)
+    assert {"conv1", "conv2", "dense", "scores"} <= {layer["name"] for layer in worst}
     assert {"python", "tensorflow", "edge-sdk-converter"} <= set(document["versions"])
     assert built.report.passed and built.report.accuracy_loss == document["accuracy_loss"]
 
@@ -451,7 +455,7 @@ def test_out_names_the_bundle_and_the_report_its_folder(again: Path, tmp_path: P
         (["ok.toml", "--set", "train.epochs"], "has no KEY=VALUE", "--set train.epochs=5"),
         (["ok.toml", "--set", "model.name=seed_cn"], "unknown model 'seed_cn'", '"seed_cnn"'),
         (["ok.toml", "--set", "target.board=rpi9"], "rpi9", "rpi4"),
-        (["ok.toml", "--set", 'steps=["train","prune"]'], "not available yet", "train"),
+        (["ok.toml", "--set", 'steps=["prune"]'], "prune needs a trained model", '"train"'),
         (["ok.toml", "--out", "folder"], "folder is a folder", "folder/NAME.edge"),
         (["ok.toml", "--out", "ok.toml"], "is not the name of a bundle", "--out ok.edge"),
         (["ok.toml", "--out", "ok.toml/x.edge"], "cannot write ok.toml/", "you may write to"),

@@ -155,7 +155,7 @@ def test_dark_pictures_do_not_narrow_the_input(trained: Path, tmp_path: Path) ->
     assert found["converted"].samples == 20
     input_is_pinned(tmp_path / "model.tflite", recipe, "copy")
     left = {path.name for path in tmp_path.iterdir()}
-    assert left == {"float.tflite", "model.tflite", "convert.log"}
+    assert left == {"float.tflite", "model.tflite", "worst_layers.json", "convert.log"}
 
 
 def test_nor_do_they_in_a_build(built: Any) -> None:

@@ -375,7 +375,7 @@ def test_near_duplicates_across_parts_are_named(tmp_path: Path) -> None:
     )
     assert 0 <= pair.bits <= 4 and data.across == 1
     across, near = warnings(data)
-    assert "1 pictures stand in more than one part" in across
+    assert "1 picture stands in more than one part" in across
     assert str(leak) in near and str(original) in near and "train/" in near
 
 

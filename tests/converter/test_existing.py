@@ -16,8 +16,7 @@ import numpy as np
 import pytest
 
 from edge_converter import ConvertOptions, convert
-from edge_converter.building import describe
-from edge_converter.existing import parse_options
+from edge_converter.existing import describe, parse_options
 from edge_sdk import Bundle
 from edge_sdk.errors import (
     ConfigError,
@@ -329,37 +328,27 @@ def test_no_pictures_at_all(model: Path, tmp_path: Path) -> None:
 # --- what is refused -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["model.keras", "model.h5", "model.onnx", "MODEL.ONNX"])
-def test_other_formats_are_not_built_yet(tmp_path: Path, name: str) -> None:
-    assert "is not available yet" in refused(tmp_path / name, NotAvailableYet)
-
-
-def test_a_saved_model_is_not_built_yet(tmp_path: Path) -> None:
-    folder = tmp_path / "saved"
-    folder.mkdir()
-    (folder / "saved_model.pb").write_bytes(b"")
-    assert "name a .tflite model" in refused(folder, NotAvailableYet)
-
-
 def test_other_tasks_are_not_built_yet(model: Path) -> None:
     for task in ("detect", "sequence"):
         assert f"task '{task}' is not available yet" in refused(model, NotAvailableYet, task=task)
 
 
-@pytest.mark.parametrize("key", ["quantize", "io", "preset"])
-def test_other_options_are_not_built_yet(key: str) -> None:
-    given = {"mean": None, "std": None, "quantize": None, "io": None, "preset": None, key: "int8"}
-    with pytest.raises(NotAvailableYet, match=f"--{key} int8"):
-        parse_options(**given)  # type: ignore[arg-type]
+def test_presets_are_not_built_yet() -> None:
+    with pytest.raises(NotAvailableYet, match="--preset blazeface"):
+        parse_options(preset="blazeface")
 
 
 def test_numbers_on_the_command_line() -> None:
-    none = {"quantize": None, "io": None, "preset": None}
-    options = parse_options(mean="1,2.5, 3", std="127.5", **none)
+    options = parse_options(mean="1,2.5, 3", std="127.5", size="96x64")
     assert (options.mean, options.std) == ((1.0, 2.5, 3.0), (127.5,))
+    assert options.size == (96, 64)
     for text in ("one", "1,,2", "1;2"):
         with pytest.raises(ConfigError, match="--mean is"):
-            parse_options(mean=text, std="1", **none)
+            parse_options(mean=text, std="1")
+    for text in ("96", "96x", "0x96", "96X96", "96x96x3", "99999x1"):
+        with pytest.raises(ConfigError, match="--size is") as caught:
+            parse_options(size=text)
+        assert "224x224" in caught.value.fix
 
 
 def test_files_that_are_no_model(tmp_path: Path) -> None:

@@ -42,6 +42,7 @@ MORE = {
 
 PICTURES: list[tuple[str, tuple[int, ...], dict[str, Any]]] = [
     ("seed_cnn", (10, 10, 1), {}),
+    ("tiny_cnn", (8, 8, 1), {"width": 0.75}),
     ("edge_net", (28, 28, 1), {"width": 0.25}),
     ("edge_net", (16, 20, 3), {"width": 0.25, "space_to_depth": True}),
     ("mobilenet_v1", (32, 32, 3), {"width": 0.25}),

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_converter import Recipe
-from edge_converter.recipe import BUILT_STEPS, STEPS, builtin_recipes, inspect, parse_setting
+from edge_converter.recipe import STEPS, builtin_recipes, inspect, parse_setting
 from edge_sdk.configuration import as_dict
 from edge_sdk.errors import ConfigError, EdgeError, FileError, NotAvailableYet
 from edge_sdk.manifest import SequenceEntry
@@ -149,13 +149,8 @@ def test_a_default_may_be_written_out(path: KeyPath, field: Any) -> None:
 
 @pytest.mark.parametrize(("path", "field"), LATER, ids=DOTTED_LATER)
 def test_what_is_not_built_yet_is_refused(path: KeyPath, field: Any) -> None:
-    more: dict[str, Any] = {}
-    if path[0] in STEPS and path[0] not in ("train", "qat"):
-        more["steps"] = ["train", path[0]]
-    error = refused(with_value(path, another(field.default, path), **more), NotAvailableYet)
-    assert "is not available yet" in str(error)
-    named = f'step "{path[0]}"' if more else f"{'.'.join(path)} = "
-    assert named in str(error)
+    error = refused(with_value(path, another(field.default, path)), NotAvailableYet)
+    assert f"{'.'.join(path)} = " in str(error) and "is not available yet" in str(error)
 
 
 GESTURES: dict[str, Any] = {
@@ -166,33 +161,22 @@ GESTURES: dict[str, Any] = {
 
 
 def test_there_is_something_not_built_yet() -> None:
-    assert {"qat.epochs", "prune.ratio", "target.engine"} < set(DOTTED_LATER)
-
-
-@pytest.mark.parametrize("step", [step for step in STEPS if step not in BUILT_STEPS])
-def test_a_step_that_is_not_built_yet_is_refused(step: str) -> None:
-    error = refused({**LEAST, "steps": ["train", step]}, NotAvailableYet)
-    assert f'step "{step}" is not available yet' in str(error)
-    assert "available: train, distill" in error.fix
-
-
-@pytest.mark.parametrize("mode", ["int16x8", "int4"])
-def test_a_mode_that_is_not_built_yet_is_refused(mode: str) -> None:
-    error = refused({**LEAST, "quantize": {"mode": mode}}, NotAvailableYet)
-    assert mode in str(error) and "int8" in error.fix
+    assert {"budget.mapped", "target.engine"} <= set(DOTTED_LATER)
 
 
 @pytest.mark.parametrize("steps", [[], ["qat"], ["prune", "distill"]])
 def test_what_compresses_needs_a_trained_model(steps: list[str]) -> None:
-    unbuilt = [step for step in steps if step not in BUILT_STEPS]
-    if unbuilt:
-        pytest.skip(f"{unbuilt[0]} is not built yet")
     distill = {"teacher": "recipe:digits_seed"} if "distill" in steps else None
     more = {"steps": steps} | ({"distill": distill} if distill else {})
     error = refused({**LEAST, **more})
     assert "needs a trained model, and model.name is 'seed_cnn'" in str(error)
     assert '"file:PATH.keras"' in error.fix
     assert Recipe.parse({**LEAST, **more, "model": {"name": "file:a.keras"}}).steps == tuple(steps)
+
+
+def test_qat_would_undo_clustering() -> None:
+    error = refused({**LEAST, "steps": ["train", "cluster", "qat"]})
+    assert "trains the shared values apart" in str(error) and 'remove "cluster"' in error.fix
 
 
 def test_training_comes_first() -> None:
@@ -226,9 +210,40 @@ def test_distillation_trains_as_train_says() -> None:
     assert slow.sha256 != Recipe.parse({**LEAST, **distill}).sha256
 
 
-def test_the_teacher_that_comes_with_pruning() -> None:
-    distill = {"steps": ["train", "distill"], "distill": {"teacher": "unpruned"}}
-    assert "the prune step" in str(refused({**LEAST, **distill}, NotAvailableYet))
+@pytest.mark.parametrize("steps", [["train", "distill"], ["train", "distill", "prune"]])
+def test_unpruned_teaches_only_behind_a_prune_step(steps: list[str]) -> None:
+    distill = {"distill": {"teacher": "unpruned"}}
+    error = refused({**LEAST, **distill, "steps": steps})
+    assert "no prune step comes before distill" in str(error)
+    assert 'put "prune" before "distill"' in error.fix
+    recipe = Recipe.parse({**LEAST, **distill, "steps": ["train", "prune", "distill"]})
+    assert recipe.distill.teacher == "unpruned"
+
+
+def test_zeros_must_stay_to_the_end() -> None:
+    prune = {"prune": {"unit": "weights"}, "distill": {"teacher": "unpruned"}}
+    error = refused({**LEAST, **prune, "steps": ["train", "prune", "distill"]})
+    assert str(error).endswith('distill after prune.unit = "weights" trains the zeros away')
+    assert error.fix == 'remove "distill", or set prune.unit = "channels"'
+
+
+def test_only_channels_have_an_entropy() -> None:
+    prune = {"steps": ["train", "prune"], "prune": {"unit": "weights", "rank": "entropy"}}
+    error = refused({**LEAST, **prune})
+    assert "which ranks channels" in str(error) and 'prune.rank = "l1"' in error.fix
+
+
+@pytest.mark.parametrize(("ratio", "fix"), [(0, "above 0"), (1, "below 1"), (1.5, "below 1")])
+def test_a_ratio_is_between_none_and_all(ratio: float, fix: str) -> None:
+    error = refused({**LEAST, "steps": ["train", "prune"], "prune": {"ratio": ratio}})
+    assert f"prune.ratio is {ratio}" in str(error) and fix in error.fix
+
+
+def test_pruning_trains_as_train_says() -> None:
+    """Also where a trained file is all that it starts from."""
+    prune = {"steps": ["prune"], "model": {"name": "file:a.keras"}}
+    recipe = Recipe.parse({**LEAST, **prune, "train": {"learning_rate": 0.0001}})
+    assert recipe.as_dict()["train"]["learning_rate"] == 0.0001
 
 
 def test_features_have_neither_input_nor_preprocess() -> None:

@@ -63,8 +63,8 @@ class Dataset:
 
     unreadable: what was left out, one line each. duplicates: samples whose content stands earlier
     in the set; across: those that stand in another part as well; near: pictures that look like one
-    of an earlier part. left_out: files of a kind that is not read. what: "picture", "clip",
-    "sequence".
+    of an earlier part, `compared` of them all: clips, features and small pictures are not.
+    left_out: files of a kind that is not read. what: "picture", "clip", "sequence".
     """
 
     labels: tuple[str, ...]
@@ -76,6 +76,7 @@ class Dataset:
     across: int = 0
     sha256: str = ""
     near: tuple[NearPair, ...] = ()
+    compared: int = 0
     left_out: tuple[Path, ...] = ()
     what: str = "picture"
 
@@ -93,8 +94,9 @@ def warnings(data: Dataset) -> list[str]:
     """What whoever builds on this data must know, one line each."""
     lines = []
     if data.across:
+        stand = "s stand" if data.across > 1 else " stands"
         lines.append(
-            f"{data.across} {data.what}s stand in more than one part: the test is too easy"
+            f"{data.across} {data.what}{stand} in more than one part: the test is too easy"
         )
     if data.near:
         pair = data.near[0]
@@ -260,7 +262,7 @@ def _check_classes(source: Source, parts: Parts, unreadable: tuple[str, ...]) ->
                 raise DataError(
                     f"class {label!r} has {len(own)} readable {what}{'s' * (len(own) != 1)}{where},"
                     f" at least {least} needed{why}",
-                    fix=f"add {what}s to it (20 or more to learn anything), or remove the class",
+                    fix=f"add {what}s to it, or remove the class",
                 )
 
 
@@ -284,6 +286,7 @@ def _finish(
         sum(len(where) > 1 for where in seen.values()),
         digest_of([sample for name in PARTS for sample in parts[name]]),
         _near(parts, hashes),
+        sum(value is not None for value in hashes.values()),
         source.left_out,
         source.what,
     )

@@ -28,6 +28,8 @@ def load_keras(path: Path) -> Any:
     load_tensorflow()
     import keras
 
+    import edge_converter.fake_quant.layers  # noqa: F401 - registers the layers of the qat step
+
     config = _config(path)
     for name in unknown_classes(config):
         raise ModelError(f"{path} has a layer {name!r} that cannot be rebuilt here", fix=REGISTER)

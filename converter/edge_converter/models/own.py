@@ -17,6 +17,7 @@ import numpy as np
 
 from edge_converter.frameworks import load_tensorflow
 from edge_converter.models.loading import check_rebuilds, load_keras
+from edge_converter.models.saved_model import POINTER, Pointer
 from edge_converter.recipe import Recipe
 from edge_sdk.errors import ConfigError, EdgeError
 from edge_sdk.files import read_file
@@ -85,10 +86,13 @@ def build(recipe: Recipe, shape: tuple[int, ...], classes: int) -> Any:
 
 def load_model(path: Path, name: str, folder: Path) -> Any:
     """The trained model in the .keras file `path`, with MODULE imported before where `name`, the
-    recipe's model.name, is python:MODULE:FUNCTION. folder: the recipe's.
+    recipe's model.name, is python:MODULE:FUNCTION. folder: the recipe's. `path` may point to a
+    SavedModel, too (`convert`).
 
     Raises ConfigError, FileError, ModelError.
     """
+    if path.name == POINTER:
+        return Pointer.read(path).load()
     module = module_of(name)
     if not module:
         return load_keras(path)

@@ -17,39 +17,53 @@ from edge_converter.models import own
 from edge_converter.models.loading import load_keras
 from edge_converter.recipe import Recipe
 from edge_converter.steps.shared import Trained, feeds, weighted_loss
-from edge_converter.steps.train import new_model, phases
+from edge_converter.steps.train import new_model, phases, unfreeze
 from edge_converter.streaming import Feed
 from edge_sdk.errors import ConfigError, DataError, ModelError
 from edge_sdk.files import read_file
 
 Say = Callable[[str], None]
 
+_CUT = ("frames", "stride")
+"""Of [sequence]: what both must be fed alike. cell and units are each model's own."""
+
 _AS_TEACHER = {"quantize": {"mode": "float32"}, "budget": {"accuracy_loss": 1.0}}
 """A teacher answers as a Keras model: what its conversion costs does not matter."""
 
 
 def find_teacher(
-    recipe: Recipe, data: Dataset, folder: Path, *, say: Say, progress: Progress
+    recipe: Recipe,
+    data: Dataset,
+    folder: Path,
+    *,
+    unpruned: Path | None = None,
+    say: Say,
+    progress: Progress,
 ) -> Path:
     """The .keras file of the recipe's teacher. One that is a recipe itself is built in `folder`,
-    by the ordinary `build`, unless it is there already.
+    by the ordinary `build`, unless it is there already. unpruned: the model before the prune step.
 
     Raises DataError for other labels or one that was trained on this recipe's test samples, what
     `check_teacher` raises, and what its build raises.
     """
-    teacher = check_teacher(recipe)
+    teacher = check_teacher(recipe) or unpruned
+    assert teacher is not None, "`Recipe` lets unpruned stand only after a prune step"
     if isinstance(teacher, Path):
         return teacher
     _check_data(recipe, data, teacher)
     return _build(teacher, folder / "teacher", say, progress)
 
 
-def check_teacher(recipe: Recipe) -> Path | Recipe:
-    """The file or the recipe that [distill] names: what can be known of it before the data is read.
+def check_teacher(recipe: Recipe) -> Path | Recipe | None:
+    """The file or the recipe that [distill] names, None for the unpruned model: what can be known
+    of it before the data is read.
 
     Raises ConfigError for another [input] or an unknown teacher, FileError.
     """
+    _plan(recipe)
     kind, _, name = recipe.distill.teacher.partition(":")
+    if recipe.distill.teacher == "unpruned":
+        return None
     if kind == "file":
         path = recipe.folder / Path(name).expanduser()
         read_file(path, what="teacher")
@@ -57,7 +71,7 @@ def check_teacher(recipe: Recipe) -> Path | Recipe:
     if kind != "recipe":
         raise ConfigError(
             f"distill.teacher is {recipe.distill.teacher!r}",
-            fix='write "file:PATH.keras", "recipe:PATH.toml" or "recipe:NAME"',
+            fix='write "unpruned", "file:PATH.keras", "recipe:PATH.toml" or "recipe:NAME"',
         )
     source = recipe.folder / name if name.endswith(".toml") else f"recipe:{name}"
     teacher = Recipe.load(source, _AS_TEACHER)
@@ -80,8 +94,9 @@ def _build(teacher: Recipe, folder: Path, say: Say, progress: Progress) -> Path:
 def _check_recipe(recipe: Recipe, teacher: Recipe) -> None:
     """Both must be fed alike: the teacher answers about the very batches that the student sees."""
     ours, theirs = recipe.as_dict(), teacher.as_dict()
-    for table in ("input", "sequence"):
-        for key, value in ours.get(table, {}).items():
+    for table, keys in (("input", list(ours.get("input", {}))), ("sequence", _CUT)):
+        for key in keys:
+            value = ours.get(table, {}).get(key)
             other = theirs.get(table, {}).get(key)
             if other != value:
                 raise ConfigError(
@@ -133,7 +148,7 @@ def distill(
     """
     if gpu := prepare(recipe.seed):
         say(f"distill: on {gpu}")
-    model = _student(recipe, data, student)
+    model = _student(recipe, data) if student is None else load_model(recipe, student)
     feed, val = feeds(recipe, data)
     known = _load(teacher, recipe, feed)
     right = _check_answers(known, recipe, val)
@@ -155,16 +170,30 @@ def distill(
     return Trained(curves, (("distill", len(curves["loss"])),), note)
 
 
-def _student(recipe: Recipe, data: Dataset, path: Path | None) -> Any:
-    if path is None:
-        return new_model(recipe, data)[0]
-    if module := own.module_of(recipe.model.name):
-        own.import_module(module, recipe.folder)  # the classes that the file is made of
-    return load_keras(path)
+def _student(recipe: Recipe, data: Dataset) -> Any:
+    """The recipe's new model; those layers train that do in the last phase of [train]."""
+    model, head = new_model(recipe, data)
+    unfrozen = phases(recipe)[-1].unfrozen
+    if unfrozen is not None:
+        unfreeze(model, head, unfrozen)
+    return model
+
+
+def load_model(recipe: Recipe, path: Path) -> Any:
+    """The Keras model that a recipe left at `path`."""
+    return own.load_model(path, recipe.model.name, recipe.folder)
 
 
 def _plan(recipe: Recipe) -> Plan:
+    """Raises ConfigError where the rate would never arrive."""
     plan, after = phases(recipe)[-1].plan, "train" in recipe.steps
+    if not after and plan.warmup_epochs >= recipe.distill.epochs:
+        raise ConfigError(
+            f"train.warmup_epochs is {plan.warmup_epochs}, distill.epochs is "
+            f"{recipe.distill.epochs}",
+            fix="lower train.warmup_epochs below distill.epochs: the rate must arrive before the "
+            "end",
+        )
     return replace(
         plan,
         name="distill",
@@ -176,7 +205,7 @@ def _plan(recipe: Recipe) -> Plan:
 
 def _load(path: Path, recipe: Recipe, feed: Feed) -> Any:
     """The teacher. Raises FileError, ModelError; ConfigError, DataError where it does not fit."""
-    name, model = recipe.distill.teacher, load_keras(path)
+    name, model = recipe.distill.teacher, _load_teacher(path, recipe)
     shapes = [tuple(tensor.shape[1:]) for tensor in (*model.inputs, *model.outputs)]
     if len(shapes) != 2 or shapes[0] != feed.shape:
         raise ConfigError(
@@ -191,6 +220,21 @@ def _load(path: Path, recipe: Recipe, feed: Feed) -> Any:
             fix="name a teacher of the same labels, in the same order",
         )
     return model
+
+
+def _load_teacher(path: Path, recipe: Recipe) -> Any:
+    """With the classes that it is made of, where a recipe says whose they are."""
+    teacher = check_teacher(recipe)
+    if isinstance(teacher, Path):
+        try:
+            return load_keras(path)
+        except ModelError as error:
+            raise ModelError(
+                str(error),
+                fix="for layers of your own name the recipe that builds it: distill.teacher = "
+                '"recipe:PATH.toml"',
+            ) from error
+    return load_model(teacher or recipe, path)
 
 
 def _shown(shapes: list[tuple[Any, ...]]) -> str:

@@ -87,11 +87,26 @@ def phases(recipe: Recipe) -> list[Phase]:
             name="train-last-layers",
             epochs=settings.epochs - settings.head_epochs,
             learning_rate=settings.fine_tune_learning_rate,
+            rate_key="train.fine_tune_learning_rate",
             warmup_epochs=0 if found else settings.warmup_epochs,
             first_epoch=settings.head_epochs,
         )
         found.append(Phase(tuning, settings.unfreeze_layers))
     return found
+
+
+def recovery(recipe: Recipe, step: str) -> Plan:
+    """How a step that changes a trained model trains it on: at the rate and with the patience of
+    [train]'s last phase, in its own number of epochs.
+    """
+    before = recipe.steps[: recipe.steps.index(step)]
+    return replace(
+        phases(recipe)[-1].plan,
+        name=step,
+        epochs=getattr(recipe, step).epochs,
+        warmup_epochs=0,
+        first_epoch=sum(getattr(recipe, one).epochs for one in before),
+    )
 
 
 def _check(settings: Train, *, transferred: bool) -> None:

@@ -16,8 +16,8 @@ from edge_converter.frameworks import load_tensorflow
 from edge_converter.models.loading import load_keras
 from edge_converter.recipe import Recipe
 from edge_converter.weights.imagenet import check_imagenet, load_imagenet
-from edge_converter.weights.input import check_input
-from edge_converter.weights.layers import copy_layers, weighted_layers
+from edge_converter.weights.input import check_input, check_keras_input
+from edge_converter.weights.layers import dropped, match_layers, set_layers, weighted_layers
 from edge_converter.weights.tflite import FAMILIES, load_tflite, read_layers
 from edge_sdk.errors import ConfigError, ModelError
 from edge_sdk.files import read_file
@@ -39,7 +39,8 @@ class Transfer:
 
 def check_weights(recipe: Recipe) -> None:
     """Whether `model.weights` can be loaded into the recipe's architecture, as far as it shows
-    without TensorFlow: for a build to say so before the minutes of looking at pictures.
+    without TensorFlow: for a build to say so before the minutes of looking at pictures. What a
+    .keras file wants to be fed shows when it is loaded.
 
     Raises ConfigError, FileError, ModelError.
     """
@@ -63,7 +64,8 @@ def load_weights(model: Any, recipe: Recipe) -> Transfer:
     """Set the weights that `model.weights` names in `model`, which `build_model` made.
 
     From a .tflite each batch norm comes as the addition of a folded bias: right in inference mode
-    only, so keep those layers untrainable while training.
+    only, so keep those layers untrainable while training. From a .keras file what rescales pixels
+    before the first kernel is left out, and [input] must do it: see `check_keras_input`.
     Raises ConfigError, FileError, DataError (ImageNet's weights cannot be had), ModelError for a
     file that is damaged or of another architecture.
     """
@@ -106,7 +108,10 @@ def _load(model: Any, recipe: Recipe) -> tuple[str, ...]:
     if path.suffix == ".tflite":
         blob = read_file(path, what="model")
         return load_tflite(blob, model, origin=str(path), architecture=architecture)
-    return copy_layers(load_keras(path), model, origin=str(path), architecture=architecture)
+    source = load_keras(path)
+    layers = match_layers(source, model, origin=str(path), architecture=architecture)
+    check_keras_input(recipe, path, source, dropped(source, model))
+    return set_layers(layers, str(path))
 
 
 def _check_family(recipe: Recipe, path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from edge_converter.recipe import Recipe
 from edge_converter.weights.input import check_input
-from edge_converter.weights.layers import copy_layers
+from edge_converter.weights.layers import match_layers, set_layers
 from edge_sdk.errors import ConfigError, DataError
 
 
@@ -20,14 +20,13 @@ class Net:
     """A function of keras.applications and what its ImageNet weights exist for.
 
     widths: of `model.options.width`, () where the network has no such option; sizes: of square
-    pictures, the last for all others; first: the layer that our network begins with.
+    pictures, the last for all others.
     """
 
     function: str
     widths: tuple[float, ...] = ()
     sizes: tuple[int, ...] = (224,)
     minimalistic: bool = False
-    first: str = ""
 
 
 NETS = {
@@ -37,7 +36,7 @@ NETS = {
     "mobilenet_v3_small_minimalistic": Net("MobileNetV3Small", minimalistic=True),
     "mobilenet_v3_large": Net("MobileNetV3Large"),
     "mobilenet_v3_large_minimalistic": Net("MobileNetV3Large", minimalistic=True),
-    "efficientnet_b0": Net("EfficientNetB0", first="stem_conv_pad"),
+    "efficientnet_b0": Net("EfficientNetB0"),
 }
 """By the architecture's name. Source: the checks in keras.applications 3.15."""
 
@@ -67,13 +66,10 @@ def load_imagenet(model: Any, recipe: Recipe) -> tuple[str, ...]:
     The weights are those for pictures of the recipe's size where there are such, else for the
     largest, as keras.applications itself chooses. Raises DataError when they cannot be had.
     """
-    import keras
-
     net = NETS[recipe.model.name]
     source = _download(net, _arguments(net, recipe))
-    if net.first:
-        source = keras.Model(source.get_layer(net.first).input, source.output)
-    return copy_layers(source, model, origin="ImageNet", architecture=recipe.model.name)
+    layers = match_layers(source, model, origin="ImageNet", architecture=recipe.model.name)
+    return set_layers(layers, "ImageNet")
 
 
 def _arguments(net: Net, recipe: Recipe) -> dict[str, Any]:

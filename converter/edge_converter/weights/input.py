@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 
-from edge_converter.models.architectures import find_architecture
+from edge_converter.models.architectures import ARCHITECTURES, find_architecture
 from edge_converter.recipe import Recipe
-from edge_sdk.errors import ConfigError
+from edge_converter.tables import Input
+from edge_converter.weights.rescaling import folded
+from edge_sdk.configuration import parse
+from edge_sdk.errors import ConfigError, ModelError
+from edge_sdk.files import read_file
 from edge_sdk.preprocess import PreprocessSpec, fed_values
 from edge_sdk.tensors import QuantParams, TensorSpec
 
@@ -34,13 +43,76 @@ def check_input(recipe: Recipe, origin: str, spec: TensorSpec | None = None) -> 
         # Rounder numbers for the same, where the architecture has them.
         written = wanted if _distance(wanted, own) <= slack else own
         wanted = own
+    _require(recipe, origin, wanted, slack, says, written)
+
+
+def check_keras_input(recipe: Recipe, path: Path, source: Any, steps: Sequence[Any]) -> None:
+    """Whether the recipe feeds the network what the weights in a .keras file have learned from.
+
+    source: the model in the file; steps: what rescales pixels in it and not in ours. What counts
+    is, in this order: the `steps`, behind the [input] of the build that wrote the file, if one did
+    (`model.keras` with its `build.json` beside it); that [input] alone; for an architecture that
+    Keras has weights for, what those are fed. Of other files nobody knows.
+    Raises ConfigError with the values to write, ModelError for steps that no mean and std stand
+    for and for a damaged build.json.
+    """
+    if len(source.inputs[0].shape) < 4:  # rows of features: [input] says nothing
+        return
+    origin, fed = str(path), _built_with(path)
+    hint = ""
+    if steps:
+        channels = source.inputs[0].shape[-1]
+        raw = PreprocessSpec("gray" if channels == 1 else "rgb", mean=(0.0,), std=(1.0,))
+        fed = folded(steps, fed or raw, origin)
+    elif fed is None:
+        architecture = ARCHITECTURES.get(recipe.model.name)
+        if architecture is None or architecture.pretrained is None:
+            return
+        fed = _stated_input(architecture.name)
+        origin += " does not say what it was fed, so that it counts as weights of Keras"
+        hint = (
+            "; or, for a network trained otherwise, save it behind the keras.layers.Rescaling that "
+            "says so, or name a build's model.keras with its build.json beside it"
+        )
+    _require(recipe, origin, fed, _EXACT * float(np.ptp(fed_values(fed))), _say(fed), fed, hint)
+
+
+def _built_with(path: Path) -> PreprocessSpec | None:
+    """The [input] of the build that wrote `path`; None for other files, and where the build fed no
+    pictures.
+    """
+    record = path.with_name("build.json")
+    if path.name != "model.keras" or not record.is_file():
+        return None
+    try:
+        recipe = json.loads(read_file(record, what="build record"))["recipe"]
+        table = recipe.get("input")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ModelError(
+            f"{record} is damaged: it does not say what {path.name} was fed", fix="build it again"
+        ) from error
+    return parse(Input, table, where=str(record)).preprocess if table else None
+
+
+def _require(
+    recipe: Recipe,
+    origin: str,
+    wanted: PreprocessSpec,
+    slack: float,
+    says: str,
+    written: PreprocessSpec,
+    hint: str = "",
+) -> None:
+    """That [input] is `wanted`, but for `slack` in what is fed. says, written: `wanted` in words,
+    and as it is to be written; hint: what else can be done.
+    """
     used = recipe.input
-    if used.color != "rgb" or _distance(used.preprocess, wanted) > slack:
+    if used.color != wanted.color or _distance(used.preprocess, wanted) > slack:
         raise ConfigError(
-            f"{origin}: these weights were trained on rgb pictures fed with {says}; [input] has "
-            f"{used.color} with {_say(used.preprocess)}",
-            fix=f'write color = "rgb", mean = {list(written.mean)}, std = {list(written.std)} in '
-            "[input]",
+            f"{origin}: these weights were trained on {wanted.color} pictures fed with {says}; "
+            f"[input] has {used.color} with {_say(used.preprocess)}",
+            fix=f'write color = "{wanted.color}", mean = {list(written.mean)}, '
+            f"std = {list(written.std)} in [input]{hint}",
         )
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from edge_converter.weights.rescaling import rescalings
 from edge_sdk.errors import ModelError
 
 SHOWN = 3
@@ -26,15 +28,15 @@ def flat_layers(model: Any) -> list[Any]:
     return found
 
 
-def weighted_layers(model: Any) -> dict[str, Any]:
-    """{key: layer} of the layers with weights, in order.
+def weighted_layers(model: Any, *, without: Sequence[Any] = ()) -> dict[str, Any]:
+    """{key: layer} of the layers with weights, in order, but for those in `without`.
 
     The key is the layer's name. Names that Keras made up (dense_3) count on from model to model
     within a process: such a layer is known by its kind and its place among its kind.
     """
-    found, seen = {}, Counter[str]()
+    found, seen, ignored = {}, Counter[str](), set(map(id, without))
     for layer in flat_layers(model):
-        if layer.weights:
+        if layer.weights and id(layer) not in ignored:
             kind = type(layer).__name__
             made_up = re.sub(r"_\d+$", "", layer.name).replace("_", "") == kind.lower()
             found[f"{kind} {seen[kind]}" if made_up else layer.name] = layer
@@ -75,15 +77,19 @@ def set_layers(weights: list[tuple[Any, list[Any]]], origin: str) -> tuple[str, 
     return tuple(layer.name for layer, _ in weights)
 
 
-def copy_layers(source: Any, model: Any, *, origin: str, architecture: str) -> tuple[str, ...]:
-    """Copy the weights of `source` into the layers of `model` with the same names and shapes, and
-    return the names of those layers in `model`.
+def match_layers(
+    source: Any, model: Any, *, origin: str, architecture: str
+) -> list[tuple[Any, list[Any]]]:
+    """The layers of `model` that have the names and shapes of layers of `source`, each with the
+    weights of its counterpart, for `set_layers`.
 
-    All of the backbone must be there; `source` may have a head of its own, of several layers.
+    All of the backbone must be there; `source` may have a head of its own, of several layers, and
+    may rescale pixels before its first kernel (`dropped`).
     origin, architecture: what the two are called in errors.
     Raises ModelError where they are not the same network.
     """
-    theirs, ours = weighted_layers(source), weighted_layers(model)
+    theirs = weighted_layers(source, without=dropped(source, model))
+    ours = weighted_layers(model)
     differences = {key: _difference(theirs.get(key), layer) for key, layer in ours.items()}
     backbone = backbone_keys(model)
     wrong = [f"{key}: {differences[key]}" for key in backbone if differences[key]]
@@ -96,7 +102,15 @@ def copy_layers(source: Any, model: Any, *, origin: str, architecture: str) -> t
             fix="name weights of the same architecture with the same model.options, or change "
             "model.name and model.options to those of the file",
         )
-    return set_layers([(ours[key], theirs[key].get_weights()) for key in same], origin)
+    return [(ours[key], theirs[key].get_weights()) for key in same]
+
+
+def dropped(source: Any, model: Any) -> list[Any]:
+    """What rescales pixels in `source` and has no counterpart in `model`: [input] must do it. None
+    where `model`, somebody's own, rescales them itself or takes no pictures.
+    """
+    pictures = len(model.inputs[0].shape) >= 4
+    return rescalings(source) if pictures and not rescalings(model) else []
 
 
 def some(lines: list[str]) -> str:

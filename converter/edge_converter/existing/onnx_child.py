@@ -1,0 +1,152 @@
+"""Run by the Python of another environment, which has onnx2tf: imports nothing of Edge SDK.
+
+python onnx_child.py PARENT_PID convert MODEL.onnx FOLDER JOB: a SavedModel in FOLDER, told.json.
+python onnx_child.py PARENT_PID answer MODEL.onnx FOLDER: answers.npy to FOLDER's samples.npy.
+Exit status EX_DATAERR: error.json says what is wrong.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
+CHANNELS = (1, 3)
+OPERATIONS = "onnx2tf.ops."
+ONE_INPUT = "name an image classifier with one input"
+
+
+class Refused(Exception):
+    """What is wrong, and the fix."""
+
+
+def main(arguments: list[str]) -> int:
+    """Do what the arguments say."""
+    parent, command, model, folder, *rest = arguments
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != int(parent):
+        return 1
+    try:
+        if command == "convert":
+            convert(model, Path(folder), json.loads(rest[0]))
+        else:
+            answer(model, Path(folder))
+    except Refused as error:
+        return _tell(Path(folder), "model", error.args[0], error.args[1])
+    except ModuleNotFoundError as error:
+        return _tell(Path(folder), "missing", error.name or str(error), "")
+    return 0
+
+
+def convert(model: str, folder: Path, job: dict[str, Any]) -> None:
+    """A SavedModel that takes [1, height, width, channels]."""
+    import onnx2tf  # type: ignore[import-not-found]
+
+    name, shape = _picture(model)
+    _stand_in_for_download(folder)
+    told, more = [], {}
+    if _is_nhwc(shape):
+        more["keep_shape_absolutely_input_names"] = [name]
+    else:
+        told.append(f"layout: {shape} in ONNX, channels last from here on")
+    sized = _sized(model, shape, job["size"])
+    if sized != shape:
+        more["overwrite_input_shape"] = [f"{name}:{','.join(map(str, sized))}"]
+        told.append(f"input: {shape}, fixed to {sized}")
+    try:
+        onnx2tf.convert(
+            input_onnx_file_path=model,
+            output_folder_path=str(folder),
+            verbosity="error",
+            **more,
+        )
+    except ModuleNotFoundError as error:  # an operation is a module of it
+        if not str(error.name).startswith(OPERATIONS):
+            raise
+        operation = str(error.name).removeprefix(OPERATIONS)
+        raise Refused(
+            f"{model} has an operation that onnx2tf does not know: {operation}",
+            "export the model without it, or with another opset",
+        ) from error
+    except SystemExit as error:  # its way to give up; the reason stands in what it printed
+        raise SystemExit(1) from error
+    (folder / "told.json").write_text(json.dumps(told))
+
+
+def answer(model: str, folder: Path) -> None:
+    """ONNX Runtime's answers, one picture at a time: the batch may be fixed."""
+    import numpy as np
+    import onnxruntime  # type: ignore[import-not-found]
+
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    name, shape = _picture(model)
+    samples = np.load(folder / "samples.npy")
+    if not _is_nhwc(shape):
+        samples = samples.transpose(0, 3, 1, 2)
+    rows = [session.run(None, {name: samples[i : i + 1]})[0] for i in range(len(samples))]
+    np.save(folder / "answers.npy", np.concatenate(rows))
+
+
+def _picture(path: str) -> tuple[str, list[Any]]:
+    """Name and sizes of the one input; None where a size is open."""
+    import onnx  # type: ignore[import-not-found]
+
+    try:
+        graph = onnx.load(path, load_external_data=False).graph
+    except Exception as error:  # protobuf's own kinds
+        raise Refused(f"{path} is not an ONNX model", "name an .onnx file") from error
+    constants = {tensor.name for tensor in graph.initializer}
+    inputs = [value for value in graph.input if value.name not in constants]
+    if not graph.node:
+        raise Refused(f"{path} is not an ONNX model", "name an .onnx file")
+    if len(inputs) != 1:
+        raise Refused(f"{path} takes {len(inputs)} inputs, not one picture", ONE_INPUT)
+    sizes = [size.dim_value or None for size in inputs[0].type.tensor_type.shape.dim]
+    if len(sizes) != 4 or not {sizes[1], sizes[3]} & set(CHANNELS):
+        raise Refused(f"{path} takes {sizes}, not one picture of 1 or 3 channels", ONE_INPUT)
+    return inputs[0].name, sizes
+
+
+def _is_nhwc(shape: list[Any]) -> bool:
+    """Only where the channels cannot be anywhere else."""
+    return shape[3] in CHANNELS and shape[1] not in CHANNELS
+
+
+def _sized(path: str, shape: list[Any], size: list[int] | None) -> list[int]:
+    """The shape with a batch of 1 and `size` (height, width) where sizes are open."""
+    first = 1 if _is_nhwc(shape) else 2
+    had = shape[first : first + 2]
+    if size is None and None in had:
+        raise Refused(
+            f"{path} takes pictures of any size: {shape}",
+            "add --size WIDTHxHEIGHT, the size it was trained on, e.g. --size 224x224",
+        )
+    wanted = size or had
+    if any(one not in (None, new) for one, new in zip(had, wanted, strict=True)):
+        raise Refused(f"{path} takes {shape}, --size says another", "leave --size out")
+    return [shape[0] or 1, *shape[1:first], *wanted, *shape[first + 2 :]]
+
+
+def _stand_in_for_download(folder: Path) -> None:
+    """onnx2tf fetches 20 photos to compare on, unless they lie in the current folder. We compare
+    on the user's own pictures afterwards.
+    """
+    import numpy as np
+
+    noise = np.random.default_rng(0).random((20, 128, 128, 3), np.float32)
+    np.save(folder / "calibration_image_sample_data_20x128x128x3_float32.npy", noise)
+
+
+def _tell(folder: Path, kind: str, message: str, fix: str) -> int:
+    told = {"kind": kind, "message": message, "fix": fix}
+    (folder / "error.json").write_text(json.dumps(told))
+    return os.EX_DATAERR
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,66 @@
+"""[cluster]: the weights of each kernel share a few values, which then train together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from edge_converter.checkpoints import Checkpoints
+from edge_converter.clustering import Codebook, codebooks
+from edge_converter.datasets import Dataset
+from edge_converter.fitting import Progress, Task, fit, prepare
+from edge_converter.losses import hard_loss, supervised
+from edge_converter.models import load_model
+from edge_converter.recipe import Recipe
+from edge_converter.steps.shared import Trained, feeds, weighted_loss
+from edge_converter.steps.train import recovery
+
+
+def cluster(
+    recipe: Recipe,
+    data: Dataset,
+    target: Path,
+    checkpoints: Checkpoints,
+    *,
+    source: Path,
+    say: Callable[[str], None] = lambda _: None,
+    progress: Progress = lambda _: None,
+) -> Trained:
+    """Cluster the model at `source`, train its shared values, and save it to `target` (.keras).
+
+    It trains as `recovery` says, for `cluster.epochs`.
+    Raises ConfigError for more clusters than weights, ModelError for a model that cannot be read,
+    TrainingError when it diverges.
+    """
+    if gpu := prepare(recipe.seed):
+        say(f"cluster: on {gpu}")
+    model = load_model(source, recipe.model.name, recipe.folder)
+    model.trainable = True
+    books, small = codebooks(model, recipe.cluster.clusters)
+    _share(books)
+    task = Task(
+        model,
+        supervised(weighted_loss(recipe, data)),
+        hard_loss(recipe.train.loss),
+        model,
+        after_step=lambda _: _share(books),
+    )
+    curves = fit(task, *feeds(recipe, data), recovery(recipe, "cluster"), checkpoints, progress)
+    model.save(target)
+    return Trained(curves, (("cluster", len(curves["loss"])),), _note(books, small))
+
+
+def _share(books: Sequence[Codebook]) -> None:
+    for book in books:
+        book.share()
+
+
+def _note(books: Sequence[Codebook], small: Sequence[str]) -> str:
+    values = [len(np.unique(book.kernel.numpy())) for book in books]
+    left = f"; too small to cluster: {', '.join(small)}" if small else ""
+    return (
+        f"{len(books)} kernels of at most {max(values)} values each: the file gets smaller only "
+        f"when it is compressed, and the model not faster{left}"
+    )

@@ -1,0 +1,124 @@
+"""[prune]: channels that carry little are cut out, or small weights become zero; then it trains
+until it has recovered.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_converter.checkpoints import Checkpoints
+from edge_converter.datasets import Dataset
+from edge_converter.fitting import Progress, Task, fit, prepare
+from edge_converter.losses import hard_loss, supervised
+from edge_converter.models import load_model
+from edge_converter.pruning import Trace, choose, entropies, l1_norms, narrowed, trace
+from edge_converter.pruning.magnitude import achieved, sparse_step
+from edge_converter.recipe import Recipe
+from edge_converter.steps.shared import Trained, feeds, weighted_loss
+from edge_converter.steps.train import recovery
+from edge_converter.streaming import stack
+from edge_sdk.errors import ConfigError
+
+SAMPLES = 512
+"""Training samples by which activations are ranked."""
+
+
+def prune(
+    recipe: Recipe,
+    data: Dataset,
+    target: Path,
+    checkpoints: Checkpoints,
+    *,
+    source: Path,
+    say: Callable[[str], None] = lambda _: None,
+    progress: Progress = lambda _: None,
+) -> Trained:
+    """Prune the model at `source`, let it recover, and save it to `target` (.keras).
+
+    It trains as a whole, as `recovery` says, for `prune.epochs`; weights without patience, since
+    the first epochs have fewer zeros.
+    Raises ConfigError where nothing can be pruned, ModelError for a model that cannot be read,
+    TrainingError when it diverges or a kernel has too few zeros.
+    """
+    if gpu := prepare(recipe.seed):
+        say(f"prune: on {gpu}")
+    model = load_model(source, recipe.model.name, recipe.folder)
+    feed, val = feeds(recipe, data)
+    plan, settings = recovery(recipe, "prune"), recipe.prune
+    if settings.unit == "channels":
+        model, note = _without_channels(recipe, data, model)
+    model.trainable = True
+    task = Task(model, supervised(weighted_loss(recipe, data)), hard_loss(recipe.train.loss), model)
+    if settings.unit == "weights":
+        plan, steps = replace(plan, patience=0), plan.epochs * feed.steps
+        task = replace(task, after_step=sparse_step(model, settings.ratio, steps))
+    curves = fit(task, feed, val, plan, checkpoints, progress)
+    if settings.unit == "weights":
+        note = _note_of_zeros(achieved(model, settings.ratio))
+    model.save(target)
+    return Trained(curves, (("prune", len(curves["loss"])),), note)
+
+
+def _without_channels(recipe: Recipe, data: Dataset, model: Any) -> tuple[Any, str]:
+    """The narrower model, and what was done, for people. Raises ConfigError where nothing can be
+    removed.
+    """
+    found, settings = trace(model), recipe.prune
+    if settings.rank == "entropy":
+        scores = entropies(model, found, _samples(recipe, data))
+    else:
+        scores = l1_norms(model, found)
+    keep = choose(found, scores, settings.ratio)
+    if keep.all():
+        raise _nothing(found, settings.ratio)
+    smaller = narrowed(model, found, keep)
+    left, all_of_them = keep[np.concatenate(found.groups)].sum(), sum(map(len, found.groups))
+    note = (
+        f"{left} of {all_of_them} channels left, ranked by {settings.rank}; "
+        f"{smaller.count_params():,} of {model.count_params():,} parameters"
+    )
+    return smaller, note + _left_whole(found)
+
+
+def _left_whole(found: Trace) -> str:
+    """Which layers, and for the sake of which other one: "conv (for attention), attention"."""
+    lines = [
+        layer if layer == why else f"{layer} (for {why})" for layer, why in found.whole.items()
+    ]
+    return f"; left whole: {', '.join(lines)}" if lines else ""
+
+
+def _nothing(found: Trace, ratio: float) -> ConfigError:
+    most = max(map(len, found.groups), default=0)
+    if not most:
+        return ConfigError(
+            f"prune: no layer can be pruned{_left_whole(found)}",
+            fix='remove "prune" from steps, or set prune.unit = "weights"',
+        )
+    return ConfigError(
+        f"prune.ratio {ratio:g} removes no channel: the most that a layer has is {most}",
+        fix=f"raise it to {math.ceil(1000 / most) / 1000:g} or more"
+        if most > 1
+        else 'remove "prune" from steps',
+    )
+
+
+def _samples(recipe: Recipe, data: Dataset) -> Iterator[NDArray[np.float32]]:
+    """Fed values of up to SAMPLES training samples from all of the set, in batches."""
+    chosen = data.train[:: math.ceil(len(data.train) / SAMPLES)]
+    for first in range(0, len(chosen), recipe.train.batch_size):
+        yield stack(chosen[first : first + recipe.train.batch_size], recipe)
+
+
+def _note_of_zeros(share: float) -> str:
+    return (
+        f"{share:.1%} of the weights in kernels are zero: the file gets smaller only when it is "
+        "compressed, and the model not faster"
+    )

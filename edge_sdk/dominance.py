@@ -1,0 +1,117 @@
+"""Which of the compared are dominated: another is behind in nothing and surely ahead in something.
+
+One candidate dominates another, over accuracy and the costs asked for, if
+  - it is behind in nothing: at least as many of the same pictures right, no more bytes or MACs, and
+    not surely slower;
+  - it is surely ahead in one of them: more accurate by the paired interval, faster by the paired
+    rounds, or fewer bytes or MACs, which are exact.
+"Surely" is at CONFIDENCE. So noise dominates nobody: an accuracy is beaten only by one at least as
+high, because a test set too small to prove a lead does not prove that there is none; latencies that
+the rounds cannot tell apart count as equal. Who lacks one of the values, has too few rounds, or is
+in another group is not ranked: it neither dominates nor is dominated.
+
+No ring of candidates can dominate one another (in a ring accuracies, bytes and MACs would all be
+equal, and medians would fall all round), so some candidate is always left: the front is never
+empty. Being sure is not transitive, hence neither is this; where only exact costs differ it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from math import comb
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_sdk.statistics import Interval, median, paired_difference
+
+Cost = Literal["latency", "bytes", "macs"]
+COSTS: tuple[Cost, ...] = ("latency", "bytes", "macs")
+
+CONFIDENCE = 0.99
+"""Of one proof. Many pairs are looked at: at 0.95, every twentieth would differ by chance."""
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """One of the compared. right: for each picture, in order, whether it was answered rightly, bool
+    (pictures,); rounds_ms: its time in each interleaved round, ms a call; group: only candidates of
+    equal groups are ranked against each other, and theirs are the same pictures and rounds.
+    """
+
+    right: NDArray[np.bool_] | None = None
+    rounds_ms: Sequence[float] = ()
+    bytes: int | None = None
+    macs: int | None = None
+    group: Hashable = None
+
+
+def dominators(candidates: Sequence[Candidate], costs: Sequence[Cost]) -> list[list[int] | None]:
+    """For each candidate the numbers (from 0) of those that dominate it over accuracy and `costs`;
+    None for one that is not ranked.
+    """
+    ranked = [index for index, one in enumerate(candidates) if _is_ranked(one, costs)]
+    return [
+        [i for i in ranked if i != index and _dominates(candidates[i], one, costs)]
+        if index in ranked
+        else None
+        for index, one in enumerate(candidates)
+    ]
+
+
+def median_interval(values: Sequence[float], confidence: float = 0.95) -> Interval | None:
+    """Interval of the median, whatever the distribution; None for too few values (below 6 at 95 %,
+    8 at 99 %).
+
+    Between the k-th lowest and the k-th highest value, k as the sign test has it: W. J. Conover,
+    Practical Nonparametric Statistics, 3rd ed. (1999), section 3.2.
+    """
+    n = len(values)
+    tails = [2 * below / 2**n for below in accumulate(comb(n, i) for i in range(n // 2))]
+    k = sum(tail <= 1 - confidence for tail in tails)
+    if k == 0:
+        return None
+    ordered = sorted(values)
+    return Interval(ordered[k - 1], ordered[n - k], confidence)
+
+
+def _is_ranked(one: Candidate, costs: Sequence[Cost]) -> bool:
+    has: dict[Cost, bool] = {
+        "latency": median_interval(one.rounds_ms, CONFIDENCE) is not None,
+        "bytes": one.bytes is not None,
+        "macs": one.macs is not None,
+    }
+    return one.right is not None and all(has[cost] for cost in costs)
+
+
+def _dominates(one: Candidate, other: Candidate, costs: Sequence[Cost]) -> bool:
+    if one.group != other.group:
+        return False
+    assert one.right is not None and other.right is not None
+    if one.right.sum() < other.right.sum() or any(_cheaper(other, one, cost) for cost in costs):
+        return False
+    return _is_more_accurate(one.right, other.right) or any(
+        _cheaper(one, other, cost) for cost in costs
+    )
+
+
+def _is_more_accurate(right: NDArray[np.bool_], other: NDArray[np.bool_]) -> bool:
+    only_first, only_second = int((right & ~other).sum()), int((other & ~right).sum())
+    return paired_difference(only_first, only_second, len(right), CONFIDENCE).low > 0
+
+
+def _cheaper(one: Candidate, other: Candidate, cost: Cost) -> bool:
+    """Surely less, in one cost."""
+    if cost == "latency":
+        return _is_faster(one.rounds_ms, other.rounds_ms)
+    less, more = getattr(one, cost), getattr(other, cost)
+    return bool(less < more)
+
+
+def _is_faster(rounds: Sequence[float], other: Sequence[float]) -> bool:
+    """Faster in so many rounds that it is no chance, and by its median."""
+    gaps = median_interval([a - b for a, b in zip(rounds, other, strict=True)], CONFIDENCE)
+    return gaps is not None and gaps.high < 0 and median(rounds) < median(other)

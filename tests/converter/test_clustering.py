@@ -1,0 +1,127 @@
+"""Weights that share a few values, and what that does to a bundle."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from edge_converter import Recipe, build
+from edge_converter.clustering import codebooks, kmeans, nearest
+from edge_sdk import Bundle
+from edge_sdk.errors import ConfigError
+
+VALUES = arrays(np.float32, st.integers(2, 60), elements=st.floats(-8, 8, width=32))
+
+
+def squared_error(values: Any, centers: Any) -> float:
+    return float(np.sum((values.astype(np.float64) - centers[nearest(values, centers)]) ** 2))
+
+
+@given(VALUES, st.integers(2, 16))
+def test_each_value_goes_to_the_nearest_center(values: Any, clusters: int) -> None:
+    centers = kmeans(values, clusters)
+    assert centers.shape == (clusters,) and np.all(np.diff(centers) >= 0)
+    given_up = np.abs(values - centers[nearest(values, centers)])
+    best = np.min(np.abs(values[:, None] - centers[None, :]), axis=1)
+    np.testing.assert_allclose(given_up, best, atol=1e-5)
+
+
+@given(VALUES, st.integers(2, 16))
+def test_kmeans_is_no_worse_than_where_it_starts(values: Any, clusters: int) -> None:
+    start = np.linspace(values.min(), values.max(), clusters, dtype=np.float32)
+    assert squared_error(values, kmeans(values, clusters)) <= squared_error(values, start) + 1e-4
+
+
+def test_two_heaps_are_found() -> None:
+    values = np.concatenate([np.full(90, -1.0), np.full(9, 2.0), [2.3]]).astype(np.float32)
+    np.testing.assert_allclose(kmeans(values, 2), [-1.0, 2.03], atol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def model() -> Any:
+    import keras
+
+    keras.utils.set_random_seed(0)
+    return keras.Sequential(
+        [
+            keras.Input((8, 8, 1)),
+            keras.layers.Conv2D(2, 2, name="tiny"),
+            keras.layers.Conv2D(6, 3, name="conv"),
+            keras.layers.Flatten(),
+            keras.layers.Dense(5, name="dense"),
+        ]
+    )
+
+
+def test_members_of_a_cluster_move_together(model: Any) -> None:
+    books, small = codebooks(model, 8)
+    kernels = [model.get_layer(name).kernel for name in ("conv", "dense")]
+    assert [book.kernel for book in books] == kernels
+    assert small == [model.get_layer("tiny").kernel.path]
+    random = np.random.default_rng(0)
+    for book in books:
+        book.share()
+        shared = book.kernel.numpy()
+        assert len(np.unique(shared)) <= 8
+        moved = shared + random.normal(0, 0.1, shared.shape).astype(np.float32)
+        book.kernel.assign(moved)
+        book.share()
+        for number in np.unique(book.members):
+            own = book.kernel.numpy()[book.members == number]
+            np.testing.assert_allclose(own, moved[book.members == number].mean(), atol=1e-6)
+
+
+def test_zeros_of_a_pruned_kernel_stay(model: Any) -> None:
+    kernel = model.get_layer("dense").kernel
+    values = kernel.numpy()
+    values[::3] = 0
+    kernel.assign(values)
+    book = next(book for book in codebooks(model, 6)[0] if book.kernel is kernel)
+    kernel.assign(values + 0.01)
+    book.share()
+    assert np.all(kernel.numpy()[::3] == 0)
+    assert len(np.unique(kernel.numpy())) <= 6
+
+
+def test_more_clusters_than_weights(model: Any) -> None:
+    most = max(int(np.prod(w.shape)) for w in model.weights if w.name == "kernel")
+    with pytest.raises(ConfigError, match=f"is {most}, and the largest kernel .* has {most}") as e:
+        codebooks(model, most)
+    assert "lower cluster.clusters" in e.value.fix
+
+
+@pytest.mark.slow
+def test_a_clustered_build(project: Callable[..., Path], tmp_path: Path) -> None:
+    from edge_converter.models import load_model
+
+    recipe = Recipe.load(project(tmp_path), {"steps": ["train", "cluster"], "cluster.clusters": 4})
+    report = build(recipe)
+    trained, clustered = report.document["steps"]
+    assert "of at most 4 values each" in clustered["note"]
+    assert (clustered["bytes"], clustered["macs"]) == (trained["bytes"], trained["macs"])
+    assert report.document["float"]["accuracy"] == trained["accuracy"]
+    kernels = [
+        weight.numpy()
+        for weight in load_model(report.folder / "model.keras", "", tmp_path).weights
+        if weight.name == "kernel"
+    ]
+    assert all(len(np.unique(kernel)) <= 4 for kernel in kernels if kernel.size > 4)
+    with zipfile.ZipFile(report.bundle) as archive:
+        entry = archive.getinfo("model.tflite")
+    converted = report.document["converted"]
+    assert entry.compress_type == zipfile.ZIP_LZMA
+    assert (entry.file_size, entry.compress_size) == (converted["bytes"], converted["bundle_bytes"])
+    assert converted["bundle_bytes"] < 0.8 * converted["bytes"]
+    with Bundle.open(report.bundle) as bundle:
+        assert len(bundle.model()) == converted["bytes"]
+    before = report.bundle.read_bytes()
+    build(recipe)
+    assert report.bundle.read_bytes() == before

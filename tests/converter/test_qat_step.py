@@ -1,0 +1,123 @@
+"""The qat step of a build: what it leaves, what it refuses, where a killed one goes on."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edge_converter import Recipe, build
+from edge_converter.checkpoints import Checkpoints
+from edge_converter.datasets import Dataset, open_dataset
+from edge_converter.fake_quant import is_fake_quantized
+from edge_converter.models.loading import load_keras
+from edge_converter.steps.qat import qat
+from edge_converter.steps.shared import Trained
+from edge_converter.steps.train import train
+from edge_sdk.errors import ConfigError
+from edge_sdk.tflite.graph import read_graph
+
+pytestmark = pytest.mark.slow
+
+STEPS = {"steps": ["train", "qat"], "qat.epochs": 2}
+
+
+@pytest.fixture(scope="module")
+def recipe_file(project: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return project(tmp_path_factory.mktemp("qat"))
+
+
+@pytest.fixture(scope="module")
+def data(recipe_file: Path) -> Dataset:
+    return open_dataset(Recipe.load(recipe_file))
+
+
+@pytest.fixture(scope="module")
+def source(recipe_file: Path, data: Dataset) -> Path:
+    """The stripes, learned."""
+    path = recipe_file.parent / "source.keras"
+    train(Recipe.load(recipe_file), data, path, Checkpoints(path.parent / "kept", "key"))
+    return path
+
+
+@pytest.fixture
+def tuned(
+    recipe_file: Path, data: Dataset, source: Path, tmp_path: Path
+) -> Callable[..., tuple[Trained, Any]]:
+    """`tuned(folder="a", progress=…, epochs=2, …)`: what the step left, and the saved model."""
+
+    def run(
+        folder: str = "a", progress: Callable[[str], None] = lambda _: None, **keys: Any
+    ) -> tuple[Trained, Any]:
+        settings = {f"qat.{key}": value for key, value in keys.items()}
+        recipe = Recipe.load(recipe_file, {**STEPS, **settings})
+        place = tmp_path / folder
+        place.mkdir(exist_ok=True)
+        kept, target = Checkpoints(place / "kept", "key"), place / "model.keras"
+        left = qat(recipe, data, target, kept, source=source, progress=progress)
+        return left, load_keras(target)
+
+    return run
+
+
+class Killed(Exception):
+    pass
+
+
+def test_a_step_that_was_killed_gives_the_same_weights(
+    tuned: Callable[..., tuple[Trained, Any]],
+) -> None:
+    def progress(line: str) -> None:
+        if "epoch 2 of 2" in line:
+            raise Killed
+
+    with pytest.raises(Killed):
+        tuned("killed", progress)
+    lines: list[str] = []
+    (resumed, ours), (whole, theirs) = tuned("killed", lines.append), tuned("whole")
+    assert lines[0].startswith("qat: epoch 2 of 2")
+    assert resumed == whole and whole.phases == (("qat", 2),)
+    assert is_fake_quantized(ours)
+    for one, other in zip(ours.get_weights(), theirs.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_the_rate_counts(tuned: Callable[..., tuple[Trained, Any]]) -> None:
+    slow, fast = tuned("slow", learning_rate=1e-9)[0], tuned("fast", learning_rate=1e-3)[0]
+    assert slow.curves["val_loss"][0] == pytest.approx(slow.curves["val_loss"][1], rel=1e-4)
+    assert min(fast.curves["val_loss"]) < min(slow.curves["val_loss"])
+
+
+def test_a_build(recipe_file: Path) -> None:
+    """Float and int8 are measured apart: before the step, and what comes of it."""
+    report = build(Recipe.load(recipe_file, STEPS))
+    steps = report.document["steps"]
+    assert [step["name"] for step in steps] == ["train", "qat"]
+    assert steps[1]["note"] == "fake quantization to int8: 2 epochs"
+    assert report.document["converted"]["quantization"] == "int8"
+    assert report.document["agreement"]["converted"]["distance"] <= 0.005
+    with zipfile.ZipFile(report.bundle) as bundle:
+        graph = read_graph(bundle.read("model.tflite"))
+    inside = {operator.name for operator in graph.operators}
+    assert inside - {"RESHAPE"} == {"CONV_2D", "MAX_POOL_2D", "FULLY_CONNECTED", "SOFTMAX"}
+    assert graph.input_specs[0].quant is not None
+    assert graph.input_specs[0].quant.zero_point == -128
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ({"steps": ["train", "qat", "prune"]}, '"prune" stands after "qat"'),
+        ({"quantize.mode": "float16"}, 'quantize.mode = "float16" does not go with the step "qat"'),
+        ({"quantize.float_layers": ["dense"]}, "float_layers"),
+    ],
+)
+def test_what_does_not_go_with_it(more: dict[str, Any], told: str, recipe_file: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Recipe.load(recipe_file, STEPS | more)
+    assert told in str(caught.value)
+    assert "qat" in caught.value.fix
