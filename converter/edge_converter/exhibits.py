@@ -1,10 +1,12 @@
-"""Pictures for build.html: what the data looks like, what augmentation makes of it, and where the
-model errs.
+"""What a build shows of its data: pictures for build.html (what the data looks like, what
+augmentation makes of it, where the model errs), and samples to try the bundle on.
 """
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from edge_converter.augmentation import augmentation_sheet
@@ -13,10 +15,13 @@ from edge_converter.packing import in_turns
 from edge_converter.recipe import Recipe
 from edge_sdk.contact_sheet import contact_sheet
 from edge_sdk.frames import Frame
+from edge_sdk.images import write_image
 from edge_sdk.report.gallery import Exhibit, Gallery
-from edge_sdk.sources import Sample
+from edge_sdk.sources import Picture, Sample
 
 _COLUMNS, _ROWS = 10, 3
+SAMPLES_PER_CLASS = 10
+"""Test pictures of each class copied into the build folder when the source is not a folder."""
 
 
 def galleries(
@@ -76,3 +81,31 @@ def _frame(sample: Sample) -> Frame:
         return value[len(value) // 2]
     assert isinstance(value, Frame)
     return value
+
+
+def write_samples(data: Dataset, folder: Path) -> None:
+    """Test pictures as files, CLASS/NAME.png, where the user has no folder of them: something to
+    try `predict` and `run` on. Raises FileError.
+    """
+    samples, working = folder / "samples", folder / ".samples"
+    wanted = {
+        f"{data.labels[picture.label]}/{picture.name}.png": picture
+        for picture in _first_of_each(data)
+    }
+    if wanted.keys() == {path.relative_to(samples).as_posix() for path in samples.rglob("*.png")}:
+        return
+    for old in (working, samples):
+        shutil.rmtree(old, ignore_errors=True)
+    for name, picture in wanted.items():
+        write_image(working / name, picture.read())
+    if wanted:
+        working.rename(samples)
+
+
+def _first_of_each(data: Dataset) -> list[Picture]:
+    """The first test pictures of each class that are in memory only."""
+    found: list[Picture] = []
+    for index in range(len(data.labels)):
+        own = [p for p in data.test if p.label == index and isinstance(p, Picture) and not p.path]
+        found += own[:SAMPLES_PER_CLASS]
+    return found

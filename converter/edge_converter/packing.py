@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_converter.datasets import Dataset
+from edge_converter.recipe import Recipe
 from edge_sdk.bundle import Golden
 from edge_sdk.engines import Engine, EngineInfo, open_engine
-from edge_sdk.errors import ModelError
+from edge_sdk.errors import FileError, ModelError
+from edge_sdk.files import is_folder
 from edge_sdk.frames import Frame
 from edge_sdk.golden import LEAST_STEPS, answers, difference
 from edge_sdk.manifest import (
@@ -52,6 +56,24 @@ class Contents:
     sequence: SequenceEntry | None = None
 
 
+def check_place(bundle: Path) -> None:
+    """Raises FileError where `bundle` is a folder, or not called .edge: a slip of the finger must
+    not put a bundle in the place of a recipe or a model.
+    """
+    if is_folder(bundle):
+        raise FileError(f"{bundle} is a folder", fix=f"name a file: {bundle / 'NAME.edge'}")
+    if bundle.suffix != ".edge":
+        raise FileError(
+            f"{bundle} is not the name of a bundle",
+            fix=f"write --out {_as_edge(bundle)}",
+        )
+
+
+def _as_edge(path: Path) -> Path:
+    """The path with .edge for its suffix, where it has one: in "doors-1.0.0" nothing is."""
+    return path.with_suffix(".edge") if path.suffix[1:].isalpha() else Path(f"{path}.edge")
+
+
 def labels_text(labels: Sequence[str]) -> bytes:
     """labels.txt: one label a line, UTF-8."""
     return "".join(f"{label}\n" for label in labels).encode()
@@ -65,6 +87,19 @@ def activation_of(graph: Graph) -> Activation:
         if operator.name not in _PASSED_THROUGH:
             return "none" if operator.name in _PROBABILITIES else "softmax"
     return "softmax"
+
+
+def described(recipe: Recipe, data: Dataset, model: bytes) -> tuple[Manifest, Golden]:
+    """The manifest and the golden samples of a recipe's converted model. Raises as `make_golden`
+    and `manifest_for` do.
+    """
+    budget, preprocess = recipe.budget, recipe.preprocess
+    limits = Budget(budget.accuracy_loss, budget.bytes, budget.mapped, budget.latency_ms)
+    contents = Contents(
+        recipe.name, recipe.version, data.labels, preprocess, limits, sequence=recipe.cut
+    )
+    golden, origin = make_golden(model, preprocess, data.test, recipe.data.golden, seed=recipe.seed)
+    return manifest_for(model, contents, golden, origin), golden
 
 
 def manifest_for(model: bytes, contents: Contents, golden: Golden, origin: Origin) -> Manifest:

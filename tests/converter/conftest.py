@@ -12,6 +12,9 @@ import numpy as np
 import pytest
 
 from edge_converter import BuildReport, Recipe, build
+from edge_converter.checkpoints import Checkpoints
+from edge_converter.datasets import Dataset, open_dataset
+from edge_converter.steps.train import train
 from edge_sdk.frames import Frame
 from edge_sdk.images import write_image
 
@@ -120,6 +123,26 @@ def built(project: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory
     said: list[str] = []
     report = build(Recipe.load(recipe), say=said.append)
     return Built(recipe, report, tuple(said))
+
+
+@pytest.fixture(scope="session")
+def stripes_file(project: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The recipe of the stripes."""
+    return project(tmp_path_factory.mktemp("stripes"))
+
+
+@pytest.fixture(scope="session")
+def stripes(stripes_file: Path) -> Dataset:
+    """Its pictures."""
+    return open_dataset(Recipe.load(stripes_file))
+
+
+@pytest.fixture(scope="session")
+def stripes_model(stripes_file: Path, stripes: Dataset) -> Path:
+    """The stripes, learned: model.keras."""
+    path = stripes_file.parent / "model.keras"
+    train(Recipe.load(stripes_file), stripes, path, Checkpoints(path.parent / "kept", "key"))
+    return path
 
 
 @pytest.fixture(scope="session")

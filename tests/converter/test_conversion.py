@@ -13,13 +13,13 @@ from edge_converter import Recipe, build
 from edge_converter.datasets import open_dataset
 from edge_converter.models import ARCHITECTURES, build_model
 from edge_converter.packing import in_turns
-from edge_converter.quantize import (
+from edge_converter.quantize.child import batch_of_one, to_tflite
+from edge_converter.quantize.conversion import (
     AGREEMENT_BOUNDS,
     calibration_samples,
     check_agreement,
     convert_model,
 )
-from edge_converter.quantize_child import batch_of_one, to_tflite
 from edge_converter.streaming import stack
 from edge_sdk.engines import open_engine
 from edge_sdk.errors import FileError, TrainingError

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from edge_converter.models import ARCHITECTURES, build_model
-from edge_converter.quantize import check_agreement
-from edge_converter.quantize_child import batch_of_one, to_tflite
+from edge_converter.quantize.child import batch_of_one, to_tflite
+from edge_converter.quantize.conversion import check_agreement
 from edge_converter.recipe import Recipe
 from edge_sdk.tflite.graph import read_graph
 

@@ -11,36 +11,17 @@ import pytest
 
 from edge_converter import Recipe, build
 from edge_converter.checkpoints import Checkpoints
-from edge_converter.datasets import Dataset, open_dataset
+from edge_converter.datasets import Dataset
 from edge_converter.steps.prune import prune
 from edge_converter.steps.shared import Trained
-from edge_converter.steps.train import train
 from edge_sdk.errors import ConfigError
 
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module")
-def recipe_file(project: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return project(tmp_path_factory.mktemp("pruning"))
-
-
-@pytest.fixture(scope="module")
-def data(recipe_file: Path) -> Dataset:
-    return open_dataset(Recipe.load(recipe_file))
-
-
-@pytest.fixture(scope="module")
-def source(recipe_file: Path, data: Dataset) -> Path:
-    """The stripes, learned."""
-    path = recipe_file.parent / "source.keras"
-    train(Recipe.load(recipe_file), data, path, Checkpoints(path.parent / "kept", "key"))
-    return path
-
-
 @pytest.fixture
 def pruned(
-    recipe_file: Path, data: Dataset, source: Path, tmp_path: Path
+    stripes_file: Path, stripes: Dataset, stripes_model: Path, tmp_path: Path
 ) -> Callable[..., tuple[Trained, Any]]:
     """`pruned(folder="a", progress=…, ratio=0.5, …)`: what the step left, and the saved model."""
 
@@ -50,11 +31,11 @@ def pruned(
         import keras
 
         settings = {f"prune.{key}": value for key, value in {"epochs": 2, **keys}.items()}
-        recipe = Recipe.load(recipe_file, {"steps": ["train", "prune"], **settings})
+        recipe = Recipe.load(stripes_file, {"steps": ["train", "prune"], **settings})
         place = tmp_path / folder
         place.mkdir(exist_ok=True)
         target, kept = place / "model.keras", Checkpoints(place / "kept", "key")
-        left = prune(recipe, data, target, kept, source=source, progress=progress)
+        left = prune(recipe, stripes, target, kept, source=stripes_model, progress=progress)
         return left, keras.models.load_model(target)
 
     return run
@@ -144,13 +125,13 @@ def nothing(shape, classes):
 
 
 @pytest.fixture
-def own(recipe_file: Path) -> Callable[..., Recipe]:
+def own(stripes_file: Path) -> Callable[..., Recipe]:
     """`own("net")`: the recipe with a network of the user's own, trained, then pruned."""
-    (recipe_file.parent / "prune_own.py").write_text(OWN, "utf-8")
+    (stripes_file.parent / "prune_own.py").write_text(OWN, "utf-8")
 
     def load(function: str) -> Recipe:
         steps = {"steps": ["train", "prune"], "train.epochs": 1, "prune.epochs": 1}
-        return Recipe.load(recipe_file, {**steps, "model.name": f"python:prune_own:{function}"})
+        return Recipe.load(stripes_file, {**steps, "model.name": f"python:prune_own:{function}"})
 
     return load
 
@@ -172,28 +153,28 @@ def test_nothing_to_prune(own: Callable[..., Recipe], tmp_path: Path) -> None:
 # --- through the build ---------------------------------------------------------------------------
 
 
-def test_train_prune_distill(recipe_file: Path, tmp_path: Path) -> None:
+def test_train_prune_distill(stripes_file: Path, tmp_path: Path) -> None:
     """The unpruned model teaches the pruned one; a second build with other distillation reuses
     what comes before.
     """
     steps = {"steps": ["train", "prune", "distill"], "prune.epochs": 1, "distill.epochs": 1}
     settings = {**steps, "distill.teacher": "unpruned", "quantize.mode": "float32"}
-    document = build(Recipe.load(recipe_file, settings), tmp_path / "x.edge").document
+    document = build(Recipe.load(stripes_file, settings), tmp_path / "x.edge").document
     trained, cut, taught = document["steps"]
     assert [step["name"] for step in document["steps"]] == ["train", "prune", "distill"]
     assert "112 of 224 channels left" in cut["note"]
     assert taught["note"].startswith("taught by unpruned, right for ")
     assert taught["macs"] == cut["macs"] < trained["macs"] / 2
     assert [phase["name"] for phase in document["history"]["phases"]] == document["recipe"]["steps"]
-    again = Recipe.load(recipe_file, {**settings, "distill.temperature": 2.0})
+    again = Recipe.load(stripes_file, {**settings, "distill.temperature": 2.0})
     stages = {s["name"]: s["cached"] for s in build(again, tmp_path / "x.edge").document["stages"]}
     assert stages["train"] and stages["prune"] and not stages["distill"]
 
 
-def test_train_and_prune_weights(recipe_file: Path, tmp_path: Path) -> None:
+def test_train_and_prune_weights(stripes_file: Path, tmp_path: Path) -> None:
     """The zeros are in the converted model: int8 keeps them."""
     settings = {"steps": ["train", "prune"], "prune.unit": "weights", "prune.ratio": 0.8}
-    recipe = Recipe.load(recipe_file, {**settings, "prune.epochs": 1})
+    recipe = Recipe.load(stripes_file, {**settings, "prune.epochs": 1})
     report = build(recipe, tmp_path / "x.edge")
     trained, cut = report.document["steps"]
     assert trained["macs"] == cut["macs"] and trained["bytes"] == cut["bytes"]

@@ -12,12 +12,11 @@ import pytest
 
 from edge_converter import Recipe, build
 from edge_converter.checkpoints import Checkpoints
-from edge_converter.datasets import Dataset, open_dataset
+from edge_converter.datasets import Dataset
 from edge_converter.fake_quant import is_fake_quantized
 from edge_converter.models.loading import load_keras
 from edge_converter.steps.qat import qat
 from edge_converter.steps.shared import Trained
-from edge_converter.steps.train import train
 from edge_sdk.errors import ConfigError
 from edge_sdk.tflite.graph import read_graph
 
@@ -26,27 +25,9 @@ pytestmark = pytest.mark.slow
 STEPS = {"steps": ["train", "qat"], "qat.epochs": 2}
 
 
-@pytest.fixture(scope="module")
-def recipe_file(project: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return project(tmp_path_factory.mktemp("qat"))
-
-
-@pytest.fixture(scope="module")
-def data(recipe_file: Path) -> Dataset:
-    return open_dataset(Recipe.load(recipe_file))
-
-
-@pytest.fixture(scope="module")
-def source(recipe_file: Path, data: Dataset) -> Path:
-    """The stripes, learned."""
-    path = recipe_file.parent / "source.keras"
-    train(Recipe.load(recipe_file), data, path, Checkpoints(path.parent / "kept", "key"))
-    return path
-
-
 @pytest.fixture
 def tuned(
-    recipe_file: Path, data: Dataset, source: Path, tmp_path: Path
+    stripes_file: Path, stripes: Dataset, stripes_model: Path, tmp_path: Path
 ) -> Callable[..., tuple[Trained, Any]]:
     """`tuned(folder="a", progress=…, epochs=2, …)`: what the step left, and the saved model."""
 
@@ -54,11 +35,11 @@ def tuned(
         folder: str = "a", progress: Callable[[str], None] = lambda _: None, **keys: Any
     ) -> tuple[Trained, Any]:
         settings = {f"qat.{key}": value for key, value in keys.items()}
-        recipe = Recipe.load(recipe_file, {**STEPS, **settings})
+        recipe = Recipe.load(stripes_file, {**STEPS, **settings})
         place = tmp_path / folder
         place.mkdir(exist_ok=True)
         kept, target = Checkpoints(place / "kept", "key"), place / "model.keras"
-        left = qat(recipe, data, target, kept, source=source, progress=progress)
+        left = qat(recipe, stripes, target, kept, source=stripes_model, progress=progress)
         return left, load_keras(target)
 
     return run
@@ -92,9 +73,9 @@ def test_the_rate_counts(tuned: Callable[..., tuple[Trained, Any]]) -> None:
     assert min(fast.curves["val_loss"]) < min(slow.curves["val_loss"])
 
 
-def test_a_build(recipe_file: Path) -> None:
+def test_a_build(stripes_file: Path) -> None:
     """Float and int8 are measured apart: before the step, and what comes of it."""
-    report = build(Recipe.load(recipe_file, STEPS))
+    report = build(Recipe.load(stripes_file, STEPS))
     steps = report.document["steps"]
     assert [step["name"] for step in steps] == ["train", "qat"]
     assert steps[1]["note"] == "fake quantization to int8: 2 epochs"
@@ -116,8 +97,8 @@ def test_a_build(recipe_file: Path) -> None:
         ({"quantize.float_layers": ["dense"]}, "float_layers"),
     ],
 )
-def test_what_does_not_go_with_it(more: dict[str, Any], told: str, recipe_file: Path) -> None:
+def test_what_does_not_go_with_it(more: dict[str, Any], told: str, stripes_file: Path) -> None:
     with pytest.raises(ConfigError) as caught:
-        Recipe.load(recipe_file, STEPS | more)
+        Recipe.load(stripes_file, STEPS | more)
     assert told in str(caught.value)
     assert "qat" in caught.value.fix

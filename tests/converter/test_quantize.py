@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 
 from edge_converter import Recipe
-from edge_converter.calibrated import Calibrated, calibrate
-from edge_converter.layer_error import layer_errors
 from edge_converter.models.own import import_module
-from edge_converter.percentile import clipped
-from edge_converter.quantize import check_agreement, convert_model, run_child
-from edge_converter.quantize_child import batch_of_one, frozen, to_tflite
+from edge_converter.quantize.calibrated import Calibrated, calibrate
+from edge_converter.quantize.child import batch_of_one, frozen, to_tflite
+from edge_converter.quantize.conversion import check_agreement, convert_model, run_child
+from edge_converter.quantize.layer_error import layer_errors
+from edge_converter.quantize.percentile import clipped
 from edge_sdk.errors import ConfigError, TrainingError
 from edge_sdk.sources import Picture
 from edge_sdk.tflite.graph import Graph, read_graph

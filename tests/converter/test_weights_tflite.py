@@ -13,7 +13,7 @@ import pytest
 
 from edge_converter import Recipe
 from edge_converter.models import build_model
-from edge_converter.quantize_child import batch_of_one, to_tflite
+from edge_converter.quantize.child import batch_of_one, to_tflite
 from edge_converter.weights import Transfer, load_weights
 from edge_sdk.engines import open_engine
 from edge_sdk.errors import ModelError

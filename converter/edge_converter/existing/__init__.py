@@ -1,7 +1,7 @@
 """`convert`: a model of the user's own into a bundle, with what is known about it.
 
 A .tflite file is packed as it is, or quantized; .keras, .h5, SavedModel and ONNX become .tflite on
-the road that `build` takes (quantize.py): in a child process, and compared afterwards.
+the road that `build` takes (quantize/): in a child process, and compared afterwards.
 """
 
 from __future__ import annotations

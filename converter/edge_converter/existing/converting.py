@@ -26,7 +26,7 @@ from edge_converter.packing import (
     make_golden,
     manifest_for,
 )
-from edge_converter.quantize import AGREEMENT_SAMPLES, check_agreement, convert_model
+from edge_converter.quantize.conversion import AGREEMENT_SAMPLES, check_agreement, convert_model
 from edge_converter.recipe import Recipe
 from edge_converter.record import json_bytes
 from edge_converter.streaming import stack

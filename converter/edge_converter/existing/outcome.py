@@ -12,7 +12,7 @@ import numpy as np
 from edge_converter.building import BuildReport
 from edge_converter.existing.opened import Opened
 from edge_converter.packing import Contents, Origin
-from edge_converter.quantize import Agreement
+from edge_converter.quantize.conversion import Agreement
 from edge_converter.recipe import Recipe
 from edge_converter.record import outcome
 from edge_converter.stages import versions

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from edge_converter.building import check_place
 from edge_converter.existing.opened import Say
 from edge_converter.existing.options import ConvertOptions
-from edge_converter.quantize import AGREEMENT_BOUNDS
+from edge_converter.packing import check_place
 from edge_converter.recipe import Recipe
 from edge_converter.tables import Data, Input, Io, Mode, Model, Quantize
 from edge_sdk.errors import ConfigError, FileError, ModelError, NotAvailableYet
@@ -123,11 +122,6 @@ def _io(mode: Mode | None, options: ConvertOptions) -> Io:
         raise ConfigError(
             "--io has no meaning for a .tflite that is packed as it is",
             fix="leave --io out, or add --quantize int8",
-        )
-    if mode is not None and mode not in AGREEMENT_BOUNDS:
-        raise NotAvailableYet(
-            f"--quantize {mode} is not available yet",
-            fix=f"use one of {', '.join(AGREEMENT_BOUNDS)}",
         )
     if mode != "int8" and options.io not in (None, "float32"):
         raise ConfigError(

@@ -12,7 +12,7 @@ import numpy as np
 from edge_converter.existing.description import check_classifier
 from edge_converter.existing.opened import Opened, digest
 from edge_converter.existing.options import ConvertOptions
-from edge_converter.quantize import (
+from edge_converter.quantize.conversion import (
     AGREEMENT_SAMPLES,
     Agreement,
     answers,

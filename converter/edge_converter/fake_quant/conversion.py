@@ -16,7 +16,7 @@ KINDS = {"int8": tf.int8, "uint8": tf.uint8, "float32": tf.float32}
 
 def int8_model(model: Any, io: str) -> bytes:
     """The model as .tflite bytes, its inputs and outputs of type `io`."""
-    from edge_converter.quantize_child import batch_of_one, frozen
+    from edge_converter.quantize.child import batch_of_one, frozen
 
     function = frozen(batch_of_one(_with_plain_dense(model)))
     converter = tf.lite.TFLiteConverter.from_concrete_functions([function])

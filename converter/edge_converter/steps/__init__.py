@@ -1,1 +1,6 @@
-"""Steps of a recipe that change the model: one file, one table of the recipe."""
+"""Steps of a recipe that change the model: one file and one table of the recipe each.
+
+A step is the function of its file's name: NAME(recipe, data, target, checkpoints, *, source, say,
+progress) -> Trained. It reads the model at `source`, saves its own to `target` (.keras), and leaves
+checkpoints to go on from. "train" has no source, "distill" a teacher and perhaps a student.
+"""

@@ -12,9 +12,8 @@ from edge_converter.clustering import Codebook, codebooks
 from edge_converter.datasets import Dataset
 from edge_converter.fitting import Progress, Task, fit, prepare
 from edge_converter.losses import hard_loss, supervised
-from edge_converter.models import load_model
 from edge_converter.recipe import Recipe
-from edge_converter.steps.shared import Trained, feeds, weighted_loss
+from edge_converter.steps.shared import Trained, feeds, load_trained, weighted_loss
 from edge_converter.steps.train import recovery
 
 
@@ -36,7 +35,7 @@ def cluster(
     """
     if gpu := prepare(recipe.seed):
         say(f"cluster: on {gpu}")
-    model = load_model(source, recipe.model.name, recipe.folder)
+    model = load_trained(recipe, source)
     model.trainable = True
     books, small = codebooks(model, recipe.cluster.clusters)
     _share(books)

@@ -13,10 +13,9 @@ from edge_converter.checkpoints import Checkpoints
 from edge_converter.datasets import Dataset, open_dataset
 from edge_converter.fitting import Plan, Progress, Task, fit, prepare
 from edge_converter.losses import distilled, hard_loss
-from edge_converter.models import own
 from edge_converter.models.loading import load_keras
 from edge_converter.recipe import Recipe
-from edge_converter.steps.shared import Trained, feeds, weighted_loss
+from edge_converter.steps.shared import Trained, feeds, load_trained, weighted_loss
 from edge_converter.steps.train import new_model, phases, unfreeze
 from edge_converter.streaming import Feed
 from edge_sdk.errors import ConfigError, DataError, ModelError
@@ -148,7 +147,7 @@ def distill(
     """
     if gpu := prepare(recipe.seed):
         say(f"distill: on {gpu}")
-    model = _student(recipe, data) if student is None else load_model(recipe, student)
+    model = _student(recipe, data) if student is None else load_trained(recipe, student)
     feed, val = feeds(recipe, data)
     known = _load(teacher, recipe, feed)
     right = _check_answers(known, recipe, val)
@@ -177,11 +176,6 @@ def _student(recipe: Recipe, data: Dataset) -> Any:
     if unfrozen is not None:
         unfreeze(model, head, unfrozen)
     return model
-
-
-def load_model(recipe: Recipe, path: Path) -> Any:
-    """The Keras model that a recipe left at `path`."""
-    return own.load_model(path, recipe.model.name, recipe.folder)
 
 
 def _plan(recipe: Recipe) -> Plan:
@@ -234,7 +228,7 @@ def _load_teacher(path: Path, recipe: Recipe) -> Any:
                 fix="for layers of your own name the recipe that builds it: distill.teacher = "
                 '"recipe:PATH.toml"',
             ) from error
-    return load_model(teacher or recipe, path)
+    return load_trained(teacher or recipe, path)
 
 
 def _shown(shapes: list[tuple[Any, ...]]) -> str:

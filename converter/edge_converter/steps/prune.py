@@ -17,11 +17,10 @@ from edge_converter.checkpoints import Checkpoints
 from edge_converter.datasets import Dataset
 from edge_converter.fitting import Progress, Task, fit, prepare
 from edge_converter.losses import hard_loss, supervised
-from edge_converter.models import load_model
 from edge_converter.pruning import Trace, choose, entropies, l1_norms, narrowed, trace
 from edge_converter.pruning.magnitude import achieved, sparse_step
 from edge_converter.recipe import Recipe
-from edge_converter.steps.shared import Trained, feeds, weighted_loss
+from edge_converter.steps.shared import Trained, feeds, load_trained, weighted_loss
 from edge_converter.steps.train import recovery
 from edge_converter.streaming import stack
 from edge_sdk.errors import ConfigError
@@ -49,7 +48,7 @@ def prune(
     """
     if gpu := prepare(recipe.seed):
         say(f"prune: on {gpu}")
-    model = load_model(source, recipe.model.name, recipe.folder)
+    model = load_trained(recipe, source)
     feed, val = feeds(recipe, data)
     plan, settings = recovery(recipe, "prune"), recipe.prune
     if settings.unit == "channels":

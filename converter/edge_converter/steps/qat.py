@@ -10,10 +10,9 @@ from edge_converter.datasets import Dataset
 from edge_converter.fake_quant import fake_quantized
 from edge_converter.fitting import Plan, Progress, Task, fit, prepare
 from edge_converter.losses import hard_loss, supervised
-from edge_converter.models import load_model
-from edge_converter.quantize import calibration_samples, pinned
+from edge_converter.quantize.conversion import calibration_samples, pinned
 from edge_converter.recipe import Recipe
-from edge_converter.steps.shared import Trained, feeds, weighted_loss
+from edge_converter.steps.shared import Trained, feeds, load_trained, weighted_loss
 from edge_converter.streaming import stack
 
 
@@ -35,7 +34,7 @@ def qat(
     """
     if gpu := prepare(recipe.seed):
         say(f"qat: on {gpu}")
-    trained = load_model(source, recipe.model.name, recipe.folder)
+    trained = load_trained(recipe, source)
     chosen = calibration_samples(data.train, recipe.quantize, recipe.seed)
     model = fake_quantized(
         trained,

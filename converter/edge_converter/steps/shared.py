@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from edge_converter.balance import class_weights, oversampled
 from edge_converter.datasets import Dataset
 from edge_converter.fitting import Curves
 from edge_converter.losses import Hard, hard_loss, weighted
+from edge_converter.models import load_model
 from edge_converter.recipe import Recipe
 from edge_converter.streaming import CACHE_BYTES, Change, Feed, Order, fed_shape
 from edge_converter.tables import Augment
@@ -33,6 +35,11 @@ class Trained:
         """{"history": curves and {"phases": [{"name", "epochs"}]}, "note"}."""
         phases = [{"name": name, "epochs": epochs} for name, epochs in self.phases]
         return {"history": {**self.curves, "phases": phases}, "note": self.note}
+
+
+def load_trained(recipe: Recipe, path: Path) -> Any:
+    """The Keras model that a step of the recipe left at `path`. Raises ModelError."""
+    return load_model(path, recipe.model.name, recipe.folder)
 
 
 def joined(histories: Sequence[dict[str, list[Any]]]) -> dict[str, list[Any]]:

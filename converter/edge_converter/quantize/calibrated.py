@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_converter.layer_names import operator_layers
-from edge_converter.percentile import clipped
+from edge_converter.quantize.layer_names import operator_layers
+from edge_converter.quantize.percentile import clipped
 from edge_sdk.errors import ConfigError
 from edge_sdk.tflite.graph import Graph, read_graph
 

@@ -14,9 +14,8 @@ def interpreter(model: bytes) -> Any:
     from tensorflow.lite.python.interpreter import OpResolverType
 
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore"
-        )  # that it moved to ai_edge_litert, which lacks NumericVerify
+        # That it moved to ai_edge_litert: that one lacks NumericVerify.
+        warnings.simplefilter("ignore")
         runner = tf.lite.Interpreter(
             model_content=model,
             experimental_preserve_all_tensors=True,

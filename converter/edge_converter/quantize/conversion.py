@@ -76,12 +76,15 @@ def convert_model(
     folder: Path,
     log: Path,
     floats: Mapping[str, Path] | None = None,
+    *,
+    judge_int8: bool = True,
 ) -> dict[str, Agreement]:
     """Write model.tflite (the recipe's mode) and NAME.tflite (float32) of `floats` into `folder`.
 
     model: the .keras file to convert. calibration: samples of the training part only. checks: real
     samples to compare on. log: the file that takes whatever TensorFlow prints. floats: .keras files
-    to have in float32 by name; {"float": model} when left out.
+    to have in float32 by name; {"float": model} when left out. judge_int8: False where accuracy is
+    measured and gated afterwards, and repair tried: an int8 model then only has to answer.
     Returns the agreement of each with its Keras model: {"converted", *floats}. Raises
     TrainingError, FileError (disk full).
     """
@@ -106,8 +109,7 @@ def convert_model(
     found = {}
     for name, (mode, file) in made.items():
         reference = np.load(folder / f"{name}.npy")
-        # What int8 costs is the budget's business, and repair's: here it only has to answer.
-        judged = mode != "int8"
+        judged = judge_int8 or mode != "int8"
         found[name] = check_agreement(folder / file, mode, samples, reference, judged=judged)
         (folder / f"{name}.npy").unlink()
     for name in ("calibration.npy", "checks.npy", "job.json"):
@@ -141,7 +143,7 @@ def pinned(samples: NDArray[np.float32], recipe: Recipe) -> NDArray[np.float32]:
 def run_child(
     folder: Path,
     log: Path,
-    module: str = "edge_converter.quantize_child",
+    module: str = "edge_converter.quantize.child",
     *,
     timeout_s: float = CHILD_TIMEOUT_S,
 ) -> None:

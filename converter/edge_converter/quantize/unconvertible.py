@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from edge_converter.layer_names import layers_of
+from edge_converter.quantize.layer_names import layers_of
 from edge_sdk.errors import ModelError
 
 

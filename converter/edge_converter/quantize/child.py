@@ -1,4 +1,4 @@
-"""The child of quantize: python -m edge_converter.quantize_child FOLDER PARENT_PID.
+"""The child of quantize: python -m edge_converter.quantize.child FOLDER PARENT_PID.
 
 Reads job.json, calibration.npy and checks.npy in FOLDER; writes model.tflite, a .tflite for each of
 the job's `floats`, the Keras models' answers to checks.npy (converted.npy, NAME.npy), and
@@ -18,12 +18,12 @@ from typing import Any
 
 import numpy as np
 
-from edge_converter.calibrated import Calibrated, calibrate, representative
 from edge_converter.fake_quant import is_fake_quantized, to_int8
-from edge_converter.layer_error import layer_errors
-from edge_converter.layer_names import marked
 from edge_converter.models.own import load_model
-from edge_converter.unconvertible import operators_named
+from edge_converter.quantize.calibrated import Calibrated, calibrate, representative
+from edge_converter.quantize.layer_error import layer_errors
+from edge_converter.quantize.layer_names import marked
+from edge_converter.quantize.unconvertible import operators_named
 from edge_sdk.errors import ConfigError, ModelError
 from edge_sdk.processes import die_with_parent
 
