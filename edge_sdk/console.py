@@ -25,6 +25,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 _answers_on_stderr = False
 
 
+_INTERRUPTED = Interrupted("interrupted", fix="run the same command again")
+
 PATH = click.Path(readable=False, path_type=Path)
 """A path argument: what is wrong with the file is the command's to say, with a fix."""
 
@@ -200,25 +202,52 @@ def run(group: click.Group, arguments: Sequence[str] | None = None) -> int:
     """
     _hold_closed_descriptors()
     try:
-        return _run(group, arguments)
+        with _ctrl_c() as pressed:
+            return _run(group, arguments, pressed)
     finally:
         _let_go_of_stdout()
 
 
-def _run(group: click.Group, arguments: Sequence[str] | None) -> int:
+@contextmanager
+def _ctrl_c() -> Iterator[Callable[[], bool]]:
+    """Yields whether Ctrl-C has been pressed. Native code of a library that KeyboardInterrupt
+    passes through may make another exception of it, a SystemError for one.
+    """
+    pressed = False
+
+    def handler(number: int, frame: FrameType | None) -> None:
+        nonlocal pressed
+        pressed = True
+        signal.default_int_handler(number, frame)
+
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield lambda: False
+        return
+    signal.signal(signal.SIGINT, handler)
+    try:
+        yield lambda: pressed
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _run(
+    group: click.Group, arguments: Sequence[str] | None, interrupted: Callable[[], bool]
+) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A file's name need not be UTF-8: rather "\udcff" in the answer than no answer.
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         ended = group.main(args=arguments, prog_name="edge-sdk", standalone_mode=False)
     except (click.Abort, KeyboardInterrupt):
-        return _report(Interrupted("interrupted", fix="run the same command again"))
+        return _report(_INTERRUPTED)
     except click.ClickException as error:
         error.show()
         return int(error.exit_code)
     except EdgeError as error:
         return _report(error)
     except Exception as error:
+        if interrupted():
+            return _report(_INTERRUPTED, cause=error)
         return _report(
             EdgeError(
                 f"unexpected {type(error).__name__}: {error}",

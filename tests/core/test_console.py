@@ -45,6 +45,11 @@ def fail(kind: str) -> None:
         raise ZeroDivisionError("1 / 0")
     if kind == "interrupt":
         raise KeyboardInterrupt
+    if kind == "swallowed":
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt:
+            raise SystemError("bad argument to internal function") from None
     if kind == "abort":
         raise click.Abort
     click.get_current_context().exit(int(kind))
@@ -97,7 +102,7 @@ def test_a_mistake_of_ours_is_no_traceback_either(run: Run) -> None:
     assert len(err.splitlines()) == 2
 
 
-@pytest.mark.parametrize("kind", ["interrupt", "abort"])
+@pytest.mark.parametrize("kind", ["interrupt", "abort", "swallowed"])
 def test_interrupted(kind: str, run: Run) -> None:
     status, out, err = run("fail", kind)
     assert (status, out) == (1, "")
