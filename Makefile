@@ -6,7 +6,7 @@ READY := $(VENV)/.ready-$(shell cat pyproject.toml converter/pyproject.toml devi
 
 PYTEST := pytest tests --ignore=tests/benchmarks -n 2 --dist loadfile --no-loadscope-reorder --durations=15
 
-.PHONY: demo test coverage dev check campaign benchmark training wheels clean
+.PHONY: demo test coverage dev check campaign benchmark training compression wheels clean
 
 demo: $(READY)  ## train, convert, verify, pack and stream handwritten digits
 	$(BIN)/edge-sdk demo
@@ -38,11 +38,14 @@ benchmark: $(READY)  ## regenerates docs/performance.md
 training: $(READY)  ## regenerates docs/training.md: every recipe, several seeds (hours)
 	$(BIN)/python tests/benchmarks/training.py
 
+compression: $(READY)  ## regenerates docs/compression.md: every method, several seeds (hours)
+	$(BIN)/python tests/benchmarks/compression.py
+
 wheels: $(READY)  ## the three wheels, into dist/
 	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist . ./converter ./device
 
 clean:  ## takes away what the other targets made
-	rm -rf $(VENV) dist edge-sdk-demo .training .coverage*
+	rm -rf $(VENV) dist edge-sdk-demo .training .compression .coverage*
 
 $(READY):
 	@$(PYTHON) -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' || \

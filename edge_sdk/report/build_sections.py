@@ -79,10 +79,10 @@ def _accuracy(build: Mapping[str, Any]) -> str:
         if (share := number(part.get("accuracy"))) is not None
     ]
     if not known:
-        return note("Not measured: the bundle was made without labelled test images.")
+        return note("Not measured: the bundle was made without labelled test samples.")
     head = ("Model", "Accuracy", "95 % interval", "Right", "Size")
     rows = [(escape(title), percent(share), *_counted(part)) for title, share, part in known]
-    shown = table("On the same test images, interval after Wilson", head, rows, kind="figures")
+    shown = table("On the same test samples, interval after Wilson", head, rows, kind="figures")
     marks = [
         (title, share, *pair)
         for title, share, part in known
@@ -241,7 +241,11 @@ def _data(build: Mapping[str, Any]) -> str:
     data = mapping(build.get("dataset"))
     if not data:
         return ""
-    names = {"n_train": "training images", "n_val": "validation images", "n_test": "test images"}
+    names = {
+        "n_train": "training samples",
+        "n_val": "validation samples",
+        "n_test": "test samples",
+    }
     rows = [("source", plain(data["source"]))] if "source" in data else []
     rows += [(name, count(data[key])) for key, name in names.items() if key in data]
     more = {"duplicates": "duplicates", "across_parts": "in more than one part"}

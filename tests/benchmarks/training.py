@@ -16,17 +16,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import builds
 import feeding
-from scipy import stats
+from builds import Document, points, student, table, verdict
 
 from edge_sdk.statistics import wilson
 
-ROOT = Path(__file__).resolve().parents[2]
-FOLDER = ROOT / ".training"
-SHARED = ROOT.parent / "shared" / "data"
-SIGNS = SHARED / "images" / "sign_digits"
-WEIGHTS = SHARED / "models" / "tf2_mobilenet_v2_1.0_224_ptq.tflite"
-POINTS = SHARED / "sequences" / "point_history.csv"
+FOLDER = builds.ROOT / ".training"
+POINTS = builds.SHARED / "sequences" / "point_history.csv"
 
 BARS = {
     "sign_digits": (0.97, 0.005),
@@ -39,12 +36,10 @@ DISTILLED_SEEDS, UNBALANCED_SEEDS = range(5), range(10)
 MOST_RATIO, MOST_FIRST_STEP_S, MOST_MB = 1.15, 30.0, 2500.0
 PICTURES = 50_000
 
-Document = dict[str, Any]
-
 
 def main() -> None:
     """Build everything and write the page."""
-    commit = _commit()
+    commit = builds.commit()
     folder = FOLDER / commit
     parts = [
         _head(commit),
@@ -53,12 +48,7 @@ def main() -> None:
         "## One class at 2 %\n\n" + _unbalanced(folder),
         "## Feeding\n\n" + _feeding(),
     ]
-    (ROOT / "docs" / "training.md").write_text("\n\n".join(parts) + "\n", "utf-8")
-
-
-def _commit() -> str:
-    command = ["git", "describe", "--always", "--dirty"]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout.strip()
+    (builds.ROOT / "docs" / "training.md").write_text("\n\n".join(parts) + "\n", "utf-8")
 
 
 def _head(commit: str) -> str:
@@ -78,11 +68,10 @@ def _recipes(folder: Path) -> str:
     if not clips.exists():
         subprocess.run(maker, check=True)
     rows = [_row("digits_seed", folder, {})]
-    if SHARED.is_dir():
-        signs = {"data.source": f"folder:{SIGNS}", "model.weights": f"file:{WEIGHTS}"}
-        points = {"data.source": f"csv:{POINTS}"}
-        rows.append(_row("sign_digits", folder, signs))
-        rows += [_row(f"gestures_{cell}", folder, points) for cell in ("lstm", "gru")]
+    if builds.SHARED.is_dir():
+        rows.append(_row("sign_digits", folder, builds.SIGNS))
+        history = {"data.source": f"csv:{POINTS}"}
+        rows += [_row(f"gestures_{cell}", folder, history) for cell in ("lstm", "gru")]
     rows.append(_row("moving_digits", folder, {"data.source": f"video:{clips}"}))
     rows += [_row(f"digits_{name}", folder, {}) for name in ("distilled", "unbalanced")]
     head = (
@@ -96,11 +85,11 @@ def _recipes(folder: Path) -> str:
         "show each person's hand many times: such neighbours stand in different parts, and the "
         "accuracy is that of known hands."
     )
-    return _table(head, rows) + note
+    return table(head, rows) + note
 
 
 def _row(recipe: str, folder: Path, settings: dict[str, Any]) -> list[str]:
-    found = [build(recipe, folder, {**settings, "seed": seed}) for seed in range(3)]
+    found = [_build(recipe, folder, {**settings, "seed": seed}) for seed in range(3)]
     right = [d["converted"]["correct"] for d in found]
     whole = sum(d["converted"]["n"] for d in found)
     floats = sum(d["float"]["correct"] for d in found)
@@ -111,14 +100,14 @@ def _row(recipe: str, folder: Path, settings: dict[str, Any]) -> list[str]:
     bar = "-"
     if least is not None and most is not None:
         met = accuracy >= least and loss <= most
-        bar = f"at least {least:g}, loss at most {100 * most:g} pp: {_verdict(met)}"
+        bar = f"at least {least:g}, loss at most {100 * most:g} pp: {verdict(met)}"
     return [
         f"`{recipe}`",
         str(len(found)),
         str(whole),
         f"{floats / whole:.4f}",
         f"{accuracy:.4f} [{interval.low:.4f} - {interval.high:.4f}]",
-        f"{min(map(_accuracy, found)):.4f}",
+        f"{min(map(builds.accuracy, found)):.4f}",
         f"{100 * loss:.2f}",
         f"{100 * max(d['accuracy_loss'] for d in found):.2f}",
         f"{found[0]['converted']['bytes']:,}",
@@ -127,12 +116,12 @@ def _row(recipe: str, folder: Path, settings: dict[str, Any]) -> list[str]:
 
 
 def _distilled(folder: Path) -> str:
-    taught = [build("digits_distilled", folder, {"seed": s}) for s in DISTILLED_SEEDS]
+    taught = [_build("digits_distilled", folder, {"seed": s}) for s in DISTILLED_SEEDS]
     alone = [
-        build("digits_distilled", folder, {"seed": s, "distill.alpha": 0.0})
+        _build("digits_distilled", folder, {"seed": s, "distill.alpha": 0.0})
         for s in DISTILLED_SEEDS
     ]
-    pairs = [(_accuracy(a), _accuracy(b)) for a, b in zip(taught, alone, strict=True)]
+    pairs = [(builds.accuracy(a), builds.accuracy(b)) for a, b in zip(taught, alone, strict=True)]
     rows = [
         [str(seed), f"{a:.4f}", f"{b:.4f}", f"{100 * (a - b):+.2f}"]
         for seed, (a, b) in zip(DISTILLED_SEEDS, pairs, strict=True)
@@ -142,8 +131,8 @@ def _distilled(folder: Path) -> str:
         "`digits_distilled`, and the same net with the same schedule from the labels alone "
         f"(`distill.alpha = 0`); int8 accuracy on the same {taught[0]['converted']['n']:,} digits "
         "for every seed.\n\n"
-        + _table(("seed", "taught", "alone", "difference pp"), rows)
-        + f"\n\nPaired difference: {gain}. Bar, the interval above 0: {_verdict(above)}."
+        + table(("seed", "taught", "alone", "difference pp"), rows)
+        + f"\n\nPaired difference: {gain}. Bar, the interval above 0: {verdict(above)}."
     )
 
 
@@ -155,7 +144,7 @@ def _unbalanced(folder: Path) -> str:
         "focal loss": {"data.balance": "none", "train.loss": "focal"},
     }
     found = {
-        name: [build("digits_unbalanced", folder, {**way, "seed": s}) for s in UNBALANCED_SEEDS]
+        name: [_build("digits_unbalanced", folder, {**way, "seed": s}) for s in UNBALANCED_SEEDS]
         for name, way in ways.items()
     }
     recall = {
@@ -168,16 +157,16 @@ def _unbalanced(folder: Path) -> str:
         if name != "plain":
             gain, above = _paired([a - b for a, b in zip(values, recall["plain"], strict=True)])
         met |= above and name in ("class weights", "focal loss")
-        rows.append([name, _mean(values), gain, _mean(list(map(_accuracy, found[name])))])
+        rows.append([name, _mean(values), gain, _mean(list(map(builds.accuracy, found[name])))])
     data = found["plain"][0]["dataset"]
     counts = data["per_class"]["8"]
     return (
         f"`digits_unbalanced`: {counts['train']} eights among {data['n_train']:,} training "
         f"pictures; int8, {counts['test']} eights in the test, {len(UNBALANCED_SEEDS)} seeds, "
         "Student's 95 % interval over them.\n\n"
-        + _table(("way", "recall of the 8", "against plain", "accuracy"), rows)
+        + table(("way", "recall of the 8", "against plain", "accuracy"), rows)
         + "\n\nBar, class weights or focal loss above plain with its interval: "
-        + f"{_verdict(met)}."
+        + f"{verdict(met)}."
     )
 
 
@@ -191,7 +180,7 @@ def _feeding() -> str:
     return (
         "MobileNet v2 at 96, flip and crop, batches of 32: a step fed by `build` against the same "
         "step fed from memory, in turns.\n\n"
-        + _table(
+        + table(
             ("decoded", "rounds", "from memory s [min - max]", "fed s [min - max]", "ratio"),
             [
                 [
@@ -204,63 +193,32 @@ def _feeding() -> str:
                 for row in rows
             ],
         )
-        + f"\n\nBar, at most {MOST_RATIO:g}: {_verdict(met)}.\n\n"
+        + f"\n\nBar, at most {MOST_RATIO:g}: {verdict(met)}.\n\n"
         f"{large['pictures']:,} pictures in a folder: the first step ends {first:.1f} s after the "
-        f"process began (bar {MOST_FIRST_STEP_S:g} s: {_verdict(first <= MOST_FIRST_STEP_S)}); "
-        f"peak memory by then {peak:,.0f} MB (bar {MOST_MB:,.0f}: {_verdict(peak <= MOST_MB)})."
+        f"process began (bar {MOST_FIRST_STEP_S:g} s: {verdict(first <= MOST_FIRST_STEP_S)}); "
+        f"peak memory by then {peak:,.0f} MB (bar {MOST_MB:,.0f}: {verdict(peak <= MOST_MB)})."
     )
 
 
-def build(recipe: str, folder: Path, settings: dict[str, Any]) -> Document:
-    """The build document of a built-in recipe; a missed budget is part of what is reported."""
+def _build(recipe: str, folder: Path, settings: dict[str, Any]) -> Document:
+    """In a folder of its own: a run that was ended finds it."""
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
-    command = [sys.executable, "-m", "edge_sdk.cli", "build", f"recipe:{recipe}", "--json"]
-    command += ["--out", str(folder / f"{recipe}-{digest[:8]}" / "model.edge")]
-    for key, value in settings.items():
-        command += ["--set", f"{key}={value}"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode not in (0, 3):
-        raise SystemExit(f"{' '.join(command)}\n{done.stderr}")
-    document: Document = json.loads(done.stdout)
-    print(recipe, settings, document["converted"]["accuracy"], file=sys.stderr, flush=True)
-    return document
-
-
-def _accuracy(document: Document) -> float:
-    value: float = document["converted"]["accuracy"]
-    return value
-
-
-def _student(values: Sequence[float]) -> tuple[float, float, float]:
-    """Mean over seeds with Student's 95 % interval."""
-    mean = sum(values) / len(values)
-    error = stats.sem(values) or 1e-12
-    low, high = stats.t.interval(0.95, len(values) - 1, loc=mean, scale=error)
-    return mean, float(low), float(high)
+    return builds.build(recipe, folder / f"{recipe}-{digest[:8]}" / "model.edge", settings)
 
 
 def _mean(values: Sequence[float]) -> str:
-    mean, low, high = _student(values)
+    mean, low, high = student(values)
     return f"{mean:.4f} [{low:.4f} - {high:.4f}]"
 
 
 def _paired(differences: Sequence[float]) -> tuple[str, bool]:
     """The mean in points with its interval, and whether all of that is above 0."""
-    mean, low, high = _student(differences)
-    return f"{100 * mean:+.2f} pp [{100 * low:+.2f} - {100 * high:+.2f}]", low > 0
-
-
-def _verdict(met: bool) -> str:
-    return "met" if met else "**not met**"
+    mean, low, high = student(differences)
+    return points(mean, low, high), low > 0
 
 
 def _spread(middle: float, ends: Sequence[float]) -> str:
     return f"{middle:.3f} [{ends[0]:.3f} - {ends[1]:.3f}]"
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 if __name__ == "__main__":

@@ -109,6 +109,7 @@ def run(tmp_path: Path) -> Callable[..., Run]:
         folder: Path | None = None,
         kill: tuple[int, int] | None = None,
         loss: Any = None,
+        val_loss: Any = None,
         seed: int = 3,
         model: Any = None,
     ) -> Run:
@@ -121,7 +122,7 @@ def run(tmp_path: Path) -> Callable[..., Run]:
                 raise Killed
 
         hard = hard_loss("cross-entropy")
-        task = Task(found.model, supervised(loss or hard), hard, found.model)
+        task = Task(found.model, supervised(loss or hard), val_loss or hard, found.model)
         kept = Checkpoints(folder or tmp_path / f"run{next(numbers)}", key)
         found.curves = fit(task, *feeds(), plan, kept, progress)
         return found
@@ -376,6 +377,15 @@ def test_a_gradient_that_is_no_number_shows_in_the_next_step(
     says = "it diverged in epoch 1: at step 2 of 5 the loss is not a number"
     with pytest.raises(TrainingError, match=says):
         run(Plan("test", 1, 0.01), loss=blind, folder=tmp_path / "kept")
+    assert not (tmp_path / "kept").exists()
+
+
+def test_a_validation_loss_that_is_no_number_ends_it(
+    run: Callable[..., Run], poisoned: Callable[[int], Any], tmp_path: Path
+) -> None:
+    """Though training goes well."""
+    with pytest.raises(TrainingError, match="in epoch 1: the validation loss is not a number"):
+        run(val_loss=poisoned(1), folder=tmp_path / "kept")
     assert not (tmp_path / "kept").exists()
 
 

@@ -464,7 +464,7 @@ def test_a_build_page(build_page: Callable[[dict[str, Any]], Page]) -> None:
         "at most 1.00 points 0.20 points, kept",
         "at most 300,000 bytes 236,240 bytes, kept",
         "at most 40.00 ms checked on the device",
-        "training images 3,500",
+        "training samples 3,500",
         "1 unreadable, left out: images/broken one.jpg: truncated",
         "train reused",
         "data 0.9 s",
@@ -520,7 +520,7 @@ def test_a_packed_model_has_no_accuracy_and_no_training(
         "steps": [],
     }
     for page in (build_page(document), run_page(document)):
-        assert "made without labelled test images" in page.section("accuracy")
+        assert "made without labelled test samples" in page.section("accuracy")
         assert not page.section("training") and not page.section("confusion")
         assert "Model size 3.58 MB" in page.text
         assert "Every limit was kept" not in page.text

@@ -29,12 +29,11 @@ _SUFFIXES = (".keras", ".tflite")
 @dataclass(frozen=True)
 class Transfer:
     """What a model starts from. loaded: names of the layers that were set; head: of the layers
-    with weights that are new, with random weights; source: `model.weights`.
+    with weights that are new, with random weights.
     """
 
     loaded: tuple[str, ...]
     head: tuple[str, ...]
-    source: str
 
 
 def check_weights(recipe: Recipe) -> None:
@@ -73,7 +72,7 @@ def load_weights(model: Any, recipe: Recipe) -> Transfer:
     load_tensorflow()
     loaded = _load(model, recipe)
     names = (layer.name for layer in weighted_layers(model).values())
-    return Transfer(loaded, tuple(n for n in names if n not in loaded), recipe.model.weights)
+    return Transfer(loaded, tuple(n for n in names if n not in loaded))
 
 
 def weights_path(recipe: Recipe) -> Path:
