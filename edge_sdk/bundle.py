@@ -11,6 +11,7 @@ import hashlib
 import io
 import json
 import re
+import shlex
 import stat
 import zipfile
 from collections.abc import Collection, Iterable, Mapping
@@ -38,6 +39,8 @@ MEMBERS = (
 )
 _PIECE = 4096
 _TIME = (1980, 1, 1, 0, 0, 0)
+_CONVERTIBLE = (".keras", ".h5", ".onnx")
+"""Models that `edge-sdk convert` makes a bundle of. A .keras file is a zip file, too."""
 _REBUILD = "build it again, or copy it again from where it was built"
 _DIGEST = re.compile(rb"[0-9a-f]{64}\Z")
 
@@ -183,11 +186,19 @@ def _write_member(archive: zipfile.ZipFile, name: str, data: bytes, *, compresse
 
 def _check_digest(data: bytes, path: Path) -> None:
     if data[:4] != b"PK\x03\x04":
-        raise BundleError(f"{path} is not a bundle", fix="name a .edge file made by edge-sdk build")
+        fix = _or_convert(path, "name a .edge file made by edge-sdk build")
+        raise BundleError(f"{path} is not a bundle", fix=fix)
     if not _DIGEST.search(data):
-        raise BundleError(f"{path} is truncated or is not a bundle", fix=_REBUILD)
+        fix = _or_convert(path, _REBUILD)
+        raise BundleError(f"{path} is truncated or is not a bundle", fix=fix)
     if hashlib.sha256(data[:-64]).hexdigest().encode() != data[-64:]:
         raise BundleError(f"{path} is damaged: its SHA-256 does not match", fix=_REBUILD)
+
+
+def _or_convert(path: Path, fix: str) -> str:
+    """`fix`, or the command that makes a bundle of what has the name of a model."""
+    known = path.suffix.lower() in _CONVERTIBLE
+    return shlex.join(["edge-sdk", "convert", str(path)]) if known else fix
 
 
 def _read_members(data: bytes, path: Path) -> dict[str, bytes]:
@@ -317,5 +328,6 @@ def load_model(path: str | Path) -> tuple[bytes, Bundle | None]:
         bundle = Bundle.open(path)
         return bundle.model(), bundle
     raise ModelError(
-        f"{path} is neither a bundle nor a .tflite model", fix="name a .edge or .tflite file"
+        f"{path} is neither a bundle nor a .tflite model",
+        fix=_or_convert(path, "name a .edge or .tflite file"),
     )

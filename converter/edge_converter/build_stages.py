@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -81,6 +82,10 @@ class BuildStages:
         name = label + ("verify" if part == "test" else f"verify_{part}")
         return self._run(name, [made.converted.name, self._order(part), data.labels], evaluate)
 
+    def forget_checkpoints(self) -> None:
+        """When all is made, repairs too: until then a killed step must find its own."""
+        shutil.rmtree(self._folder / "checkpoints", ignore_errors=True)
+
     def _steps(self, recipe: Recipe) -> dict[str, Path]:
         """The recipe's steps in their order, a stage each, which starts from the one before: {step:
         its model.keras}. What starts from a trained file has that first, as "".
@@ -115,16 +120,18 @@ class BuildStages:
                 run = partial(distill, teacher=teacher, student=source)
             else:
                 inputs += [whole[step]]
-                run = partial(_step(step), source=source)
+                if step == "qat":  # where its ranges start from, and the grids of dense layers
+                    inputs += [recipe.quantize.calibration_samples, recipe.target.engine]
+                run = partial(getattr(_module(step), step), source=source)
             made[step] = self._step(run, recipe, step, inputs)
-        # Not before: a killed step must find its own when the ones before it are reused.
-        shutil.rmtree(self._folder / "checkpoints", ignore_errors=True)
         return made
 
     def _step(self, run: Callable[..., Trained], recipe: Recipe, name: str, inputs: Any) -> Path:
         checkpoints = Checkpoints(self._folder / "checkpoints", key(name, inputs))
 
         def make(folder: Path) -> None:
+            if name == recipe.steps[0]:
+                self._check(recipe)
             found = run(
                 recipe,
                 self._data,
@@ -135,14 +142,29 @@ class BuildStages:
             )
             (folder / "step.json").write_text(json.dumps(found.as_dict()))
 
-        return self._run(name, inputs, make) / "model.keras"
+        folder = self._run(name, inputs, make)
+        self._say(f"{name}: {json.loads((folder / 'step.json').read_text())['note']}")
+        return folder / "model.keras"
+
+    def _check(self, recipe: Recipe) -> None:
+        """Whether all that compresses can work on the network: not after an hour of training."""
+        checks = [_module(step).check for step in recipe.steps if step in COMPRESSING]
+        if checks:
+            model = self._new_model(recipe)
+            import keras  # after TensorFlow, which that has loaded quietly
+
+            for check in checks:
+                check(recipe, model)
+            keras.utils.clear_session()  # or the layers of the next one would be named "conv2d_1"
+
+    def _new_model(self, recipe: Recipe) -> Any:
+        return build_model(recipe, fed_shape(recipe, self._data.train), len(self._data.labels))
 
     def _start(self, recipe: Recipe, inputs: Any) -> Path:
         """The trained file that the recipe starts from, once it is known to fit."""
-        shape, classes = fed_shape(recipe, self._data.train), len(self._data.labels)
 
         def make(folder: Path) -> None:
-            build_model(recipe, shape, classes).save(folder / "model.keras")
+            self._new_model(recipe).save(folder / "model.keras")
 
         return self._run("start", inputs, make) / "model.keras"
 
@@ -156,7 +178,7 @@ class BuildStages:
                 folder,
                 self._folder / "convert.log",
                 {name: steps[step] for name, step in float_models(recipe).items()},
-                judge_int8=False,
+                gated=True,
             )
             text = json.dumps({name: found.as_dict() for name, found in agreement.items()})
             (folder / "agreement.json").write_text(text)
@@ -178,9 +200,6 @@ class BuildStages:
         return [f"{picture.sha256} {picture.label}" for picture in getattr(self._data, part)]
 
 
-def _step(name: str) -> Callable[..., Trained]:
-    """The function of a step that changes a trained model: `name` in steps/`name`.py."""
-    function: Callable[..., Trained] = getattr(
-        importlib.import_module(f"edge_converter.steps.{name}"), name
-    )
-    return function
+def _module(step: str) -> ModuleType:
+    """steps/`step`.py."""
+    return importlib.import_module(f"edge_converter.steps.{step}")

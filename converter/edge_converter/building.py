@@ -25,7 +25,7 @@ from edge_converter.record import (
     portable,
     shrinks,
 )
-from edge_converter.repairing import repair, worst_layers
+from edge_converter.repairing import repair, unrepaired, worst_layers
 from edge_converter.stages import alone_in
 from edge_converter.steps.distill import check_teacher
 from edge_converter.steps.train import phases
@@ -102,13 +102,16 @@ def _build(
     data = _look(recipe, say, progress)
     stages = BuildStages(data, folder, say=say, progress=progress)
     plain = stages.make(recipe)
-    final, verified, tries = repair(plain, stages.verify(plain), stages.make, stages.verify, say)
+    tested = stages.verify(plain)
+    final, verified, tries = repair(plain, tested, stages.make, stages.verify, say)
+    stages.forget_checkpoints()
     write_atomic(folder / "model.keras", list(final.steps.values())[-1].read_bytes())
     document = build_document(
         final.recipe, data, final.steps, final.converted, verified, stages.record
     )
     document |= {"recipe": recipe.as_dict(), "recipe_sha256": recipe.sha256}
     document |= {"tries": tries, "worst_layers": worst_layers(plain)}
+    document["unrepaired"] = unrepaired(tested) if tries else None
     document |= energy(board, document["converted"]["macs"])
     for line in document["warnings"][len(warnings(data)) :]:  # those were said before training
         say(f"warning: {line}")
@@ -135,6 +138,7 @@ def describe(report: BuildReport) -> str:
         ["float model", size(document["float"]["bytes"])],
         [f"{converted['quantization']} model", size(converted["bytes"])],
         *_in_the_bundle(converted),
+        *_repaired(document),
         ["bundle", str(report.bundle)],
         ["report", str(report.folder / "build.html")],
     ]
@@ -145,6 +149,18 @@ def _in_the_bundle(converted: dict[str, Any]) -> list[list[str]]:
     """A row for a model that is compressed there."""
     packed = converted["bundle_bytes"]
     return [["in the bundle", size(packed)]] if packed != converted["bytes"] else []
+
+
+def _repaired(document: dict[str, Any]) -> list[list[str]]:
+    """Rows for what was repaired, and for what is not in integers."""
+    rows = []
+    if (before := document["unrepaired"]) is not None:
+        rows.append(["int8 before repair", share(before["accuracy"])])
+        done = [one for one in document["tries"] if one["passed"]]
+        rows.append(["repaired by", done[0]["name"] if done else "nothing that was tried"])
+    if document["left_in_float"]:
+        rows.append(["left in float", ", ".join(document["left_in_float"])])
+    return rows
 
 
 def _counted(outcome: dict[str, Any]) -> str:

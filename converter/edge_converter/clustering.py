@@ -50,7 +50,15 @@ class Codebook:
 
 def codebooks(model: Any, clusters: int) -> tuple[list[Codebook], list[str]]:
     """A codebook for each kernel of a Keras model, and the paths of the kernels that have no more
-    weights than that. Raises ConfigError where no kernel has.
+    weights than that. Raises ConfigError as `large_kernels` does.
+    """
+    large, small = large_kernels(model, clusters)
+    return [codebook(kernel, clusters) for kernel in large], small
+
+
+def large_kernels(model: Any, clusters: int) -> tuple[list[Any], list[str]]:
+    """The kernels of a Keras model with more weights than `clusters`, and the paths of the others.
+    Raises ConfigError where none has more.
     """
     kernels = [weight for weight in model.weights if weight.name.endswith("kernel")]
     sizes = [int(np.prod(kernel.shape)) for kernel in kernels]
@@ -62,7 +70,7 @@ def codebooks(model: Any, clusters: int) -> tuple[list[Codebook], list[str]]:
         )
     large = [k for k, size in zip(kernels, sizes, strict=True) if size > clusters]
     small = [k.path for k, size in zip(kernels, sizes, strict=True) if size <= clusters]
-    return [codebook(kernel, clusters) for kernel in large], small
+    return large, small
 
 
 def codebook(kernel: Any, clusters: int) -> Codebook:

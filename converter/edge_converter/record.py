@@ -25,6 +25,9 @@ from edge_sdk.tflite.graph import read_graph
 COMPRESSING = ("prune", "cluster", "qat")
 """Steps that make a trained model smaller or fit for int8, at a cost that the budget limits."""
 
+INTEGERS = ("int8", "int16x8")
+"""Modes in which activations are integers."""
+
 MOST_PAIRS = 100
 """Near-duplicates, and files left out, that the record names."""
 
@@ -45,9 +48,12 @@ def build_document(
     records = [json.loads((steps[step].parent / "step.json").read_text()) for step in recipe.steps]
     floats = json.loads((verified / "float.json").read_text())
     final = json.loads((verified / "model.json").read_text())
-    final["quantization"] = recipe.quantize.mode
     model = (converted / "model.tflite").read_bytes()
-    final["macs"] = read_graph(model).macs
+    graph = read_graph(model)
+    # Where int8 was repaired with layers in float, it is not called int8.
+    partly = recipe.quantize.mode in INTEGERS and graph.precision == "mixed"
+    final["quantization"] = "mixed" if partly else recipe.quantize.mode
+    final["macs"] = graph.macs
     final["bundle_bytes"] = packed_bytes(model) if shrinks(recipe) else len(model)
     names = {sample.sha256: sample.name for sample in data.test}
     for mistake in (*floats["mistakes"], *final["mistakes"]):
@@ -87,6 +93,7 @@ def build_document(
         "accuracy_loss_interval": paired_difference(lost, won, final["n"]).as_list(),
         "changed_answers": {"lost": lost, "won": won},
         "warnings": [*warnings(data), *doubts(final["correct"], _counts(final))],
+        "left_in_float": list(graph.left_in_float) if recipe.quantize.mode in INTEGERS else [],
         "agreement": json.loads((converted / "agreement.json").read_text()),
         "history": joined([left["history"] for left in records]) if records else None,
         "budget": asdict(recipe.budget),

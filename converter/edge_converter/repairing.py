@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edge_converter.recipe import Recipe, Step
-from edge_converter.record import accuracy_exceeded
+from edge_converter.recipe import Recipe
+from edge_converter.record import accuracy_exceeded, float_models
+from edge_converter.tables import Step
 from edge_sdk.console import share
 from edge_sdk.errors import ConfigError, ModelError, TrainingError
 
@@ -51,8 +52,9 @@ def repair(
     test accuracy would make the winner's look better than it is. The test part is asked only about
     a try that validation has accepted, nearly always one, and only whether it passes the gate.
     """
-    if not _needs_repair(plain.recipe, verified):
+    if not _needs_repair(plain.recipe, verified, say):
         return plain, verified, []
+    _say_what_is_wrong(plain, verified, say)
     tries: list[dict[str, Any]] = []
     for name, variant in _variants(plain):
         label = f"repair{len(tries) + 1}-"
@@ -81,11 +83,38 @@ def worst_layers(plain: Made) -> list[dict[str, Any]]:
     return found
 
 
-def _needs_repair(recipe: Recipe, verified: Path) -> bool:
-    """qat has trained the ranges already: there is nothing left to try."""
+def unrepaired(tested: Path) -> dict[str, Any]:
+    """{accuracy, accuracy_loss, n, bytes} on the test part, before any repair. tested: that
+    evaluation.
+    """
+    floats, model = (_read(tested, name) for name in ("float", "model"))
+    loss = floats["accuracy"] - model["accuracy"]
+    return {key: model[key] for key in ("accuracy", "n", "bytes")} | {"accuracy_loss": loss}
+
+
+def _needs_repair(recipe: Recipe, verified: Path, say: Callable[[str], None]) -> bool:
+    """qat has trained the ranges already: there is nothing left to try. Nor is there where a step
+    before the conversion has lost too much in float.
+    """
     floats, model = (_read(verified, name) for name in ("float", "model"))
-    repairable = recipe.quantize.mode == "int8" and "qat" not in recipe.steps
-    return repairable and accuracy_exceeded(recipe, floats, model)
+    if recipe.quantize.mode != "int8" or "qat" in recipe.steps or not recipe.quantize.repair:
+        return False
+    if not accuracy_exceeded(recipe, floats, model):
+        return False
+    last = recipe.steps[-1] if recipe.steps else ""
+    (name,) = (name for name, step in float_models(recipe).items() if step == last)
+    if lost := accuracy_exceeded(recipe, floats, _read(verified, name)):
+        say(f'repair: not tried: "{last}" alone, in float32, loses more than allowed')
+    return not lost
+
+
+def _say_what_is_wrong(plain: Made, verified: Path, say: Callable[[str], None]) -> None:
+    floats, model = (_read(verified, name) for name in ("float", "model"))
+    worst = [f"{one['name']} ({one['sqnr_db']:.1f} dB)" for one in worst_layers(plain)[:3]]
+    say(
+        f"repair: int8 loses {_loss(floats['accuracy'] - model['accuracy'])}, allowed are "
+        f"{_loss(plain.recipe.budget.accuracy_loss)}; worst layers: {', '.join(worst)}"
+    )
 
 
 _NOTHING: dict[str, Any] = {
@@ -104,7 +133,9 @@ def _variants(plain: Made) -> Iterator[tuple[str, Recipe]]:
             samples = MORE_SAMPLES * recipe.quantize.calibration_samples
             yield name, _with(recipe, calibration="percentile", calibration_samples=samples)
         elif name == "qat":
-            yield name, _with(recipe, steps=(*recipe.steps, "qat"))
+            # It trains the ranges of all layers: what the recipe says of them is void.
+            steps: tuple[Step, ...] = (*recipe.steps, "qat")
+            yield name, _with(recipe, steps, calibration="minmax", float_layers=())
         else:
             for layers in _one_more(recipe.quantize.float_layers, worst_layers(plain)):
                 yield name, _with(recipe, float_layers=layers)
@@ -135,7 +166,7 @@ def _with(recipe: Recipe, steps: tuple[Step, ...] = (), **quantize: Any) -> Reci
 
 def _check(recipe: Recipe) -> None:
     """Raises ConfigError for what cannot go together, e.g. qat after pruned weights."""
-    Recipe.parse(recipe.as_dict(), where="repair")
+    Recipe.parse(recipe.as_dict(), where="this try")
 
 
 def _judge(entry: dict[str, Any], made: Made, checked: Path) -> bool:

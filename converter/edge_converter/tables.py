@@ -13,6 +13,8 @@ from edge_sdk.configuration import limits
 from edge_sdk.preprocess import PreprocessSpec
 
 T = TypeVar("T")
+Step = Literal["train", "distill", "prune", "cluster", "qat"]
+STEPS: tuple[Step, ...] = ("train", "distill", "prune", "cluster", "qat")
 Repair = Literal["calibration", "qat", "float_layers"]
 Mode = Literal["float32", "float16", "dynamic", "int8", "int16x8", "int4"]
 Io = Literal["int8", "uint8", "float32"]

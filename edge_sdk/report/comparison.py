@@ -96,7 +96,7 @@ def write_comparison(folder: Path, document: dict[str, Any]) -> Path:
 def _page(document: dict[str, Any]) -> str:
     names = short_names([row["path"] for row in document["rows"]])
     named = [
-        (f"{i}. {name}", row)
+        (f"{i}.\N{NO-BREAK SPACE}{name}", row)
         for i, (name, row) in enumerate(zip(names, document["rows"], strict=True), 1)
     ]
     measured = [(name, row) for name, row in named if "invoke_ms" in row]
@@ -142,23 +142,23 @@ def _table(document: dict[str, Any], rows: Sequence[tuple[str, Row]]) -> str:
     cells = [
         (
             escape(name),
+            f'<span class="by">{escape(dominated_words(document, row))}</span>',
             percent(row["accuracy"]),
             percent_range(row["interval"]) or ABSENT,
             ms(mapping(row["cost_ms"]).get("median")),
             ms(row["invoke_ms"]["median"]),
             f"{bare_ms(row['invoke_ms']['min'])} to {bare_ms(row['invoke_ms']['max'])}",
-            dominated_words(document, row),
         )
         for name, row in rows
     ]
     head = (
         "",
+        "Dominated",
         "Accuracy",
         "95 % interval",
         "Preprocess + invoke",
         "Invoke",
         "Its rounds",
-        "Dominated",
     )
     caption = "Medians of interleaved rounds, preprocessing of one picture of the data"
     remark = note(" ".join((_RULE, *unranked_words(document)))) if cells else ""

@@ -166,9 +166,15 @@ def table(
         return ""
     columns = "".join(f'<th scope="col">{escape(name)}</th>' for name in head)
     top = f"<thead><tr>{columns}</tr></thead>" if head else ""
+    body = f"<tbody>{''.join(lines)}</tbody>"
+    return scrolled(caption, f'<table class="{kind}">{top}{body}</table>')
+
+
+def scrolled(caption: str, body: str) -> str:
+    """A table that scrolls where it is wider than the page, under its caption, which does not."""
     return (
-        f'<div class="scroll"><table class="{kind}"><caption>{escape(caption)}</caption>{top}'
-        f"<tbody>{''.join(lines)}</tbody></table></div>"
+        f"<figure><figcaption>{escape(caption)}</figcaption>"
+        f'<div class="scroll">{body}</div></figure>'
     )
 
 

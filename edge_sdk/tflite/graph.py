@@ -105,6 +105,17 @@ class Graph:
             kinds = {self.tensors[i].dtype for i in self.inputs}
         return kinds.pop() if len(kinds) == 1 else "mixed"
 
+    @property
+    def left_in_float(self) -> tuple[str, ...]:
+        """Kinds of operators that compute with float numbers, sorted: for a quantized model."""
+        found = {
+            operator.name
+            for operator in self.operators
+            if operator.name not in ("QUANTIZE", "DEQUANTIZE")
+            and any(self.tensors[number].dtype == "float32" for number in operator.outputs)
+        }
+        return tuple(sorted(found))
+
     def _kind(self, operator: Operator) -> str:
         # TRANSPOSE_CONV takes its output's shape first and the picture last.
         data = operator.inputs[2 if operator.name == "TRANSPOSE_CONV" else 0]

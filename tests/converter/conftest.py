@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import pytest
 from edge_converter import BuildReport, Recipe, build
 from edge_converter.checkpoints import Checkpoints
 from edge_converter.datasets import Dataset, open_dataset
+from edge_converter.models import build_model
 from edge_converter.steps.train import train
 from edge_sdk.frames import Frame
 from edge_sdk.images import write_image
@@ -143,6 +144,64 @@ def stripes_model(stripes_file: Path, stripes: Dataset) -> Path:
     path = stripes_file.parent / "model.keras"
     train(Recipe.load(stripes_file), stripes, path, Checkpoints(path.parent / "kept", "key"))
     return path
+
+
+@dataclass(frozen=True)
+class Tiny:
+    """A built-in model at a size that takes moments. cell: of one that looks at sequences."""
+
+    name: str
+    shape: tuple[int, ...]
+    options: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    cell: str = ""
+
+    def __str__(self) -> str:
+        shape = "x".join(map(str, self.shape))
+        options = (f"{name}={value}" for name, value in self.options.items())
+        return "-".join([self.name, shape, *options, *([self.cell] if self.cell else [])])
+
+    def build(self, classes: int) -> Any:
+        """The untrained Keras model."""
+        table: dict[str, Any] = {"model": {"name": self.name, "options": self.options}}
+        source = "digits"
+        if self.cell:
+            table |= {"task": "sequence", "sequence": {"cell": self.cell, "units": 8}}
+            source = "csv:x.csv" if self.name == "features" else "video:x"
+        recipe = Recipe.parse({"name": "x", "data": {"source": source}, **table})
+        return build_model(recipe, self.shape, classes)
+
+
+TINY_FRAMES = ("edge_net", (3, 16, 16, 1), {"width": 0.25, "depth": 0.5})
+TINY = [
+    Tiny("seed_cnn", (10, 10, 1)),
+    Tiny("tiny_cnn", (8, 8, 1), {"width": 0.75}),
+    Tiny("edge_net", (28, 28, 1), {"width": 0.25}),
+    Tiny("edge_net", (16, 20, 3), {"width": 0.25, "space_to_depth": True}),
+    Tiny("mobilenet_v1", (32, 32, 3), {"width": 0.25}),
+    Tiny("mobilenet_v2", (32, 32, 1), {"width": 0.35}),
+    Tiny("mobilenet_v3_small", (32, 32, 3)),
+    Tiny("mobilenet_v3_small_minimalistic", (32, 32, 3)),
+    Tiny("mobilenet_v3_large", (32, 32, 3)),
+    Tiny("mobilenet_v3_large_minimalistic", (32, 32, 3)),
+    Tiny("efficientnet_b0", (32, 32, 3)),
+    Tiny("squeezenet", (31, 31, 3)),
+    Tiny(*TINY_FRAMES, "lstm"),
+    Tiny(*TINY_FRAMES, "gru"),
+    Tiny("features", (4, 3), {}, "lstm"),
+    Tiny("features", (4, 3), {}, "gru"),
+]
+
+
+@pytest.fixture(params=TINY, ids=str)
+def tiny(request: pytest.FixtureRequest) -> Tiny:
+    """Each built-in model at its smallest, a test each."""
+    return request.param  # type: ignore[no-any-return]
+
+
+@pytest.fixture(scope="session")
+def tinies() -> list[Tiny]:
+    """All of them."""
+    return list(TINY)
 
 
 @pytest.fixture(scope="session")

@@ -103,9 +103,11 @@ def test_a_clustered_build(project: Callable[..., Path], tmp_path: Path) -> None
     from edge_converter.models import load_model
 
     recipe = Recipe.load(project(tmp_path), {"steps": ["train", "cluster"], "cluster.clusters": 4})
-    report = build(recipe)
+    said: list[str] = []
+    report = build(recipe, say=said.append)
     trained, clustered = report.document["steps"]
     assert "of at most 4 values each" in clustered["note"]
+    assert "the model not faster" in clustered["note"] and f"cluster: {clustered['note']}" in said
     assert (clustered["bytes"], clustered["macs"]) == (trained["bytes"], trained["macs"])
     assert report.document["float"]["accuracy"] == trained["accuracy"]
     kernels = [
@@ -125,3 +127,20 @@ def test_a_clustered_build(project: Callable[..., Path], tmp_path: Path) -> None
     before = report.bundle.read_bytes()
     build(recipe)
     assert report.bundle.read_bytes() == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"steps": ["train", "cluster"], "cluster.clusters": 1000000}, "cluster.clusters is"),
+        ({"steps": ["train", "prune"], "prune.ratio": 0.001}, "prune.ratio 0.001 removes no channel"),
+    ],
+)
+def test_what_cannot_be_done_is_said_before_training(
+    changes: dict[str, object], told: str, project: Callable[..., Path], tmp_path: Path
+) -> None:
+    lines: list[str] = []
+    with pytest.raises(ConfigError, match=told):
+        build(Recipe.load(project(tmp_path), changes), progress=lines.append)
+    assert not any("epoch" in line for line in lines)

@@ -5,6 +5,10 @@ line that says why not.
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
+import time
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -193,6 +197,29 @@ def test_folders_of_other_names_measure_nothing(given: Given, tmp_path: Path) ->
     assert any("no accuracy: the model has no label low, mid, top" in line for line in said)
 
 
+def test_what_a_killed_conversion_left_goes_but_not_what_one_at_work_has(
+    given: Given, tmp_path: Path, unmeasured: dict[str, str]
+) -> None:
+    (given.folder / "tiny.tflite").write_bytes(tiny_classifier((16, 16, 3), dtype="float32"))
+    line = [sys.executable, "-m", "edge_sdk.cli", "convert", str(given.folder / "tiny.tflite")]
+    line += ["--quantize", "dynamic", "--mean", "0", "--std", "255"]
+    line += ["--out", str(tmp_path / "killed.edge")]
+    options = {"quantize": "dynamic", "data": None}
+    with subprocess.Popen(line, stderr=subprocess.DEVNULL, env=unmeasured) as other:
+        try:
+            while not (at_work := set(tmp_path.iterdir())):
+                assert other.poll() is None
+                time.sleep(0.01)
+            other.send_signal(signal.SIGSTOP)
+            packed(given, "tiny.tflite", tmp_path / "first.edge", **options)
+            assert at_work <= set(tmp_path.iterdir()) and all(path.is_dir() for path in at_work)
+        finally:
+            other.kill()
+    packed(given, "tiny.tflite", tmp_path / "second.edge", **options)
+    left = {path.name for path in tmp_path.iterdir() if path.suffix != ".log"}
+    assert left == {"first.edge", "second.edge"}
+
+
 # --- what is refused -----------------------------------------------------------------------------
 
 
@@ -339,8 +366,25 @@ def test_an_operation_that_does_not_convert(given: Given, tmp_path: Path) -> Non
     with pytest.raises((TrainingError, ModelError), match="Erfinv") as caught:
         packed(given, "erfinv.keras", tmp_path / "x.edge", **options)
     assert "\n" not in str(caught.value) and caught.value.fix
+    assert "operation 'erfinv/Erfinv': " in str(caught.value)  # in no layer
     # What TensorFlow printed stays for whoever wants to know more.
     assert [path.name for path in tmp_path.iterdir()] == ["x.convert.log"]
+
+
+def test_an_operation_of_a_saved_model_that_does_not_convert(given: Given, tmp_path: Path) -> None:
+    """Its place is that within the SavedModel, not in what we make of it."""
+    import tensorflow as tf
+
+    def scores(image: Any) -> Any:
+        with tf.name_scope("odd_block"):
+            return tf.math.erfinv(tf.reduce_mean(image, axis=(1, 2)))
+
+    module = tf.Module()
+    specs = [tf.TensorSpec((None, 16, 16, 3), tf.float32, name="image")]
+    module.scores = tf.function(scores, input_signature=specs)
+    tf.saved_model.save(module, str(given.folder / "odd"), signatures=module.scores)
+    with pytest.raises(TrainingError, match="operation 'odd_block/erfinv/Erfinv': TensorFlow Lite"):
+        packed(given, "odd", tmp_path / "x.edge", quantize="float32", data=None)
 
 
 def test_options_that_do_not_go_together(given: Given, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ EDGE_SDK_ONNX2TF_PYTHON names an environment that has it.
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 
 from edge_converter import ConvertOptions, convert
+from edge_converter.existing import onnx_file
 from edge_converter.existing.onnx_file import VARIABLE
 from edge_sdk import Bundle
 from edge_sdk.errors import ModelError
@@ -67,10 +69,13 @@ def test_without_the_environment_the_commands_are_told(command: Command, tmp_pat
     given = ("convert", "net.onnx", "--quantize", "float16", "--mean", "0", "--std", "1")
     error, fix = refusal(command(*given, env={VARIABLE: ""}, cwd=tmp_path))
     assert VARIABLE in error
-    assert "python3.11 -m venv" in fix and "-c constraints/onnx.txt" in fix
-    assert f"export {VARIABLE}=" in fix
-    constraints = Path(__file__).parents[2] / "constraints" / "onnx.txt"
-    assert any(line.startswith("onnx2tf==") for line in constraints.read_text().splitlines())
+    assert "python3.11 -m venv" in fix and f"export {VARIABLE}=" in fix
+    words = shlex.split(fix)
+    pins = Path(words[words.index("-c") + 1])
+    assert pins.is_absolute() and pins.parent == Path(onnx_file.__file__).parent
+    assert any(line.startswith("onnx2tf==") for line in pins.read_text().splitlines())
+    constraints = Path(__file__).parents[2] / "constraints" / "onnx.txt"  # docs/convert.md names it
+    assert constraints.read_text() == pins.read_text()
     error, fix = refusal(command(*given, env={VARIABLE: "/nowhere/python"}, cwd=tmp_path))
     assert "'/nowhere/python', which is not a program" in error and "bin/python" in fix
     error, fix = refusal(command(*given, env={VARIABLE: sys.executable}, cwd=tmp_path))

@@ -15,7 +15,7 @@ from edge_converter import Recipe, build
 from edge_converter.checkpoints import Checkpoints
 from edge_converter.datasets import Dataset, open_dataset
 from edge_converter.losses import distilled, hard_loss
-from edge_converter.steps.distill import distill, find_teacher
+from edge_converter.steps.distill import check_teacher, distill, find_teacher
 from edge_converter.steps.shared import Trained, feeds
 from edge_converter.steps.train import train
 from edge_sdk.errors import ConfigError, DataError, EdgeError, FileError, ModelError
@@ -316,6 +316,12 @@ def test_a_recipe_is_built_and_found_again(
     stamp, said[:] = path.stat().st_mtime_ns, []
     assert found(recipe(teacher=teacher, seed=7), data, tmp_path, said.append) == path
     assert "teacher: train: reused" in said and path.stat().st_mtime_ns >= stamp
+
+
+def test_a_teacher_that_computes_in_int8(recipe: Callable[..., Recipe]) -> None:
+    with pytest.raises(ConfigError, match="recipe:digits_qat ends in quantization-aware") as caught:
+        check_teacher(recipe(teacher="recipe:digits_qat"))
+    assert caught.value.fix == 'name a recipe without "qat" in its steps'
 
 
 @pytest.mark.parametrize(

@@ -343,6 +343,19 @@ def test_channels_and_layers_of_zeros(made: Callable[[Any], Any]) -> None:
     assert difference(fake, to_int8(fake, "int8"), samples()) <= 1
 
 
+def test_a_dense_bias_of_one_value(made: Callable[[Any], Any]) -> None:
+    """With outputs of very different step: each rounds the bias in its own."""
+    from keras import layers
+
+    model = made(lambda x: layers.Dense(3, name="dense")(layers.Flatten()(x)))
+    layer = model.get_layer("dense")
+    kernel, bias = layer.get_weights()
+    kernel[:, 1] /= 200
+    layer.set_weights([kernel, np.full_like(bias, 0.3)])
+    fake = fake_quantized(model, samples())
+    assert difference(fake, to_int8(fake, "int8"), samples()) <= 1
+
+
 def test_ranges_and_kernels_learn(made: Callable[[Any], Any]) -> None:
     from keras import layers
 

@@ -89,6 +89,14 @@ def test_a_build(stripes_file: Path) -> None:
     assert graph.input_specs[0].quant.zero_point == -128
 
 
+def test_a_build_of_other_ranges_starts_anew(stripes_file: Path, tmp_path: Path) -> None:
+    """Where the ranges start from is what the step depends on, beside its own table."""
+    for samples, cached in ((30, False), (30, True), (10, False)):
+        recipe = Recipe.load(stripes_file, STEPS | {"quantize.calibration_samples": samples})
+        stages = build(recipe, tmp_path / "x.edge").document["stages"]
+        assert [stage["cached"] for stage in stages if stage["name"] == "qat"] == [cached]
+
+
 @pytest.mark.parametrize(
     ("more", "told"),
     [

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -319,15 +321,49 @@ def test_an_operator_that_does_not_exist_is_named_with_its_layer(
     [
         (
             "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n",
-            "ran out of memory (SIGKILL)",
+            "the conversion ran out of memory (SIGKILL)",
         ),
-        ("import os\nos.abort()\n", "the conversion failed (SIGABRT)"),
+        (
+            "import os\nos.write(2, b'of no use')\nos.abort()\n",
+            "the conversion failed (SIGABRT)",
+        ),
+        (
+            "import os\nos.write(2, b'pthread_create() failed\\n@ 0x7f00 call')\nos.abort()\n",
+            "the conversion ran out of memory (SIGABRT)",
+        ),
     ],
 )
-def test_a_child_that_dies(net: Any, convert_own: Any, module: str, told: str) -> None:
+def test_a_child_that_dies(
+    net: Any, convert_own: Any, tmp_path: Path, module: str, told: str
+) -> None:
+    """The last line of a stack trace is nobody's help; the file that has all of it is."""
     with pytest.raises(TrainingError) as caught:
         convert_own(net, module)
-    assert told in str(caught.value) and caught.value.fix
+    assert str(caught.value) == told
+    if "failed" in told:
+        assert str(tmp_path / "convert.log") in caught.value.fix
+
+
+CONFINED = """
+import resource, sys
+from pathlib import Path
+from edge_converter.quantize.conversion import run_child
+from edge_sdk.errors import TrainingError
+resource.setrlimit(resource.RLIMIT_AS, (300 * 2**20,) * 2)
+try:
+    run_child(Path(sys.argv[1]), Path(sys.argv[1]) / "log")
+except TrainingError as error:
+    print(error)
+"""
+
+
+def test_libraries_that_find_no_room_are_a_matter_of_memory(
+    tmp_path: Path, unmeasured: dict[str, str]
+) -> None:
+    line = [sys.executable, "-c", CONFINED, str(tmp_path)]
+    done = subprocess.run(line, capture_output=True, text=True, check=True, env=unmeasured)
+    assert done.stdout == "the conversion ran out of memory (exit status 1)\n", done.stderr
+    assert "MemoryError" not in (tmp_path / "log").read_text().splitlines()[-1]
 
 
 def test_a_child_that_hangs_is_ended(tmp_path: Path) -> None:

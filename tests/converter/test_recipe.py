@@ -16,7 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_converter import Recipe
-from edge_converter.recipe import STEPS, builtin_recipes, inspect, parse_setting
+from edge_converter.recipe import builtin_recipes, inspect, parse_setting
+from edge_converter.tables import STEPS
 from edge_sdk.configuration import as_dict
 from edge_sdk.errors import ConfigError, EdgeError, FileError, NotAvailableYet
 from edge_sdk.manifest import SequenceEntry
@@ -174,9 +175,23 @@ def test_what_compresses_needs_a_trained_model(steps: list[str]) -> None:
     assert Recipe.parse({**LEAST, **more, "model": {"name": "file:a.keras"}}).steps == tuple(steps)
 
 
-def test_qat_would_undo_clustering() -> None:
-    error = refused({**LEAST, "steps": ["train", "cluster", "qat"]})
-    assert "trains the shared values apart" in str(error) and 'remove "cluster"' in error.fix
+@pytest.mark.parametrize("step", ["prune", "qat", "distill"])
+def test_no_step_undoes_clustering(step: str) -> None:
+    table = {"distill": {"teacher": "file:t.keras"}} if step == "distill" else {}
+    error = refused({**LEAST, "steps": ["train", "cluster", step], **table})
+    assert f'step "{step}" after "cluster" trains the shared values apart' in str(error)
+    assert error.fix == 'put "cluster" last in steps'
+
+
+@pytest.mark.parametrize("key", ["repair", "float_layers"])
+def test_a_list_that_names_one_twice(key: str) -> None:
+    error = refused(with_value(("quantize", key), ["qat", "qat"]))
+    assert f"quantize.{key} names one of them twice" in str(error)
+
+
+def test_repair_is_for_int8_only() -> None:
+    error = refused({**LEAST, "quantize": {"mode": "float16"}, "qat": {"epochs": 4}})
+    assert "[qat] is not used" in str(error)
 
 
 def test_training_comes_first() -> None:

@@ -34,6 +34,7 @@ class Workshop:
     folder: Path
     table: Mapping[tuple[str, bool, tuple[str, ...]], tuple[int, int]]
     impossible: tuple[str, ...] = ()
+    pruned: int = N
     recipes: list[Recipe] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
@@ -51,16 +52,21 @@ class Workshop:
         folder = self._folder(f"{label}verify-{part}")
         right = self.table.get(known, (0, 0))[part == "test"]
         (folder / "float.json").write_text(json.dumps(outcome(N)))
+        (folder / "step-prune.json").write_text(json.dumps(outcome(self.pruned)))
         (folder / "model.json").write_text(json.dumps(outcome(right)))
         return folder
 
-    def repaired(self, **quantize: Any) -> tuple[Made, list[dict[str, Any]]]:
+    def repaired(
+        self, steps: tuple[str, ...] = ("train",), **quantize: Any
+    ) -> tuple[Made, list[dict[str, Any]]]:
         """What is kept of a recipe with these keys in [quantize], and the tries."""
         recipe = Recipe.parse(
             {
                 "name": "doors",
                 "data": {"source": "folder:images"},
                 "model": {"name": "seed_cnn"},
+                "steps": list(steps),
+                **({"distill": {"teacher": "file:t.keras"}} if "distill" in steps else {}),
                 "quantize": quantize,
                 "budget": {"accuracy_loss": 0.01},
             }
@@ -90,6 +96,35 @@ QAT = ("minmax", True, ())
 def test_nothing_is_tried_within_the_budget(tmp_path: Path) -> None:
     shop = Workshop(tmp_path, {PLAIN: (0, N - 1)})
     assert shop.repaired()[1] == [] and shop.recipes == []
+
+
+def test_it_says_what_is_wrong(tmp_path: Path) -> None:
+    shop = Workshop(tmp_path, {PLAIN: (0, 70)})
+    shop.repaired()
+    assert shop.lines[0] == (
+        "repair: int8 loses 30.00 points, allowed are 1.00 points; worst layers: mix (1.0 dB), "
+        "stem (9.0 dB)"
+    )
+
+
+def test_what_a_step_lost_in_float_is_not_int8s_to_repair(tmp_path: Path) -> None:
+    shop = Workshop(tmp_path, {PLAIN: (0, 70), PERCENTILE: (N, N)}, pruned=80)
+    assert shop.repaired(steps=("train", "prune"))[1] == []
+    assert shop.lines == [
+        'repair: not tried: "prune" alone, in float32, loses more than allowed',
+    ]
+    shop = Workshop(tmp_path, {PLAIN: (0, 70), PERCENTILE: (N, N)}, pruned=N)
+    assert len(shop.repaired(steps=("train", "prune"))[1]) == 1
+    # What was trained before distilling is no reference.
+    assert len(shop.repaired(steps=("train", "distill"))[1]) == 1
+
+
+def test_qat_takes_the_place_of_what_the_recipe_says_of_ranges(tmp_path: Path) -> None:
+    shop = Workshop(tmp_path, {QAT: (N, N)})
+    shop.repaired(calibration="percentile", float_layers=["stem"], repair=["qat"])
+    (tried,) = shop.recipes
+    assert (tried.quantize.calibration, tried.quantize.float_layers) == ("minmax", ())
+    assert tried.steps == ("train", "qat")
 
 
 def test_an_empty_list_never_tries(tmp_path: Path) -> None:

@@ -174,6 +174,20 @@ def test_load_model_takes_bundles_and_bare_models(
         load_model(tmp_path / "text.tflite")
 
 
+@pytest.mark.parametrize("suffix", [".keras", ".h5", ".onnx", ".ONNX"])
+def test_a_model_of_another_format_is_to_be_converted(suffix: str, tmp_path: Path) -> None:
+    """A .keras file is a zip file, as a bundle is."""
+    path = tmp_path / f"my model{suffix}"
+    path.write_bytes(b"\x89HDF hello, I am a model")
+    if suffix == ".keras":
+        with zipfile.ZipFile(path, "w") as file:
+            file.writestr("config.json", "{}")
+    for reader in (Bundle.open, load_model):
+        with pytest.raises((BundleError, ModelError)) as caught:
+            reader(path)
+        assert caught.value.fix == f"edge-sdk convert '{path}'"
+
+
 NO_ROOM = """
 import resource, signal, sys
 from edge_sdk import Bundle

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import json
+import re
 import zipfile
 from collections.abc import Callable
 from html.parser import HTMLParser
@@ -212,6 +214,21 @@ def test_the_table_is_narrower_than_100_columns(
     changed = {"invoke_ms": timing, "cost_ms": timing, "stored_bytes": size, "macs": size}
     text = describe(marked(document, path=name, precision="float32", **changed))
     assert max(map(len, text.splitlines())) < 100
+
+
+def test_the_page_says_who_is_dominated_beside_the_names(
+    document: dict[str, Any], tmp_path: Path
+) -> None:
+    write_comparison(tmp_path, marked(document))
+    source = (tmp_path / "report.html").read_text(encoding="utf-8")
+    table = source.partition('<section id="table"')[2].partition("</table>")[0]
+    assert re.findall('<th scope="col">(.*?)</th>', table)[:3] == ["", "Dominated", "Accuracy"]
+    second = [re.sub("<.*?>", "", row.partition("</td>")[0]) for row in table.split("<tr>")[2:]]
+    names = [Path(row["path"]).name for row in document["rows"]]
+    assert [*map(html.unescape, second)] == [
+        f"{number}.\N{NO-BREAK SPACE}{name}{words}"
+        for number, (name, words) in enumerate(zip(names, ("no", "by 1", "no"), strict=True), 1)
+    ]
 
 
 def test_the_page_holds_against_names(document: dict[str, Any], tmp_path: Path) -> None:

@@ -83,6 +83,7 @@ def test_core_wheel_carries_its_data(wheels: Path) -> None:
     assert "edge_hardware/accelerators/coral-usb.toml" in names
     assert any(n.endswith("licenses/LICENSE") for n in names)
     assert "edge_converter/recipes/digits_seed.toml" in _names(wheels, "converter")
+    assert "edge_converter/existing/onnx.txt" in _names(wheels, "converter")
 
 
 def test_device_environment_has_no_tensorflow(device_python: Path) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from edge_converter.building import BuildReport
@@ -18,7 +21,7 @@ from edge_converter.existing.outcome import Converted, conversion_document
 from edge_converter.existing.pictures import Pictures, look, synthetic
 from edge_converter.existing.request import Request, check_request
 from edge_converter.existing.saved_model_folder import open_saved_model
-from edge_converter.existing.tflite_file import left_in_float, open_tflite, quantize_tflite
+from edge_converter.existing.tflite_file import open_tflite, quantize_tflite
 from edge_converter.packing import (
     Contents,
     activation_of,
@@ -33,6 +36,8 @@ from edge_converter.streaming import stack
 from edge_sdk.bundle import write_bundle
 from edge_sdk.errors import EdgeError, FileError
 from edge_sdk.tflite.graph import read_graph
+
+_WORKING = ".edge-sdk-convert-"
 
 
 def convert(
@@ -136,10 +141,10 @@ def _converted(
             working / "float.tflite", "float32", samples, reference, given="ONNX Runtime"
         )
     model, floats = ((working / f"{name}.tflite").read_bytes() for name in ("model", "float"))
-    left = left_in_float(model) if request.calibrates else []
+    left = read_graph(model).left_in_float if request.calibrates else ()
     if left:
         request.say(f"warning: left in float: {', '.join(left)}")
-    return Converted(model, floats, agreement, tuple(left))
+    return Converted(model, floats, agreement, left)
 
 
 @contextmanager
@@ -148,7 +153,10 @@ def _working(bundle: Path) -> Iterator[tuple[Path, Path]]:
     log = bundle.with_name(f"{bundle.stem}.convert.log")
     try:
         bundle.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=bundle.parent, prefix=".convert-") as working:
+        with (
+            _swept(bundle.parent),
+            tempfile.TemporaryDirectory(dir=bundle.parent, prefix=_WORKING) as working,
+        ):
             yield Path(working), log
     except EdgeError:
         raise
@@ -158,3 +166,20 @@ def _working(bundle: Path) -> Iterator[tuple[Path, Path]]:
             fix="free some space, or name another place with --out",
         ) from error
     log.unlink(missing_ok=True)
+
+
+@contextmanager
+def _swept(folder: Path) -> Iterator[None]:
+    """Take away what conversions that were killed left in `folder`. Whoever works there holds a
+    shared lock on it; so none does where the exclusive one can be had.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(BlockingIOError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            for old in folder.glob(f"{_WORKING}*"):
+                shutil.rmtree(old, ignore_errors=True)
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(descriptor)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 from collections.abc import Sequence
 from dataclasses import replace
@@ -25,7 +26,9 @@ from edge_sdk.files import read_file
 from edge_sdk.processes import how_it_ended
 
 VARIABLE = "EDGE_SDK_ONNX2TF_PYTHON"
-INSTALL = "-m pip install onnx2tf -c constraints/onnx.txt"
+PINS = Path(__file__).with_name("onnx.txt")
+"""Versions that were tested; constraints/onnx.txt is a link to it."""
+INSTALL = f"-m pip install onnx2tf -c {shlex.quote(str(PINS))}"
 _SCRIPT = Path(__file__).with_name("onnx_child.py")
 
 
@@ -104,7 +107,8 @@ def _run(python: str, arguments: Sequence[str | Path], made: Path, log: Path) ->
         told = json.loads((made / "error.json").read_text())
         if told["kind"] == "missing":
             raise MissingPackage(
-                f"{python} cannot import {told['message']}", fix=f"{python} {INSTALL}"
+                f"{python} cannot import {told['message']}",
+                fix=f"{shlex.quote(python)} {INSTALL}",
             )
         raise ModelError(told["message"], fix=told["fix"])
     if done.returncode != 0:

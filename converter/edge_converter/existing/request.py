@@ -10,6 +10,7 @@ from typing import Literal
 from edge_converter.existing.opened import Say
 from edge_converter.existing.options import ConvertOptions
 from edge_converter.packing import check_place
+from edge_converter.quantize.conversion import CALIBRATED
 from edge_converter.recipe import Recipe
 from edge_converter.tables import Data, Input, Io, Mode, Model, Quantize
 from edge_sdk.errors import ConfigError, FileError, ModelError, NotAvailableYet
@@ -19,8 +20,6 @@ from edge_sdk.preprocess import PreprocessSpec
 from edge_sdk.tensors import TensorSpec
 
 Kind = Literal["tflite", "keras", "saved_model", "onnx"]
-CALIBRATED = ("int8", "int16x8")
-"""Modes in which activations are integers: their ranges come from pictures."""
 FORMATS = "a .tflite, .keras, .h5 or .onnx file, or a SavedModel folder"
 _SUFFIXES: dict[str, Kind] = {
     ".tflite": "tflite",

@@ -76,19 +76,6 @@ def quantize_tflite(
     return {"converted": found}
 
 
-def left_in_float(model: bytes) -> list[str]:
-    """Kinds of operators in a quantized model that compute with float numbers, sorted."""
-    graph = read_graph(model)
-    return sorted(
-        {
-            operator.name
-            for operator in graph.operators
-            if operator.name not in ("QUANTIZE", "DEQUANTIZE")
-            and any(graph.tensors[number].dtype == "float32" for number in operator.outputs)
-        }
-    )
-
-
 def _check_not_compiled(graph: Graph, path: Path) -> None:
     if any("edgetpu-custom-op" in operator.name for operator in graph.operators):
         raise ModelError(

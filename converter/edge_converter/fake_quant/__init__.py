@@ -32,6 +32,14 @@ def fake_quantized(
     return inserted(plain(model), samples, dense_per_tensor=dense_per_tensor)
 
 
+def check_layers(model: Any) -> None:
+    """Raises ConfigError for a layer that `fake_quantized` has no rule for."""
+    load_tensorflow()
+    from edge_converter.fake_quant.plain import plain
+
+    plain(model)
+
+
 def is_fake_quantized(model: Any) -> bool:
     """Whether `fake_quantized` made the model."""
     from edge_converter.fake_quant.layers import FakeQuant

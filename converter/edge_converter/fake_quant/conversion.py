@@ -7,7 +7,9 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from edge_converter.fake_quant.layers import FakeQuantDense, on_grid
 
@@ -48,9 +50,18 @@ def _with_plain_dense(model: Any) -> Any:
     for old, new in zip(model.layers, clone.layers, strict=True):
         weights = old.get_weights()
         if _is_dense(old):
-            weights[0] = on_grid(weights[0])[0].numpy()
+            weights = [on_grid(weights[0])[0].numpy(), _not_all_alike(weights[1])]
         new.set_weights(weights)
     return clone
+
+
+def _not_all_alike(bias: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The bias, one value of it moved by a rounding error where it is a single value throughout:
+    of such a constant TensorFlow keeps one number, and rounds it in the step of the first output.
+    """
+    if len(bias) > 1 and np.ptp(bias) == 0:
+        bias[-1] = np.nextafter(bias[-1], np.float32(np.inf))
+    return bias
 
 
 def _is_dense(layer: Any) -> bool:

@@ -3,10 +3,6 @@
 Frames are folded into the batch, so that one copy of the net sees all of them: under
 TimeDistributed the converted model would hold a copy for each frame. The cell is unrolled: rolled,
 it is no builtin operator of TensorFlow Lite, and converting it to int8 ends the process.
-
-At the first step the state is zero, so that a GRU's converter drops what multiplies it. The part of
-a SPLIT that is then unused has no calibrated range, and the converter may leave that one SPLIT in
-float, between DEQUANTIZE and QUANTIZE.
 """
 
 from __future__ import annotations

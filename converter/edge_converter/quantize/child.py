@@ -3,7 +3,7 @@
 Reads job.json, calibration.npy and checks.npy in FOLDER; writes model.tflite, a .tflite for each of
 the job's `floats`, the Keras models' answers to checks.npy (converted.npy, NAME.npy), and
 worst_layers.json. Exit status EX_IOERR: the disk is full; EX_DATAERR: error.json says what is wrong
-with the model, and the fix.
+with the model, and the fix; so it does after a crash that was to be expected.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ import errno
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,13 @@ import numpy as np
 from edge_converter.fake_quant import is_fake_quantized, to_int8
 from edge_converter.models.own import load_model
 from edge_converter.quantize.calibrated import Calibrated, calibrate, representative
+from edge_converter.quantize.conversion import CALIBRATED
 from edge_converter.quantize.layer_error import layer_errors
 from edge_converter.quantize.layer_names import marked
-from edge_converter.quantize.unconvertible import operators_named
-from edge_sdk.errors import ConfigError, ModelError
+from edge_converter.quantize.unconvertible import no_int16_named, operators_named
+from edge_sdk.errors import ConfigError, EdgeError, ModelError
 from edge_sdk.processes import die_with_parent
+from edge_sdk.tflite.graph import read_graph
 
 MOST_LAYERS = 10
 """Layers that worst_layers.json names."""
@@ -45,11 +48,16 @@ def main(arguments: list[str], work: Callable[[Path], None]) -> int:
         print(error, file=sys.stderr)
         return os.EX_IOERR
     except (ConfigError, ModelError) as error:
-        told = {"kind": type(error).__name__, "message": str(error), "fix": error.fix}
-        (folder / "error.json").write_text(json.dumps(told))
+        _tell(folder, error)
         print(error, file=sys.stderr)
         return os.EX_DATAERR
     return 0
+
+
+def _tell(folder: Path, error: EdgeError) -> None:
+    """Leave it for the parent."""
+    told = {"kind": type(error).__name__, "message": str(error), "fix": error.fix}
+    (folder / "error.json").write_text(json.dumps(told))
 
 
 def convert(folder: Path) -> None:
@@ -67,9 +75,31 @@ def convert(folder: Path) -> None:
         for name, path in job["floats"].items():
             made = to_tflite(batch_of_one(models[path]), "float32", "float32", folder)
             (folder / f"{name}.tflite").write_bytes(made)
-        made, worst = _quantized(models[job["model"]], job, folder)
+        with _crash_foretold(models[job["model"]], job["mode"], folder):
+            made, worst = _quantized(models[job["model"]], job, folder)
     (folder / "model.tflite").write_bytes(made)
     (folder / "worst_layers.json").write_text(json.dumps(worst))
+
+
+@contextmanager
+def _crash_foretold(model: Any, mode: str, folder: Path) -> Iterator[None]:
+    """Inside, error.json names the recurrent layers that calibrating may crash this process on."""
+    rolled = [
+        layer.name for layer in model._flatten_layers() if getattr(layer, "unroll", None) is False
+    ]
+    if not rolled or mode not in CALIBRATED:
+        yield
+        return
+    names = ", ".join(map(repr, rolled))
+    error = ModelError(
+        f"TensorFlow's converter crashes on recurrent layers that are not unrolled: {names}",
+        fix="build the model with unroll=True in each of them; the weights fit as they are: "
+        "new.set_weights(old.get_weights()). Or use quantize.mode dynamic (convert: --quantize "
+        "dynamic)",
+    )
+    _tell(folder, error)
+    yield
+    (folder / "error.json").unlink()
 
 
 def _quantized(model: Any, job: dict[str, Any], folder: Path) -> tuple[bytes, list[dict[str, Any]]]:
@@ -108,7 +138,8 @@ def to_tflite(model: Any, mode: str, io: str, folder: Path) -> bytes:
     """
     if mode == "int8":
         return _calibrated(model, folder, "minmax").quantized(io)
-    made = _converted(model, mode, folder)
+    with no_int16_named(model, lambda: read_graph(_converted(model, "float32", folder))):
+        made = _converted(model, mode, folder)
     return _in_4_bits(made) if mode == "int4" else made
 
 

@@ -25,13 +25,15 @@ from edge_converter.recipe import Recipe
 from edge_converter.streaming import stack
 from edge_converter.tables import Quantize
 from edge_sdk.engines import open_engine
-from edge_sdk.errors import ConfigError, FileError, TrainingError
+from edge_sdk.errors import ConfigError, EdgeError, FileError, TrainingError
 from edge_sdk.preprocess import fed_values
 from edge_sdk.processes import how_it_ended
 from edge_sdk.sources import Sample
 from edge_sdk.tensors import dequantize, quantize
 from edge_sdk.tflite.graph import read_graph
 
+CALIBRATED = ("int8", "int16x8")
+"""Modes in which activations are integers: their ranges come from pictures."""
 CHILD_TIMEOUT_S = 1800
 AGREEMENT_SAMPLES = 32
 AGREEMENT_BOUNDS = {
@@ -42,8 +44,17 @@ AGREEMENT_BOUNDS = {
 passes. Quantized bounds only catch a conversion gone wrong; what quantization costs in accuracy is
 the budget's business.
 """
-_OUT_OF_MEMORY = ("MemoryError", "bad_alloc", "OOM when allocating", "ResourceExhausted")
-"""What Python, C++ and TensorFlow print; Linux itself kills with SIGKILL and prints nothing."""
+GATED = ("int8", "int4")
+"""Modes that may rightly lose much: AGREEMENT_BOUNDS is for models of which nobody measures it."""
+
+_OUT_OF_MEMORY = (
+    *("MemoryError", "bad_alloc", "OOM when allocating", "ResourceExhausted"),
+    *("failed to map segment", "Cannot allocate memory", "pthread_create"),
+)
+"""What Python, C++, TensorFlow and the loader of libraries print, often not at the end: a stack
+trace follows. Linux itself kills with SIGKILL and prints nothing.
+"""
+_TAIL_BYTES = 64 * 1024
 
 CONSTANT_BELOW = 0.01
 """A Keras model that moves less than this between samples may answer alike once converted: it is
@@ -77,14 +88,15 @@ def convert_model(
     log: Path,
     floats: Mapping[str, Path] | None = None,
     *,
-    judge_int8: bool = True,
+    gated: bool = False,
 ) -> dict[str, Agreement]:
     """Write model.tflite (the recipe's mode) and NAME.tflite (float32) of `floats` into `folder`.
 
     model: the .keras file to convert. calibration: samples of the training part only. checks: real
     samples to compare on. log: the file that takes whatever TensorFlow prints. floats: .keras files
-    to have in float32 by name; {"float": model} when left out. judge_int8: False where accuracy is
-    measured and gated afterwards, and repair tried: an int8 model then only has to answer.
+    to have in float32 by name; {"float": model} when left out. gated: whether
+    accuracy is measured and gated afterwards, and repair tried: then a model in one of GATED only
+    has to answer.
     Returns the agreement of each with its Keras model: {"converted", *floats}. Raises
     TrainingError, FileError (disk full).
     """
@@ -109,7 +121,7 @@ def convert_model(
     found = {}
     for name, (mode, file) in made.items():
         reference = np.load(folder / f"{name}.npy")
-        judged = judge_int8 or mode != "int8"
+        judged = not (gated and mode in GATED)
         found[name] = check_agreement(folder / file, mode, samples, reference, judged=judged)
         (folder / f"{name}.npy").unlink()
     for name in ("calibration.npy", "checks.npy", "job.json"):
@@ -150,7 +162,7 @@ def run_child(
     """Let `module` do the job in `folder` in a process of its own; `log` takes what it prints.
 
     Raises TrainingError or ConfigError, with what the child wrote into error.json where it did, and
-    FileError.
+    FileError. A child that may crash in foreign code writes error.json before it goes there.
     """
     with log.open("wb") as output:
         child = subprocess.Popen(
@@ -176,27 +188,43 @@ def run_child(
                 child.kill()
                 child.wait()
     if status != 0:
-        printed = log.read_text("utf-8", "replace").strip()
-        last = printed.splitlines()[-1] if printed else "no output"
-        if status == os.EX_IOERR:
-            raise FileError(
-                f"the conversion cannot write in {folder.parent}: {last}",
-                fix="free some space, or build into another folder with --out",
-            )
-        if status == os.EX_DATAERR:
-            told = json.loads((folder / "error.json").read_text())
-            kind = ConfigError if told.get("kind") == "ConfigError" else TrainingError
-            raise kind(f"the conversion failed: {told['message']}", fix=told["fix"])
-        if status == -signal.SIGKILL or any(word in last for word in _OUT_OF_MEMORY):
-            raise TrainingError(
-                f"the conversion ran out of memory ({how_it_ended(status)})",
-                fix="close other programs, or use a smaller model or [input], or fewer "
-                "quantize.calibration_samples",
-            )
-        raise TrainingError(
-            f"the conversion failed ({how_it_ended(status)}): {last}",
-            fix=f"read {log}, then try another quantize.mode (convert: --quantize)",
+        raise _failure(status, folder, log)
+
+
+def _failure(status: int, folder: Path, log: Path) -> EdgeError:
+    """What a child's exit status, its error.json and what it printed say."""
+    printed = log.read_bytes()[-_TAIL_BYTES:].decode("utf-8", "replace").strip()
+    last = printed.splitlines()[-1] if printed else "no output"
+    told = folder / "error.json"
+    ended = how_it_ended(status)
+    if status == os.EX_IOERR:
+        return FileError(
+            f"the conversion cannot write in {folder.parent}: {last}",
+            fix="free some space, or build into another folder with --out",
         )
+    if status == os.EX_DATAERR:
+        return _told(told, "the conversion failed")
+    if status == -signal.SIGKILL or any(word in printed for word in _OUT_OF_MEMORY):
+        return TrainingError(
+            f"the conversion ran out of memory ({ended})",
+            fix="close other programs, or use a smaller model or [input], or fewer "
+            "quantize.calibration_samples",
+        )
+    if status < 0 and told.exists():
+        return _told(told, f"the conversion failed ({ended})")
+    # After a signal the last line is of a stack trace, or has nothing to do with it.
+    quoted = "" if status < 0 else f": {last}"
+    return TrainingError(
+        f"the conversion failed ({ended}){quoted}",
+        fix=f"read {log}, then try another quantize.mode (convert: --quantize)",
+    )
+
+
+def _told(path: Path, what: str) -> EdgeError:
+    """The error that a child left."""
+    told = json.loads(path.read_text())
+    kind = ConfigError if told["kind"] == "ConfigError" else TrainingError
+    return kind(f"{what}: {told['message']}", fix=told["fix"])
 
 
 def check_agreement(

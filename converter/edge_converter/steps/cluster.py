@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from edge_converter.checkpoints import Checkpoints
-from edge_converter.clustering import Codebook, codebooks
+from edge_converter.clustering import Codebook, codebooks, large_kernels
 from edge_converter.datasets import Dataset
 from edge_converter.fitting import Progress, Task, fit, prepare
 from edge_converter.losses import hard_loss, supervised
 from edge_converter.recipe import Recipe
 from edge_converter.steps.shared import Trained, feeds, load_trained, weighted_loss
 from edge_converter.steps.train import recovery
+
+
+def check(recipe: Recipe, model: Any) -> None:
+    """Raises ConfigError for more clusters than weights, trained or not."""
+    large_kernels(model, recipe.cluster.clusters)
 
 
 def cluster(

@@ -73,6 +73,12 @@ def check_teacher(recipe: Recipe) -> Path | Recipe | None:
             fix='write "unpruned", "file:PATH.keras", "recipe:PATH.toml" or "recipe:NAME"',
         )
     source = recipe.folder / name if name.endswith(".toml") else f"recipe:{name}"
+    if "qat" in Recipe.load(source).steps:
+        raise ConfigError(
+            f"{recipe.distill.teacher} ends in quantization-aware training: its model computes in "
+            "int8",
+            fix='name a recipe without "qat" in its steps',
+        )
     teacher = Recipe.load(source, _AS_TEACHER)
     _check_recipe(recipe, teacher)
     return teacher

@@ -29,6 +29,13 @@ SAMPLES = 512
 """Training samples by which activations are ranked."""
 
 
+def check(recipe: Recipe, model: Any) -> None:
+    """Raises ConfigError where no channel would go, whatever the network has learned."""
+    if recipe.prune.unit == "channels":
+        found = trace(model)
+        _chosen(found, l1_norms(model, found), recipe.prune.ratio)
+
+
 def prune(
     recipe: Recipe,
     data: Dataset,
@@ -74,9 +81,7 @@ def _without_channels(recipe: Recipe, data: Dataset, model: Any) -> tuple[Any, s
         scores = entropies(model, found, _samples(recipe, data))
     else:
         scores = l1_norms(model, found)
-    keep = choose(found, scores, settings.ratio)
-    if keep.all():
-        raise _nothing(found, settings.ratio)
+    keep = _chosen(found, scores, settings.ratio)
     smaller = narrowed(model, found, keep)
     left, all_of_them = keep[np.concatenate(found.groups)].sum(), sum(map(len, found.groups))
     note = (
@@ -84,6 +89,13 @@ def _without_channels(recipe: Recipe, data: Dataset, model: Any) -> tuple[Any, s
         f"{smaller.count_params():,} of {model.count_params():,} parameters"
     )
     return smaller, note + _left_whole(found)
+
+
+def _chosen(found: Trace, scores: NDArray[np.floating], ratio: float) -> NDArray[np.bool_]:
+    keep = choose(found, scores, ratio)
+    if keep.all():
+        raise _nothing(found, ratio)
+    return keep
 
 
 def _left_whole(found: Trace) -> str:

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from edge_converter.checkpoints import Checkpoints
 from edge_converter.datasets import Dataset
-from edge_converter.fake_quant import fake_quantized
+from edge_converter.fake_quant import check_layers, fake_quantized
 from edge_converter.fitting import Plan, Progress, Task, fit, prepare
 from edge_converter.losses import hard_loss, supervised
 from edge_converter.quantize.conversion import calibration_samples, pinned
 from edge_converter.recipe import Recipe
 from edge_converter.steps.shared import Trained, feeds, load_trained, weighted_loss
 from edge_converter.streaming import stack
+
+
+def check(recipe: Recipe, model: Any) -> None:
+    """Raises ConfigError for a layer that has no rule, trained or not."""
+    check_layers(model)
 
 
 def qat(
