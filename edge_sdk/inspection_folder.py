@@ -17,7 +17,7 @@ from edge_sdk.contact_sheet import contact_sheet, thumbnail
 from edge_sdk.errors import DataError, EdgeError
 from edge_sdk.folders import folders_beside_parts, list_folder
 from edge_sdk.images import SUFFIXES, list_images, read_image
-from edge_sdk.looking import Look, in_threads, look_at
+from edge_sdk.looking import Look, look_at_all
 from edge_sdk.similar import GRID, look_alikes, near_duplicates
 from edge_sdk.sources import part_folders
 from edge_sdk.splits import LEAST, held_out, imbalance, split_sizes
@@ -149,16 +149,9 @@ def _look_at(
     parts: Mapping[str, Classes], progress: Progress | None
 ) -> tuple[dict[Path, Look], list[str]]:
     """A look at each picture that decodes, and why the others do not."""
-
-    def look(path: Path) -> Look | str:
-        try:
-            return look_at(path)
-        except EdgeError as error:
-            return str(error)
-
     paths = [path for classes in parts.values() for files in classes.values() for path in files]
     looks, unreadable = {}, []
-    for done, (path, found) in enumerate(zip(paths, in_threads(look, paths), strict=True), 1):
+    for done, (path, found) in enumerate(zip(paths, look_at_all(paths), strict=True), 1):
         if isinstance(found, Look):
             looks[path] = found
         else:

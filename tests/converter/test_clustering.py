@@ -134,7 +134,10 @@ def test_a_clustered_build(project: Callable[..., Path], tmp_path: Path) -> None
     ("changes", "told"),
     [
         ({"steps": ["train", "cluster"], "cluster.clusters": 1000000}, "cluster.clusters is"),
-        ({"steps": ["train", "prune"], "prune.ratio": 0.001}, "prune.ratio 0.001 removes no channel"),
+        (
+            {"steps": ["train", "prune"], "prune.ratio": 0.001},
+            "prune.ratio 0.001 removes no channel",
+        ),
     ],
 )
 def test_what_cannot_be_done_is_said_before_training(

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import importlib
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from edge_converter.datasets.parts import Parts, by_file, hold_out, split
 from edge_converter.recipe import Recipe
 from edge_sdk.errors import DataError, EdgeError, NotAvailableYet
 from edge_sdk.evaluation import check_unreadable, digest_of
-from edge_sdk.looking import in_threads, look_at
+from edge_sdk.looking import in_threads, look_at_all
 from edge_sdk.similar import Hash, near_duplicates, perceptual_hash
 from edge_sdk.sources import PARTS, Picture, Sample, split_spec
 from edge_sdk.splits import LEAST, imbalance
@@ -214,20 +215,11 @@ class _Look:
 
 def _look_at(source: Source, progress: Callable[[int, int], None] | None) -> dict[str, list[_Look]]:
     """A look at each file of each part, in order."""
-
-    def look(sample: Sample) -> _Look:
-        try:
-            if source.cut:
-                return _Look(source.cut(sample))
-            return _Look([sample], _hash(sample))
-        except EdgeError as error:
-            return _Look([], why=str(error))
-
     total, done = sum(map(len, source.parts.values())), 0
     found: dict[str, list[_Look]] = {}
     for name, part in source.parts.items():
         found[name] = []
-        for one in in_threads(look, part):
+        for one in _looks(source, part):
             found[name].append(one)
             done += 1
             if progress:
@@ -235,16 +227,30 @@ def _look_at(source: Source, progress: Callable[[int, int], None] | None) -> dic
     return found
 
 
-def _hash(sample: Sample) -> Hash:
-    """The perceptual hash of a picture. Raises FileError, ImageError."""
-    if not isinstance(sample, Picture):
-        return None
-    if sample.path is None:
-        return perceptual_hash(sample.read())
-    found = look_at(sample.path)
-    # Its cached property, filled from the bytes that were just read: nobody reads them again.
-    object.__setattr__(sample, "sha256", found.sha256)
-    return found.hash
+def _looks(source: Source, part: Sequence[Sample]) -> Iterator[_Look]:
+    files = [one.path for one in part if isinstance(one, Picture) and one.path is not None]
+    if len(files) < len(part):
+        yield from in_threads(partial(_look_into, source), part)
+        return
+    for picture, found in zip(part, look_at_all(files), strict=True):
+        if isinstance(found, str):
+            yield _Look([], why=found)
+            continue
+        # Its cached property, filled from the bytes that were just read: nobody reads them again.
+        object.__setattr__(picture, "sha256", found.sha256)
+        yield _Look([picture], found.hash)
+
+
+def _look_into(source: Source, sample: Sample) -> _Look:
+    """A look at what is no picture file: a clip, a row, a picture in memory."""
+    try:
+        if source.cut:
+            return _Look(source.cut(sample))
+        return _Look(
+            [sample], perceptual_hash(sample.read()) if isinstance(sample, Picture) else None
+        )
+    except EdgeError as error:
+        return _Look([], why=str(error))
 
 
 def _check_classes(source: Source, parts: Parts, unreadable: tuple[str, ...]) -> None:
