@@ -166,7 +166,8 @@ def _small(folder: Path) -> str:
     ]
     return (
         "Both int8, input 28x28x1, the same pictures and epochs, no augmentation; `digits_small` "
-        "learns from `digits_seed`'s answers beside the labels. Cost: preprocess + invoke.\n\n"
+        "learns from `digits_seed`'s answers beside the labels, always those of seed 0. Cost: "
+        "preprocess + invoke.\n\n"
         + table(("recipe", "bytes", "cost ms", "accuracy over the seeds"), rows)
         + f"\n\n{'; '.join(bars)}."
     )
@@ -291,7 +292,9 @@ def _qat(folder: Path) -> str:
         )
     head = ("recipe", "seeds", "test n", "float", "plain int8", "trained int8", "trained - plain")
     return (
-        "The same trained network, and 3 epochs more with the rounding of int8 in place.\n\n"
+        "The same trained network, and 3 epochs more with the rounding of int8 in place. The "
+        "interval counts the test pictures of all seeds as independent; the digits' seeds share "
+        "theirs, so that it is too narrow rather than too wide there.\n\n"
         + table(head, rows)
         + f"\n\nBar, never worse beyond the paired interval: {verdict(met)}."
     )
