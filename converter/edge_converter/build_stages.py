@@ -143,7 +143,8 @@ class BuildStages:
             (folder / "step.json").write_text(json.dumps(found.as_dict()))
 
         folder = self._run(name, inputs, make)
-        self._say(f"{name}: {json.loads((folder / 'step.json').read_text())['note']}")
+        if name in COMPRESSING:  # what it did, and that smaller is not always faster
+            self._say(f"{name}: {json.loads((folder / 'step.json').read_text())['note']}")
         return folder / "model.keras"
 
     def _check(self, recipe: Recipe) -> None:
