@@ -23,6 +23,7 @@ def main() -> int:
             [
                 *(sys.executable, "-m", "pytest", "tests", "--ignore=tests/benchmarks"),
                 *("-m", "campaign", f"--junit-xml={record}", "-o", "junit_family=xunit1"),
+                *("-n", "2"),  # the longest wait for processes
             ],
             cwd=ROOT,
             env={**os.environ, "EDGE_SDK_CAMPAIGN": "1"},
