@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from edge_sdk.bundle import Bundle, load_model
-from edge_sdk.dominance import median_interval
 from edge_sdk.engines import Engine
 from edge_sdk.errors import ConfigError, FileError, ImageError
 from edge_sdk.evaluation import Evaluation, evaluate, warnings
@@ -23,6 +22,7 @@ from edge_sdk.ranking import Measured, Question, rank, unranked
 from edge_sdk.recognizer import open_preprocessor
 from edge_sdk.rounds import ROUNDS, Call, timed
 from edge_sdk.sources import LabelledPictures, Value, open_source
+from edge_sdk.statistics import median_interval
 from edge_sdk.tflite.graph import read_graph
 from edge_sdk.trust import open_bare_engine, open_bundle_engine
 

@@ -19,14 +19,12 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
-from math import comb
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_sdk.statistics import Interval, median, paired_difference
+from edge_sdk.statistics import median, median_interval, paired_difference
 
 Cost = Literal["latency", "bytes", "macs"]
 COSTS: tuple[Cost, ...] = ("latency", "bytes", "macs")
@@ -60,22 +58,6 @@ def dominators(candidates: Sequence[Candidate], costs: Sequence[Cost]) -> list[l
         else None
         for index, one in enumerate(candidates)
     ]
-
-
-def median_interval(values: Sequence[float], confidence: float = 0.95) -> Interval | None:
-    """Interval of the median, whatever the distribution; None for too few values (below 6 at 95 %,
-    8 at 99 %).
-
-    Between the k-th lowest and the k-th highest value, k as the sign test has it: W. J. Conover,
-    Practical Nonparametric Statistics, 3rd ed. (1999), section 3.2.
-    """
-    n = len(values)
-    tails = [2 * below / 2**n for below in accumulate(comb(n, i) for i in range(n // 2))]
-    k = sum(tail <= 1 - confidence for tail in tails)
-    if k == 0:
-        return None
-    ordered = sorted(values)
-    return Interval(ordered[k - 1], ordered[n - k], confidence)
 
 
 def _is_ranked(one: Candidate, costs: Sequence[Cost]) -> bool:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from statistics import NormalDist
 from statistics import median as median
 
@@ -131,3 +132,19 @@ def paired_difference(
     gap = first - second
     spread = z * math.sqrt((first + second - gap * gap) / (trials + 2))
     return Interval(max(-1.0, gap - spread), min(1.0, gap + spread), confidence)
+
+
+def median_interval(values: Sequence[float], confidence: float = 0.95) -> Interval | None:
+    """Interval of the median, whatever the distribution; None for too few values (below 6 at 95 %,
+    8 at 99 %).
+
+    Between the k-th lowest and the k-th highest value, k as the sign test has it: W. J. Conover,
+    Practical Nonparametric Statistics, 3rd ed. (1999), section 3.2.
+    """
+    n = len(values)
+    tails = [2 * below / 2**n for below in accumulate(math.comb(n, i) for i in range(n // 2))]
+    k = sum(tail <= 1 - confidence for tail in tails)
+    if k == 0:
+        return None
+    ordered = sorted(values)
+    return Interval(ordered[k - 1], ordered[n - k], confidence)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -34,11 +35,10 @@ def data(recipe_file: Path) -> Dataset:
 
 
 @pytest.fixture(scope="module")
-def teacher(recipe_file: Path, data: Dataset) -> Path:
-    """The stripes, learned."""
-    path = recipe_file.parent / "teacher.keras"
-    train(Recipe.load(recipe_file), data, path, Checkpoints(path.parent / "kept", "key"))
-    return path
+def teacher(stripes_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One that has learned the same pictures, in a folder of its own."""
+    path = tmp_path_factory.mktemp("teacher") / "teacher.keras"
+    return Path(shutil.copyfile(stripes_model, path))
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_sdk.dominance import COSTS, Candidate, Cost, dominators, median_interval
+from edge_sdk.dominance import COSTS, Candidate, Cost, dominators
 
 PICTURES, ROUNDS = 12, 9
 
@@ -140,23 +140,3 @@ def test_rounds_that_go_round_in_a_ring_leave_everybody() -> None:
 def test_too_few_rounds_rank_nobody(rounds: int, ranked: bool) -> None:
     rows = [Candidate(right(0.9, 10), [time] * rounds, 1) for time in (1.0, 2.0)]
     assert dominators(rows, ("latency", "bytes")) == ([[], [0]] if ranked else [None, None])
-
-
-@pytest.mark.parametrize(
-    ("n", "confidence", "ranks"),
-    [
-        (5, 0.95, None),
-        (6, 0.95, (1, 6)),
-        (10, 0.95, (2, 9)),
-        (20, 0.95, (6, 15)),
-        (30, 0.95, (10, 21)),
-        (7, 0.99, None),
-        (8, 0.99, (1, 8)),
-        (30, 0.99, (8, 23)),
-    ],
-)
-def test_the_interval_of_a_median_has_the_ranks_of_the_tables(
-    n: int, confidence: float, ranks: tuple[int, int] | None
-) -> None:
-    found = median_interval(range(n, 0, -1), confidence)
-    assert (found and (found.low, found.high)) == ranks

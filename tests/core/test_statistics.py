@@ -16,6 +16,7 @@ from edge_sdk.statistics import (
     MINIMUM_SAMPLES,
     Histogram,
     Interval,
+    median_interval,
     paired_difference,
     wilson,
 )
@@ -162,3 +163,23 @@ def test_a_paired_difference_by_hand() -> None:
 
 def test_intervals_compare() -> None:
     assert Interval(0.1, 0.2) == Interval(0.1, 0.2, 0.95)
+
+
+@pytest.mark.parametrize(
+    ("n", "confidence", "ranks"),
+    [
+        (5, 0.95, None),
+        (6, 0.95, (1, 6)),
+        (10, 0.95, (2, 9)),
+        (20, 0.95, (6, 15)),
+        (30, 0.95, (10, 21)),
+        (7, 0.99, None),
+        (8, 0.99, (1, 8)),
+        (30, 0.99, (8, 23)),
+    ],
+)
+def test_the_interval_of_a_median_has_the_ranks_of_the_tables(
+    n: int, confidence: float, ranks: tuple[int, int] | None
+) -> None:
+    found = median_interval(range(n, 0, -1), confidence)
+    assert (found and (found.low, found.high)) == ranks
