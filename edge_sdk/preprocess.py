@@ -17,19 +17,19 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_sdk import yuv
 from edge_sdk.configuration import limits
 from edge_sdk.errors import ConfigError, ModelError
-from edge_sdk.frames import Color, Frame
+from edge_sdk.frames import YUV, Color, Frame, PixelFormat
 from edge_sdk.tensors import TensorSpec, quantize
+from edge_sdk.yuv import Area
 
 SHORTCUT_STEPS = 0.501
 """Largest distance from the exact value, in quantization steps, at which copy or xor stand in."""
 
 Tail = Literal["copy", "xor", "table"]
-Area = tuple[slice, slice]
-"""Rows and columns of a picture."""
 
-_CONVERSIONS = {
+_CONVERSIONS: dict[tuple[PixelFormat, Color], int] = {
     ("rgb", "bgr"): cv2.COLOR_RGB2BGR,
     ("bgr", "rgb"): cv2.COLOR_BGR2RGB,
     ("rgb", "gray"): cv2.COLOR_RGB2GRAY,
@@ -37,6 +37,11 @@ _CONVERSIONS = {
     ("gray", "rgb"): cv2.COLOR_GRAY2RGB,
     ("gray", "bgr"): cv2.COLOR_GRAY2BGR,
 }
+_FROM_YCRCB: dict[Color, int] = {
+    "rgb": cv2.COLOR_YCrCb2RGB,
+    "bgr": cv2.COLOR_YCrCb2BGR,
+}
+"""OpenCV's YCrCb is JPEG's: BT.601 over the full range."""
 _INTERPOLATION = {"linear": cv2.INTER_LINEAR, "area": cv2.INTER_AREA}
 
 
@@ -119,23 +124,28 @@ class Preprocessor:
         """The picture as the model sees it, before normalisation: fills `out`
         (height, width, channels; uint8) and says where the frame lies in it.
         """
-        used, inside, placement = self._fitted(*frame.pixels.shape[:2])
+        planes = frame.color in YUV
+        used, inside, placement = self._fitted(frame.height, frame.width, 2 if planes else 1)
         target = out
         if inside is not None:
             out[:] = 0
             target = out[inside]
-        self._resize_and_convert(frame.pixels[used], frame.color, target)
+        if planes:
+            self._resize_planes(frame, used, target)
+        else:
+            self._resize_and_convert(frame.pixels[used], frame.color, target)
         return placement
 
-    def _fit(self, height: int, width: int) -> tuple[Area, Area | None, Placement]:
+    def _fit(self, height: int, width: int, step: int) -> tuple[Area, Area | None, Placement]:
         """The part that is used of a frame of this size, and the part of the tensor that it fills
-        (None: all of it).
+        (None: all of it). step: what the edges of a crop are multiples of, 2 where colour has half
+        the resolution.
         """
         if self.spec.fit == "crop":
             scale = max(self.width / width, self.height / height)
-            used_w = min(width, max(1, round(self.width / scale)))
-            used_h = min(height, max(1, round(self.height / scale)))
-            left, top = (width - used_w) // 2, (height - used_h) // 2
+            used_w = min(width, max(1, round(self.width / scale / step)) * step)
+            used_h = min(height, max(1, round(self.height / scale / step)) * step)
+            left, top = (width - used_w) // 2 // step * step, (height - used_h) // 2 // step * step
             scale_x, scale_y = self.width / used_w, self.height / used_h
             placement = Placement(scale_x, scale_y, -left * scale_x, -top * scale_y)
             return _area(top, left, used_h, used_w), None, placement
@@ -150,7 +160,17 @@ class Preprocessor:
             return whole, _area(top, left, new_h, new_w) if inside else None, placement
         return whole, None, Placement(self.width / width, self.height / height, 0.0, 0.0)
 
-    def _resize_and_convert(self, source: NDArray[Any], color: Color, target: NDArray[Any]) -> None:
+    def _resize_planes(self, frame: Frame, used: Area, target: NDArray[Any]) -> None:
+        size, method = (target.shape[1], target.shape[0]), _INTERPOLATION[self.spec.resize]
+        if self.spec.color == "gray":
+            np.copyto(target[:, :, 0], yuv.resized_luma(frame, used, size, method))
+        else:
+            small = yuv.resized(frame, used, size, method)
+            cv2.cvtColor(small, _FROM_YCRCB[self.spec.color], dst=target)
+
+    def _resize_and_convert(
+        self, source: NDArray[Any], color: PixelFormat, target: NDArray[Any]
+    ) -> None:
         # Resize first: converting 720p pixels that the resize then throws away costs five times
         # as much. OpenCV writes into `dst` only where shape, type and layout fit; a strided
         # target (letterbox) fits too, a mismatch would be silently written elsewhere.

@@ -21,7 +21,7 @@ from edge_sdk.frames import Frame
 from edge_sdk.golden import GoldenCheck, check_tensors
 from edge_sdk.manifest import Manifest
 from edge_sdk.preprocess import Preprocessor, PreprocessSpec
-from edge_sdk.results import Result, StageTimes
+from edge_sdk.results import Classification, Result, StageTimes
 from edge_sdk.sources import Value
 from edge_sdk.tasks import classify
 from edge_sdk.tasks.sequence import ClipPreprocessor, FeaturePreprocessor
@@ -108,14 +108,7 @@ class Recognizer:
         filled = self._now_ns()
         self.engine.invoke()
         invoked = self._now_ns()
-        classes = classify.answer(
-            self.engine.output(self._scores),
-            self.engine.outputs[self._scores],
-            self.labels,
-            self.top,
-            self.min_score,
-            self.manifest.postprocess.activation,
-        )
+        classes = self._classes()
         done = self._now_ns()
         stages = StageTimes(capture_ns, filled - started, invoked - filled, done - invoked)
         frame = value if isinstance(value, Frame) else _last(value)
@@ -126,6 +119,16 @@ class Recognizer:
         stored = self.engine.output(self._scores)
         spec = self.engine.outputs[self._scores]
         return classify.scores(stored, spec, self.manifest.postprocess.activation)
+
+    def _classes(self) -> tuple[Classification, ...]:
+        return classify.answer(
+            self.engine.output(self._scores),
+            self.engine.outputs[self._scores],
+            self.labels,
+            self.top,
+            self.min_score,
+            self.manifest.postprocess.activation,
+        )
 
     def close(self) -> None:
         """Close the engine."""

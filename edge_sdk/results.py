@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 
 @dataclass(frozen=True)
@@ -13,6 +13,36 @@ class Classification:
     label: str
     index: int
     score: float
+
+
+class BBox(NamedTuple):
+    """A box in pixels of the frame that was answered (Frame.shown), x to the right, y down: x0, y0
+    its left upper corner, x1, y1 the right lower one, within 0..width and 0..height.
+    """
+
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+
+
+@dataclass(frozen=True)
+class Detection:
+    """One thing that was found: its class, score and place. track: the same number in each frame
+    for the same thing, None where nothing tracks.
+    """
+
+    label: str
+    index: int
+    score: float
+    box: BBox
+    track: int | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The JSON form; `track` only where there is one."""
+        fields = {"label": self.label, "index": self.index, "score": self.score}
+        tracked = {} if self.track is None else {"track": self.track}
+        return {**fields, "box": list(self.box), **tracked}
 
 
 @dataclass(frozen=True)
@@ -34,8 +64,10 @@ class StageTimes:
 class Result:
     """The answer about one frame.
 
-    classes: best first. sensor_ns, result_ns: time.monotonic_ns() when the sensor saw the frame
-    and when the answer was there. source: the frame's path, or "".
+    classes: best first, those of at least the least score that was asked for. detections: likewise,
+    for task "detect", which has no classes; None for the others.
+    sensor_ns, result_ns: time.monotonic_ns() when the sensor saw the frame and when the answer was
+    there. source: the frame's path, or "". late: the frame was older than the deadline by then.
     """
 
     classes: tuple[Classification, ...]
@@ -44,6 +76,13 @@ class Result:
     result_ns: int
     stages: StageTimes
     source: str = ""
+    detections: tuple[Detection, ...] | None = None
+    late: bool = False
+
+    @property
+    def unknown(self) -> bool:
+        """Whether no class reached the least score."""
+        return self.detections is None and not self.classes
 
     @property
     def frame_age_ms(self) -> float:
@@ -58,6 +97,9 @@ class Result:
             "classes": [
                 {"label": c.label, "index": c.index, "score": c.score} for c in self.classes
             ],
+            "detections": [found.as_dict() for found in self.detections or ()],
+            "unknown": self.unknown,
+            "late": self.late,
             "frame_age_ms": self.frame_age_ms,
             "latency_ms": self.stages.latency_ns / 1e6,
         }

@@ -89,6 +89,9 @@ def test_a_result_in_the_json_that_sinks_write() -> None:
         "index": 7,
         "source": "a.png",
         "classes": [{"label": "cat", "index": 0, "score": 0.75}],
+        "detections": [],
+        "unknown": False,
+        "late": False,
         "frame_age_ms": 5.0,
         "latency_ms": 3.5,
     }

@@ -188,4 +188,4 @@ def test_the_console_is_quiet_in_a_pipe(
 
 def test_the_status_line_without_an_answer(make_result: Make) -> None:
     line = status_line(make_result(label=""), 3, 29.97, 0)
-    assert line == "3 s  30.0 fps  age 5.0 ms  dropped 0  no class above the minimum score"
+    assert line == "3 s  30.0 fps  age 5.0 ms  dropped 0  unknown"

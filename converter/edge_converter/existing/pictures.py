@@ -80,7 +80,7 @@ def synthetic(preprocess: PreprocessSpec, height: int, width: int) -> list[Pictu
     """Made-up pictures, to hold two models against each other where there are no real ones."""
     frames = patches(np.random.default_rng(0), preprocess, height, width, SYNTHETIC)
     return [
-        Picture(0, f"synthetic {index}", pixels=frame.pixels, color=frame.color)
+        Picture(0, f"synthetic {index}", pixels=frame.pixels, color=preprocess.color)
         for index, frame in enumerate(frames)
     ]
 

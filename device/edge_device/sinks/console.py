@@ -40,7 +40,7 @@ class ConsoleSink(Sink):
 def status_line(result: Result, seconds: int, fps: float, dropped: int) -> str:
     """For example "12 s  29.9 fps  age 3.1 ms  dropped 0  open 0.98"."""
     best = result.classes[0] if result.classes else None
-    answer = f"{best.label} {best.score:.2f}" if best else "no class above the minimum score"
+    answer = f"{best.label} {best.score:.2f}" if best else "unknown"
     return (
         f"{seconds} s  {fps:.1f} fps  age {result.frame_age_ms:.1f} ms  dropped {dropped}  {answer}"
     )
