@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +19,8 @@ from edge_converter import Recipe
 from edge_converter.models.own import import_module
 from edge_converter.quantize.calibrated import Calibrated, calibrate
 from edge_converter.quantize.child import batch_of_one, frozen, to_tflite
-from edge_converter.quantize.conversion import check_agreement, convert_model, run_child
+from edge_converter.quantize.children import run_child
+from edge_converter.quantize.conversion import check_agreement, convert_model
 from edge_converter.quantize.layer_error import layer_errors
 from edge_converter.quantize.percentile import clipped
 from edge_sdk.errors import ConfigError, TrainingError
@@ -291,6 +293,23 @@ def test_an_unknown_layer_is_the_recipes_fault(net: Any, convert_own: Any) -> No
         convert_own(net, float_layers=["nowhere"])
 
 
+def test_what_a_child_did_before_leaves_no_trace(
+    net: Any, convert_own: Any, tmp_path: Path
+) -> None:
+    """The bytes of a model are those from a fresh process, which each thread has."""
+
+    def made(mode: str) -> bytes:
+        convert_own(net, mode=mode)
+        return (tmp_path / "model.tflite").read_bytes()
+
+    fresh: list[bytes] = []
+    thread = threading.Thread(target=lambda: fresh.append(made("int8")))
+    thread.start()
+    thread.join()
+    made("float16")
+    assert [made("int8"), made("int8")] == [fresh[0]] * 2
+
+
 ODD = """
 import keras, tensorflow as tf
 
@@ -347,11 +366,11 @@ def test_a_child_that_dies(
 CONFINED = """
 import resource, sys
 from pathlib import Path
-from edge_converter.quantize.conversion import run_child
+from edge_converter.quantize.children import run_child
 from edge_sdk.errors import TrainingError
 resource.setrlimit(resource.RLIMIT_AS, (300 * 2**20,) * 2)
 try:
-    run_child(Path(sys.argv[1]), Path(sys.argv[1]) / "log")
+    run_child(Path(sys.argv[1]), Path(sys.argv[1]) / "log", "edge_converter.quantize.child")
 except TrainingError as error:
     print(error)
 """
@@ -370,5 +389,5 @@ def test_a_child_that_hangs_is_ended(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "job.json")  # which nobody writes
     started = time.monotonic()
     with pytest.raises(TrainingError, match=r"did not end within 0\.5 s"):
-        run_child(tmp_path, tmp_path / "log", timeout_s=0.5)
+        run_child(tmp_path, tmp_path / "log", "edge_converter.quantize.child", timeout_s=0.5)
     assert time.monotonic() - started < 30

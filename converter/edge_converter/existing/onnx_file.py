@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from edge_converter.existing.opened import Opened, Say, digest
 from edge_converter.existing.options import ConvertOptions
 from edge_converter.existing.saved_model_folder import open_saved_model
-from edge_converter.quantize.conversion import CHILD_TIMEOUT_S
+from edge_converter.quantize.children import CHILD_TIMEOUT_S
 from edge_sdk.errors import ConfigError, MissingPackage, ModelError, TrainingError
 from edge_sdk.files import read_file
 from edge_sdk.processes import how_it_ended

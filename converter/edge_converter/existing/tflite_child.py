@@ -1,7 +1,7 @@
-"""The child that quantizes a .tflite: python -m edge_converter.existing.tflite_child FOLDER PARENT.
+"""The child that quantizes a .tflite: python -m edge_converter.existing.tflite_child FD PARENT_PID.
 
-Reads job.json, float.tflite and calibration.npy in FOLDER; writes model.tflite. Exit status as that
-of quantize.child.
+A job reads job.json, float.tflite and calibration.npy in its folder and writes model.tflite. How it
+is given and answered, and the exit status: as that of quantize.child.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from edge_converter.quantize.child import main
+from edge_converter.quantize.jobs import main
 
 
 def quantize(folder: Path) -> None:

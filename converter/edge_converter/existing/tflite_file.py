@@ -12,13 +12,13 @@ import numpy as np
 from edge_converter.existing.description import check_classifier
 from edge_converter.existing.opened import Opened, digest
 from edge_converter.existing.options import ConvertOptions
+from edge_converter.quantize.children import run_child
 from edge_converter.quantize.conversion import (
     AGREEMENT_SAMPLES,
     Agreement,
     answers,
     check_agreement,
     pinned,
-    run_child,
 )
 from edge_converter.recipe import Recipe
 from edge_converter.streaming import stack

@@ -1,18 +1,17 @@
-"""The child of quantize: python -m edge_converter.quantize.child FOLDER PARENT_PID.
+"""The child of quantize: python -m edge_converter.quantize.child REPLIES_FD PARENT_PID.
 
-Reads job.json, calibration.npy and checks.npy in FOLDER; writes model.tflite, a .tflite for each of
-the job's `floats`, the Keras models' answers to checks.npy (converted.npy, NAME.npy), and
+Each line of standard input is a job, [folder, log], answered by a byte when it is done. A job reads
+job.json, calibration.npy and checks.npy in its folder; it writes model.tflite, a .tflite for each
+of the job's `floats`, the Keras models' answers to checks.npy (converted.npy, NAME.npy), and
 worst_layers.json. Exit status EX_IOERR: the disk is full; EX_DATAERR: error.json says what is wrong
 with the model, and the fix; so it does after a crash that was to be expected.
 """
 
 from __future__ import annotations
 
-import errno
 import json
-import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,45 +22,22 @@ from edge_converter.fake_quant import is_fake_quantized, to_int8
 from edge_converter.models.own import load_model
 from edge_converter.quantize.calibrated import Calibrated, calibrate, representative
 from edge_converter.quantize.conversion import CALIBRATED
+from edge_converter.quantize.jobs import main, tell
 from edge_converter.quantize.layer_error import layer_errors
 from edge_converter.quantize.layer_names import marked
 from edge_converter.quantize.unconvertible import no_int16_named, operators_named
-from edge_sdk.errors import ConfigError, EdgeError, ModelError
-from edge_sdk.processes import die_with_parent
+from edge_sdk.errors import ModelError
 from edge_sdk.tflite.graph import read_graph
 
 MOST_LAYERS = 10
 """Layers that worst_layers.json names."""
 
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-
-
-def main(arguments: list[str], work: Callable[[Path], None]) -> int:
-    """Let `work` do the job in the folder that `arguments` name; the exit status."""
-    folder, parent = Path(arguments[0]), int(arguments[1])
-    die_with_parent(parent)
-    try:
-        work(folder)
-    except OSError as error:
-        if error.errno not in _FULL:
-            raise
-        print(error, file=sys.stderr)
-        return os.EX_IOERR
-    except (ConfigError, ModelError) as error:
-        _tell(folder, error)
-        print(error, file=sys.stderr)
-        return os.EX_DATAERR
-    return 0
-
-
-def _tell(folder: Path, error: EdgeError) -> None:
-    """Leave it for the parent."""
-    told = {"kind": type(error).__name__, "message": str(error), "fix": error.fix}
-    (folder / "error.json").write_text(json.dumps(told))
-
 
 def convert(folder: Path) -> None:
-    """Do the job that lies in `folder`."""
+    """Do the job that lies in `folder`; nothing of an earlier one is left."""
+    import keras
+
+    keras.backend.clear_session()
     job = json.loads((folder / "job.json").read_text())
     checks = np.load(folder / "checks.npy")
     models: dict[str, Any] = {}
@@ -97,7 +73,7 @@ def _crash_foretold(model: Any, mode: str, folder: Path) -> Iterator[None]:
         "new.set_weights(old.get_weights()). Or use quantize.mode dynamic (convert: --quantize "
         "dynamic)",
     )
-    _tell(folder, error)
+    tell(folder, error)
     yield
     (folder / "error.json").unlink()
 

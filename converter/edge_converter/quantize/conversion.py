@@ -8,10 +8,6 @@ samples before anything else is done with it.
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,20 +17,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_converter.packing import activation_of
+from edge_converter.quantize.children import run_child
 from edge_converter.recipe import Recipe
 from edge_converter.streaming import stack
 from edge_converter.tables import Quantize
 from edge_sdk.engines import open_engine
-from edge_sdk.errors import ConfigError, EdgeError, FileError, TrainingError
+from edge_sdk.errors import TrainingError
 from edge_sdk.preprocess import fed_values
-from edge_sdk.processes import how_it_ended
 from edge_sdk.sources import Sample
 from edge_sdk.tensors import dequantize, quantize
 from edge_sdk.tflite.graph import read_graph
 
+_CHILD = "edge_converter.quantize.child"
 CALIBRATED = ("int8", "int16x8")
 """Modes in which activations are integers: their ranges come from pictures."""
-CHILD_TIMEOUT_S = 1800
 AGREEMENT_SAMPLES = 32
 AGREEMENT_BOUNDS = {
     **{"float32": 1e-4, "float16": 1e-2},
@@ -46,15 +42,6 @@ the budget's business.
 """
 GATED = ("int8", "int4")
 """Modes that may rightly lose much: AGREEMENT_BOUNDS is for models of which nobody measures it."""
-
-_OUT_OF_MEMORY = (
-    *("MemoryError", "bad_alloc", "OOM when allocating", "ResourceExhausted"),
-    *("failed to map segment", "Cannot allocate memory", "pthread_create"),
-)
-"""What Python, C++, TensorFlow and the loader of libraries print, often not at the end: a stack
-trace follows. Linux itself kills with SIGKILL and prints nothing.
-"""
-_TAIL_BYTES = 64 * 1024
 
 CONSTANT_BELOW = 0.01
 """A Keras model that moves less than this between samples may answer alike once converted: it is
@@ -114,7 +101,8 @@ def convert_model(
         "folder": str(recipe.folder),
     }
     (folder / "job.json").write_text(json.dumps(job))
-    run_child(folder, log)
+    # What a python: model imports stays: the next one may have other files of that name.
+    run_child(folder, log, _CHILD, reusable=not recipe.model.name.startswith("python:"))
     samples = np.load(folder / "checks.npy")
     made = {name: ("float32", f"{name}.tflite") for name in floats}
     made["converted"] = (recipe.quantize.mode, "model.tflite")
@@ -150,81 +138,6 @@ def pinned(samples: NDArray[np.float32], recipe: Recipe) -> NDArray[np.float32]:
     samples[0, ..., 0, 0, :] = fed.min()
     samples[0, ..., -1, -1, :] = fed.max()
     return samples
-
-
-def run_child(
-    folder: Path,
-    log: Path,
-    module: str = "edge_converter.quantize.child",
-    *,
-    timeout_s: float = CHILD_TIMEOUT_S,
-) -> None:
-    """Let `module` do the job in `folder` in a process of its own; `log` takes what it prints.
-
-    Raises TrainingError or ConfigError, with what the child wrote into error.json where it did, and
-    FileError. A child that may crash in foreign code writes error.json before it goes there.
-    """
-    with log.open("wb") as output:
-        child = subprocess.Popen(
-            [
-                # -P: a numbers.py or keras.py in the current folder is not ours to import.
-                *(sys.executable, "-P", "-m", module),
-                *(str(folder), str(os.getpid())),
-            ],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
-        )
-        try:
-            status = child.wait(timeout_s)
-        except subprocess.TimeoutExpired as error:
-            raise TrainingError(
-                f"the conversion did not end within {timeout_s:g} s",
-                fix="use a smaller model, or fewer quantize.calibration_samples",
-            ) from error
-        finally:
-            if child.poll() is None:
-                child.kill()
-                child.wait()
-    if status != 0:
-        raise _failure(status, folder, log)
-
-
-def _failure(status: int, folder: Path, log: Path) -> EdgeError:
-    """What a child's exit status, its error.json and what it printed say."""
-    printed = log.read_bytes()[-_TAIL_BYTES:].decode("utf-8", "replace").strip()
-    last = printed.splitlines()[-1] if printed else "no output"
-    told = folder / "error.json"
-    ended = how_it_ended(status)
-    if status == os.EX_IOERR:
-        return FileError(
-            f"the conversion cannot write in {folder.parent}: {last}",
-            fix="free some space, or build into another folder with --out",
-        )
-    if status == os.EX_DATAERR:
-        return _told(told, "the conversion failed")
-    if status == -signal.SIGKILL or any(word in printed for word in _OUT_OF_MEMORY):
-        return TrainingError(
-            f"the conversion ran out of memory ({ended})",
-            fix="close other programs, or use a smaller model or [input], or fewer "
-            "quantize.calibration_samples",
-        )
-    if status < 0 and told.exists():
-        return _told(told, f"the conversion failed ({ended})")
-    # After a signal the last line is of a stack trace, or has nothing to do with it.
-    quoted = "" if status < 0 else f": {last}"
-    return TrainingError(
-        f"the conversion failed ({ended}){quoted}",
-        fix=f"read {log}, then try another quantize.mode (convert: --quantize)",
-    )
-
-
-def _told(path: Path, what: str) -> EdgeError:
-    """The error that a child left."""
-    told = json.loads(path.read_text())
-    kind = ConfigError if told["kind"] == "ConfigError" else TrainingError
-    return kind(f"{what}: {told['message']}", fix=told["fix"])
 
 
 def check_agreement(
