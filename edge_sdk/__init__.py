@@ -9,17 +9,21 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from edge_sdk.bundle import Bundle
+    from edge_sdk.detection_evaluation import DetectionEvaluation, evaluate_detections
     from edge_sdk.engines import Engine, open_engine
     from edge_sdk.errors import EdgeError
     from edge_sdk.evaluation import Evaluation, evaluate
     from edge_sdk.frames import Frame
     from edge_sdk.images import read_image
     from edge_sdk.recognizer import Recognizer
-    from edge_sdk.results import Classification, Result
+    from edge_sdk.results import BBox, Classification, Detection, Result
 
 __all__ = [
+    "BBox",
     "Bundle",
     "Classification",
+    "Detection",
+    "DetectionEvaluation",
     "EdgeError",
     "Engine",
     "Evaluation",
@@ -27,13 +31,17 @@ __all__ = [
     "Recognizer",
     "Result",
     "evaluate",
+    "evaluate_detections",
     "open_engine",
     "read_image",
 ]
 
 _HOMES = {
+    "BBox": "results",
     "Bundle": "bundle",
     "Classification": "results",
+    "Detection": "results",
+    "DetectionEvaluation": "detection_evaluation",
     "EdgeError": "errors",
     "Engine": "engines",
     "Evaluation": "evaluation",
@@ -41,6 +49,7 @@ _HOMES = {
     "Recognizer": "recognizer",
     "Result": "results",
     "evaluate": "evaluation",
+    "evaluate_detections": "detection_evaluation",
     "open_engine": "engines",
     "read_image": "images",
 }

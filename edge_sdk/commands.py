@@ -42,24 +42,32 @@ def predict(
     from edge_sdk.prediction import predict as answer_pictures
 
     document = answer_pictures(bundle, images, engine=engine, threads=threads, annotate=annotate)
-    rows = [[entry["path"], _classes(entry["classes"])] for entry in document["results"]]
+    rows = [[entry["path"], _answer(entry)] for entry in document["results"]]
     console.answer(document, console.table(rows), as_json=as_json)
 
 
 @click.command()
 @click.argument("bundle", type=console.PATH)
-@click.option("--data", required=True, metavar="SOURCE", help="folder:PATH, digits, keras:NAME.")
+@click.option(
+    "--data",
+    required=True,
+    metavar="SOURCE",
+    help="folder:PATH, digits, keras:NAME; with boxes coco:ANNOTATIONS.json.",
+)
 @_ENGINE
 @_THREADS
 @console.json_option
 def evaluate(bundle: Path, data: str, engine: str, threads: int, as_json: bool) -> None:
-    """Accuracy of BUNDLE on the pictures of SOURCE."""
+    """Accuracy of BUNDLE on the pictures of SOURCE; mAP of one that finds things."""
     from edge_sdk.bundle import Bundle
-    from edge_sdk.evaluation import describe, warnings
-    from edge_sdk.evaluation import evaluate as run_evaluation
+    from edge_sdk.detection_evaluation import DetectionEvaluation, evaluate_detections
+    from edge_sdk.evaluation import Evaluation, describe, warnings
+    from edge_sdk.evaluation import evaluate as evaluate_classes
 
     with console.Progress() as progress, Bundle.open(bundle) as opened:
-        found = run_evaluation(
+        detects = opened.manifest.task == "detect"
+        run = evaluate_detections if detects else evaluate_classes
+        found: Evaluation | DetectionEvaluation = run(
             opened,
             data,
             engine=engine,
@@ -196,5 +204,7 @@ def demo(out: Path, as_json: bool) -> None:
     console.answer(document, describe(document), as_json=as_json)
 
 
-def _classes(classes: list[dict[str, Any]]) -> str:
-    return "  ".join(f"{c['label']} {c['score']:.3f}" for c in classes[:3]) or "no answer"
+def _answer(entry: dict[str, Any]) -> str:
+    """The three best classes, or all that was found in the picture."""
+    named = [*entry["classes"][:3], *entry["detections"]]
+    return "  ".join(f"{one['label']} {one['score']:.3f}" for one in named) or "no answer"

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -11,11 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_sdk.bundle import Bundle
+from edge_sdk.coco import Scene
 from edge_sdk.console import share, table
+from edge_sdk.detection_evaluation import DetectionEvaluation, describe_detections
 from edge_sdk.engines import EngineInfo
-from edge_sdk.errors import DataError, FileError, ImageError
+from edge_sdk.errors import ConfigError, DataError, FileError, ImageError
 from edge_sdk.golden import GoldenCheck, unproven_warning
 from edge_sdk.recognizer import Recognizer
+from edge_sdk.sample_sets import (
+    MOST_UNREADABLE,
+    PREFIX,
+    check_unreadable,
+    skipped_warning,
+    training_prefixes,
+)
 from edge_sdk.sources import (
     Clip,
     FeatureRow,
@@ -25,9 +33,6 @@ from edge_sdk.sources import (
     open_source,
 )
 from edge_sdk.statistics import Interval, wilson
-
-MOST_UNREADABLE = 0.01
-"""Share of unreadable pictures above which an evaluation stops."""
 
 FEW_PICTURES = 100
 """Test pictures below which an accuracy's interval is worth a warning: it spans over 10 points
@@ -47,14 +52,12 @@ _KINDS = {
     Picture: ("single pictures", "name pictures: --data folder:PATH"),
     Clip: ("clips of a video", "name clips: --data video:PATH"),
     FeatureRow: ("rows of features", "name rows: --data csv:PATH"),
+    Scene: ("pictures with boxes", "name boxes: --data coco:PATH"),
 }
 """What a sample is for people, and where such are from."""
 
 _SHOWN = 5
 """Of these, so many for people."""
-
-PREFIX = 16
-"""Hex digits of a picture's SHA-256 kept in the training record."""
 
 
 @dataclass(frozen=True)
@@ -193,9 +196,15 @@ def evaluate(
     """Answer every picture of `data` (a SOURCE, or pictures) with the bundle's model.
 
     The test part is used where the source has one. Labels are matched by name.
-    Raises DataError for labels that the bundle does not know or more than 1 % unreadable pictures,
-    and what opening the source and the engine raise.
+    Raises ConfigError for a bundle that answers with boxes (evaluate_detections), DataError for
+    labels that the bundle does not know or more than 1 % unreadable pictures, and what opening the
+    source and the engine raise.
     """
+    if bundle.manifest.task == "detect":
+        raise ConfigError(
+            f"{bundle.path.name} answers with boxes: there is no accuracy, but mAP",
+            fix="use `edge-sdk evaluate`, or edge_sdk.evaluate_detections",
+        )
     source = open_source(data, bundle.manifest.sequence) if isinstance(data, str) else data
     _check_kind(source, bundle)
     source = _named(source, bundle.labels)
@@ -205,8 +214,8 @@ def evaluate(
         return evaluate_pictures(recognizer, source, known=known, progress=progress)
 
 
-def warnings(found: Evaluation) -> list[str]:
-    """What a reader of the accuracy must know."""
+def warnings(found: Evaluation | DetectionEvaluation) -> list[str]:
+    """What a reader of the accuracy, or of mAP, must know."""
     unproven = unproven_warning(found.golden)
     lines = [unproven] if unproven else []
     if found.part == "all":
@@ -214,7 +223,7 @@ def warnings(found: Evaluation) -> list[str]:
     if found.seen_in_training:
         lines.append(
             f"{found.seen_in_training} of {found.n} pictures were in the training set: "
-            "the accuracy is too high"
+            f"{'mAP' if isinstance(found, DetectionEvaluation) else 'the accuracy'} is too high"
         )
     if found.unreadable:
         lines.append(skipped_warning(found.unreadable))
@@ -240,14 +249,10 @@ def doubts(correct: int, counts: Sequence[int]) -> list[str]:
     return lines
 
 
-def skipped_warning(unreadable: Sequence[str]) -> str:
-    """The line about pictures that could not be read and were left out."""
-    count = len(unreadable)
-    return f"{count} picture{'' if count == 1 else 's'} skipped: {'; '.join(unreadable)}"
-
-
-def describe(found: Evaluation) -> str:
-    """The outcome for people: totals, then each class with its recall and precision."""
+def describe(found: Evaluation | DetectionEvaluation) -> str:
+    """The outcome for people: totals, then each class with its recall and precision, or AP."""
+    if isinstance(found, DetectionEvaluation):
+        return describe_detections(found)
     interval = found.interval
     summary = [
         ["accuracy", f"{share(found.accuracy)} ({found.correct} of {found.n})"],
@@ -342,37 +347,6 @@ def _distance(mistake: Mistake) -> float:
     return mistake.truth_score - mistake.score
 
 
-def check_unreadable(
-    unreadable: Sequence[str], total: int, most: float, *, fix: str = "remove or replace them"
-) -> None:
-    """Raises DataError when more than a share of `most` of `total` pictures could not be read."""
-    if len(unreadable) > most * total:
-        shown = "; ".join(unreadable[:5]) + ("; …" if len(unreadable) > 5 else "")
-        raise DataError(
-            f"{len(unreadable)} of {total} pictures cannot be read (allowed: {most:.1%}): {shown}",
-            fix=fix,
-        )
-
-
-def training_prefixes(build: dict[str, Any]) -> frozenset[str]:
-    """The first 16 hex digits of each training picture's SHA-256, from a build record."""
-    dataset = build.get("dataset")
-    packed = dataset.get("train_sha256_prefixes") if isinstance(dataset, dict) else None
-    text = packed if isinstance(packed, str) else ""
-    return frozenset(text[i : i + PREFIX] for i in range(0, len(text), PREFIX))
-
-
-def pack_prefixes(pictures: Iterable[Sample]) -> str:
-    """The training record: prefixes of all pictures' SHA-256, sorted, one after another."""
-    return "".join(sorted(picture.sha256[:PREFIX] for picture in pictures))
-
-
-def digest_of(pictures: Iterable[Sample]) -> str:
-    """One SHA-256 (hex) for a set of pictures with their labels, whatever their order."""
-    lines = sorted(f"{picture.sha256} {picture.label}\n" for picture in pictures)
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
-
-
 def _distinct(labels: Sequence[str]) -> list[str]:
     """The labels with a number after each that stood there before."""
     names: dict[str, None] = {}
@@ -392,7 +366,7 @@ def _check_kind(source: LabelledPictures, bundle: Bundle) -> None:
         wanted: type[Sample] = FeatureRow
     else:
         wanted = Picture if manifest.sequence is None else Clip
-    found = next((type(s) for s in source.pictures if not isinstance(s, wanted)), None)
+    found = next((type(s) for s in source.pictures if type(s) is not wanted), None)
     if found is not None:
         (answers, use), (holds, _) = _KINDS[wanted], _KINDS[found]
         raise DataError(

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from edge_sdk.errors import DataError, FileError, ImageError
 from edge_sdk.files import read_file, reading, write_atomic
-from edge_sdk.frames import Frame
+from edge_sdk.frames import YUV, Frame
+from edge_sdk.yuv import to_bgr
 
 SUFFIXES = frozenset(
     (".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".webp", ".tif", ".tiff", ".pgm", ".ppm", ".pbm")
@@ -110,9 +111,11 @@ def class_folders(folder: Path) -> dict[str, list[Path]]:
 
 
 def write_image(path: str | Path, frame: Frame) -> None:
-    """Encode `frame` by the path's suffix and write it whole. Raises FileError."""
+    """Encode `frame`, of any format, by the path's suffix and write it whole. Raises FileError."""
     path = Path(path)
     pixels = frame.pixels[:, :, ::-1] if frame.color == "rgb" else frame.pixels
+    if frame.color in YUV:
+        pixels = to_bgr(frame)
     try:
         done, encoded = cv2.imencode(path.suffix or ".png", pixels)
     except cv2.error:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from edge_sdk.configuration import as_dict, limits, parse
 from edge_sdk.errors import BundleError, ConfigError
+from edge_sdk.manifest_checks import check_manifest
+from edge_sdk.postprocess import DETECTION_ONLY, Postprocess, Role
 from edge_sdk.preprocess import PreprocessSpec
-from edge_sdk.tasks.classify import Activation
 from edge_sdk.tensors import QuantParams, TensorSpec
 
 SCHEMA = "edge-sdk/manifest/1"
@@ -86,16 +86,8 @@ class SequenceEntry:
 class OutputEntry:
     """An output tensor and its role."""
 
-    role: Literal["scores", "boxes", "classes", "count", "raw_boxes", "raw_scores", "state"]
+    role: Role
     tensor: TensorEntry
-
-
-@dataclass(frozen=True)
-class Postprocess:
-    """What is done to the outputs."""
-
-    activation: Activation = "none"
-    min_score: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -153,7 +145,7 @@ class Manifest:
     outputs: tuple[OutputEntry, ...]
     labels: LabelsEntry
     golden: GoldenEntry
-    postprocess: Postprocess = Postprocess()
+    postprocess: Postprocess = field(default_factory=Postprocess)
     budget: Budget = Budget()
     members: dict[str, MemberEntry] = field(default_factory=dict)
     sequence: SequenceEntry | None = None
@@ -164,6 +156,9 @@ class Manifest:
         data["golden"]["from"] = data["golden"].pop("origin")
         if self.sequence is None:
             del data["sequence"]
+        if self.task != "detect":
+            for key in DETECTION_ONLY:
+                del data["postprocess"][key]
         for entry in data["models"].values():
             for key in ("min_runtime", "compiler", "mapped_ops", "ops"):
                 if entry[key] is None:
@@ -184,7 +179,11 @@ def parse_manifest(data: bytes, *, where: str = "manifest.json") -> Manifest:
         manifest = parse(Manifest, _with_origin(document), where=where)
     except ConfigError as error:
         raise BundleError(str(error), fix=f"build the bundle again ({error.fix})") from error
-    _check(manifest, where)
+    try:
+        check_name(manifest.name, manifest.version, where)
+    except ConfigError as error:
+        raise BundleError(str(error), fix=error.fix) from error
+    check_manifest(manifest, where)
     return manifest
 
 
@@ -221,48 +220,3 @@ def _with_origin(document: dict[str, Any]) -> dict[str, Any]:
         renamed = {("origin" if k == "from" else k): v for k, v in golden.items()}
         return {**document, "golden": renamed}
     return document
-
-
-def _check(manifest: Manifest, where: str) -> None:
-    try:
-        check_name(manifest.name, manifest.version, where)
-    except ConfigError as error:
-        raise BundleError(str(error), fix=error.fix) from error
-    if "litert" not in manifest.models:
-        raise BundleError(f'{where}: models has no "litert"', fix="build the bundle again")
-    if not manifest.outputs:
-        raise BundleError(f"{where}: outputs is empty", fix="build the bundle again")
-    if manifest.task in ("classify", "sequence"):
-        _check_scores(manifest, where)
-        _check_input(manifest, where)
-
-
-def _check_scores(manifest: Manifest, where: str) -> None:
-    roles = [output.role for output in manifest.outputs]
-    if "scores" not in roles:
-        raise BundleError(f'{where}: no output has the role "scores"', fix="build the bundle again")
-    classes = math.prod(manifest.outputs[roles.index("scores")].tensor.shape)
-    if classes != manifest.labels.count:
-        raise BundleError(
-            f"{where}: {manifest.labels.count} labels for {classes} scores",
-            fix="give one label for each score, in the model's order",
-        )
-
-
-def _check_input(manifest: Manifest, where: str) -> None:
-    """A picture is [1, height, width, channels]; a sequence has its frames behind the 1."""
-    preprocess, sequence = manifest.input.preprocess, manifest.sequence
-    shape = list(manifest.input.tensor.shape)
-    wrong = ""
-    if (manifest.task == "sequence") != (sequence is not None):
-        wrong = f'task "{manifest.task}" {"needs" if sequence is None else "has no"} "sequence"'
-    elif sequence is not None and (len(shape) < 3 or shape[1] != sequence.frames):
-        wrong = f"input shape {shape} does not fit sequence.frames {sequence.frames}"
-    elif preprocess is not None:
-        rank = 4 if sequence is None else 5
-        if len(shape) != rank or shape[-1] != preprocess.channels:
-            wrong = f"input shape {shape} does not fit color {preprocess.color!r}"
-    elif sequence is not None and len(shape) != 3:
-        wrong = f"input shape {shape} is not [1, frames, features]"
-    if wrong:
-        raise BundleError(f"{where}: {wrong}", fix="build the bundle again")

@@ -8,20 +8,15 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import cv2
-
 from edge_sdk.bundle import Bundle
 from edge_sdk.console import warn
+from edge_sdk.drawing import annotated, undrawable
 from edge_sdk.errors import ConfigError, DataError, FileError, ImageError
-from edge_sdk.evaluation import skipped_warning
 from edge_sdk.files import is_folder
-from edge_sdk.frames import Frame
 from edge_sdk.golden import unproven_warning
 from edge_sdk.images import list_images, read_image, write_image
 from edge_sdk.recognizer import Recognizer, require_pictures
-from edge_sdk.results import Result
-
-_LEAST_WIDTH = 240
+from edge_sdk.sample_sets import skipped_warning
 
 
 def predict(
@@ -51,7 +46,7 @@ def predict(
         model = stack.enter_context(Recognizer.open(bundle, engine, threads=threads))
         if unproven := unproven_warning(model.golden):
             warn(unproven)
-        if copies and (line := _undrawable(model.labels)):
+        if copies and (line := undrawable(model.labels)):
             warn(line)
         for number, (file, named) in enumerate(files):
             try:
@@ -63,12 +58,13 @@ def predict(
                 continue
             result = model(frame)
             if copies:
-                write_image(copies[number], _annotated(frame, result))
+                write_image(copies[number], annotated(frame, result))
+            answer = result.as_dict()
             results.append(
                 {
                     "path": str(file),
-                    "classes": result.as_dict()["classes"],
-                    "detections": [],
+                    "classes": answer["classes"],
+                    "detections": answer["detections"],
                     "ms": result.stages.latency_ns / 1e6,
                 }
             )
@@ -153,34 +149,3 @@ def _copies(files: Sequence[Path], folder: Path) -> list[Path]:
                 fix="name another folder with --annotate",
             )
     return [folder / name for name in places]
-
-
-def _annotated(frame: Frame, result: Result) -> Frame:
-    """The picture, enlarged where it is tiny, above a strip with the best class."""
-    pixels = frame.pixels
-    factor = max(1, -(-_LEAST_WIDTH // frame.width))
-    if factor > 1:
-        pixels = cv2.resize(pixels, None, fx=factor, fy=factor, interpolation=cv2.INTER_NEAREST)
-    best = result.classes[0] if result.classes else None
-    text = f"{_drawn(best.label, best.index)} {best.score:.2f}" if best else "no answer"
-    pixels = cv2.copyMakeBorder(pixels, 0, 28, 0, 0, cv2.BORDER_CONSTANT, value=(0, 0, 0))
-    where = (6, pixels.shape[0] - 9)
-    cv2.putText(pixels, text, where, cv2.FONT_HERSHEY_SIMPLEX, 0.55, (255, 255, 255), 1)
-    return Frame(pixels, frame.color)
-
-
-def _drawn(label: str, index: int) -> str:
-    """A label as it can be drawn: OpenCV's built-in font knows ASCII only."""
-    return label if label.isascii() else f"class {index}"
-
-
-def _undrawable(labels: Sequence[str]) -> str:
-    """The line that goes with copies on which some labels cannot stand; "" where all can."""
-    other = [(index, label) for index, label in enumerate(labels) if not label.isascii()]
-    if not other:
-        return ""
-    index, label = other[0]
-    return (
-        f"OpenCV draws ASCII only: the copies name {len(other)} of {len(labels)} labels by their "
-        f'number ("{_drawn(label, index)}" is {label}); the printed answers have them in full'
-    )

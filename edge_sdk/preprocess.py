@@ -17,12 +17,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_sdk import yuv
 from edge_sdk.configuration import limits
 from edge_sdk.errors import ConfigError, ModelError
 from edge_sdk.frames import YUV, Color, Frame, PixelFormat
 from edge_sdk.tensors import TensorSpec, quantize
-from edge_sdk.yuv import Area
+from edge_sdk.yuv import Area, PlaneResizer
 
 SHORTCUT_STEPS = 0.501
 """Largest distance from the exact value, in quantization steps, at which copy or xor stand in."""
@@ -103,6 +102,7 @@ class Preprocessor:
         # A camera's frames all have one size: where they go is worked out once.
         self._fitted = lru_cache(maxsize=4)(self._fit)
         self._small = np.empty((0,), np.uint8)
+        self._planes: PlaneResizer | None = None
         self._fed = np.empty((self.height, self.width, channels), np.uint8)
 
     def __call__(self, frame: Frame, out: NDArray[Any]) -> Placement:
@@ -161,11 +161,13 @@ class Preprocessor:
         return whole, None, Placement(self.width / width, self.height / height, 0.0, 0.0)
 
     def _resize_planes(self, frame: Frame, used: Area, target: NDArray[Any]) -> None:
-        size, method = (target.shape[1], target.shape[0]), _INTERPOLATION[self.spec.resize]
+        size = (target.shape[1], target.shape[0])
+        if self._planes is None or self._planes.size != size:
+            self._planes = PlaneResizer(size, _INTERPOLATION[self.spec.resize])
         if self.spec.color == "gray":
-            np.copyto(target[:, :, 0], yuv.resized_luma(frame, used, size, method))
+            np.copyto(target[:, :, 0], self._planes.luma(frame, used))
         else:
-            small = yuv.resized(frame, used, size, method)
+            small = self._planes.colors(frame, used)
             cv2.cvtColor(small, _FROM_YCRCB[self.spec.color], dst=target)
 
     def _resize_and_convert(

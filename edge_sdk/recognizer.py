@@ -20,13 +20,17 @@ from edge_sdk.errors import NotAvailableYet
 from edge_sdk.frames import Frame
 from edge_sdk.golden import GoldenCheck, check_tensors
 from edge_sdk.manifest import Manifest
-from edge_sdk.preprocess import Preprocessor, PreprocessSpec
-from edge_sdk.results import Classification, Result, StageTimes
+from edge_sdk.preprocess import Placement, Preprocessor, PreprocessSpec
+from edge_sdk.results import Classification, Detection, Result, StageTimes
 from edge_sdk.sources import Value
 from edge_sdk.tasks import classify
+from edge_sdk.tasks.detect import Detector
 from edge_sdk.tasks.sequence import ClipPreprocessor, FeaturePreprocessor
 from edge_sdk.tensors import TensorSpec
 from edge_sdk.trust import open_bundle_engine
+
+Fill = Callable[[NDArray[Any]], Placement | None]
+"""Writes the input tensor (its shape and dtype); says where a picture lies in it."""
 
 TOP = 5
 _NO_FRAME = Frame(np.zeros((0, 0), np.uint8), "gray")
@@ -35,8 +39,8 @@ _NO_FRAME = Frame(np.zeros((0, 0), np.uint8), "gray")
 class Recognizer:
     """An engine with the preprocessing and postprocessing that its manifest asks for.
 
-    min_score: answers below it are left out; None takes the manifest's. top: at most so many
-    classes. golden: how the bundle's samples came out on this engine, None where not asked.
+    min_score: answers below it are left out; None takes what the manifest says. top: at most so
+    many classes. golden: how the bundle's samples came out on this engine, None where not asked.
     Not thread-safe. Raises ModelError when the engine's tensors are not the manifest's.
     """
 
@@ -51,10 +55,6 @@ class Recognizer:
         golden: GoldenCheck | None = None,
         now_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
-        if manifest.task == "detect":
-            raise NotAvailableYet(
-                f"task {manifest.task!r} is not available yet", fix="use a classify bundle"
-            )
         self.manifest = manifest
         self.labels = labels
         self.engine = engine
@@ -64,7 +64,11 @@ class Recognizer:
         self._now_ns = now_ns
         check_tensors(manifest, engine)
         self.preprocessor = open_preprocessor(manifest.input.preprocess, engine.inputs[0])
-        self._scores = [o.role for o in manifest.outputs].index("scores")
+        self._detector: Detector | None = None
+        if manifest.task == "detect":
+            self._detector = Detector(manifest, labels, engine.outputs, min_score=min_score)
+        else:
+            self._scores = [o.role for o in manifest.outputs].index("scores")
 
     @classmethod
     def open(
@@ -103,25 +107,34 @@ class Recognizer:
         """Answer about one frame; for task "sequence" about frames or features (sources.Value).
         `capture_ns`: what getting it cost, for the record.
         """
+        frame = value if isinstance(value, Frame) else _last(value)
+        return self.answer(lambda tensor: self.preprocessor(value, tensor), frame, capture_ns)
+
+    def answer(self, fill: Fill, frame: Frame, capture_ns: int = 0) -> Result:
+        """The same with the input tensor written by `fill`; `frame` is what the answer is about."""
         started = self._now_ns()
-        self.engine.fill(0, lambda tensor: self.preprocessor(value, tensor))
+        placement = self.engine.fill(0, fill)
         filled = self._now_ns()
         self.engine.invoke()
         invoked = self._now_ns()
-        classes = self._classes()
+        classes, detections = self._answers(placement, frame)
         done = self._now_ns()
         stages = StageTimes(capture_ns, filled - started, invoked - filled, done - invoked)
-        frame = value if isinstance(value, Frame) else _last(value)
-        return Result(classes, frame.index, frame.sensor_ns, done, stages, frame.source)
+        return Result(classes, frame.index, frame.sensor_ns, done, stages, frame.source, detections)
 
     def scores(self) -> NDArray[np.float32]:
-        """All scores of the last invoke, shape (classes,), float32."""
+        """All scores of the last invoke, shape (classes,), float32; not for task "detect"."""
         stored = self.engine.output(self._scores)
         spec = self.engine.outputs[self._scores]
         return classify.scores(stored, spec, self.manifest.postprocess.activation)
 
-    def _classes(self) -> tuple[Classification, ...]:
-        return classify.answer(
+    def _answers(
+        self, placement: Placement | None, frame: Frame
+    ) -> tuple[tuple[Classification, ...], tuple[Detection, ...] | None]:
+        """Classes, and detections where the model finds things in a picture."""
+        if self._detector is not None and placement is not None:
+            return (), self._detector(self.engine.output, placement, frame)
+        classes = classify.answer(
             self.engine.output(self._scores),
             self.engine.outputs[self._scores],
             self.labels,
@@ -129,6 +142,7 @@ class Recognizer:
             self.min_score,
             self.manifest.postprocess.activation,
         )
+        return classes, None
 
     def close(self) -> None:
         """Close the engine."""

@@ -1,4 +1,4 @@
-"""Labelled samples by name: `folder:PATH` here, further kinds by entry point.
+"""Labelled samples by name: `folder:PATH` and `coco:PATH` here, further kinds by entry point.
 
 A sample is what a model answers about: a picture, a clip of a video, or a row of features. A
 package offers more kinds under the entry point group "edge_sdk.sources": KIND = a function from
@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_sdk.errors import ConfigError, MissingPackage, NotAvailableYet
+from edge_sdk.errors import ConfigError, MissingPackage
 from edge_sdk.files import reading
 from edge_sdk.frames import Color, Frame
 from edge_sdk.images import list_classes, read_image
@@ -33,7 +33,6 @@ Value = Frame | tuple[Frame, ...] | NDArray[np.float32]
 """What a sample holds: a picture, the frames of a clip, or features (frames, features)."""
 
 _KINDS = ("folder", "digits", "keras", "coco", "csv", "video")
-_OF_THE_CONVERTER = ("digits", "keras", "csv", "video")
 _CONVERTER = "edge-sdk-converter"
 
 PARTS = ("train", "val", "test")
@@ -159,11 +158,15 @@ def open_source(spec: str, sequence: SequenceEntry | None = None) -> LabelledPic
     sequence: how long the model's sequences are, for sources that are cut into them.
 
     Raises ConfigError (unknown kind), MissingPackage (a kind of the converter, not installed),
-    NotAvailableYet, FileError, DataError.
+    FileError, DataError.
     """
     kind, rest = split_spec(spec)
     if kind == "folder":
         return _folder(rest)
+    if kind == "coco":
+        from edge_sdk.coco import read_coco
+
+        return read_coco(rest)
     found = importlib.metadata.entry_points(group="edge_sdk.sources", name=kind)
     if not found:
         raise _missing(kind)
@@ -193,25 +196,15 @@ def part_folders(folder: Path) -> dict[str, Path]:
     return found if {"train", "test"} <= set(found) else {}
 
 
-def _missing(kind: str) -> Exception:
-    if kind in _OF_THE_CONVERTER and not _is_installed(_CONVERTER):
-        return MissingPackage(
-            f"data source {kind!r} comes with {_CONVERTER}, which is not installed",
-            fix=f"pip install {_CONVERTER}",
-        )
-    return NotAvailableYet(f"data source {kind!r} is not available yet", fix=_usable())
-
-
-def _is_installed(distribution: str) -> bool:
-    try:
-        importlib.metadata.version(distribution)
-    except importlib.metadata.PackageNotFoundError:
-        return False
-    return True
+def _missing(kind: str) -> MissingPackage:
+    return MissingPackage(
+        f"data source {kind!r} comes with {_CONVERTER}, which is not installed",
+        fix=f"pip install {_CONVERTER}",
+    )
 
 
 def _usable() -> str:
     """The fix that lists the kinds that can be opened here."""
     found = sorted(importlib.metadata.entry_points(group="edge_sdk.sources").names)
-    kinds = [kind if kind == "digits" else f"{kind}:…" for kind in ("folder", *found)]
+    kinds = [kind if kind == "digits" else f"{kind}:…" for kind in ("folder", "coco", *found)]
     return f"use one of: {', '.join(kinds)} or a folder"

@@ -23,31 +23,52 @@ def planes(frame: Frame) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
     return frame.pixels[:height], chroma[0], chroma[1]
 
 
-def resized(frame: Frame, used: Area, size: tuple[int, int], method: int) -> NDArray[np.uint8]:
-    """The `used` part (even edges) at `size` (width, height): YCrCb over the full range, as OpenCV
-    understands it; uint8 (height, width, 3).
+class PlaneResizer:
+    """Parts of frames at one size, in buffers of its own: what it returns is good until the next.
+
+    size: (width, height) of what it makes; method: OpenCV's interpolation.
     """
-    luma, blue, red = planes(frame)
-    half = (_halved(used[0]), _halved(used[1]))
-    parts = (luma[used], red[half], blue[half])
-    small = cv2.merge([cv2.resize(part, size, interpolation=method) for part in parts])
-    return _full_range(small, frame)
+
+    def __init__(self, size: tuple[int, int], method: int) -> None:
+        self.size, self._method = size, method
+        self._planes = np.empty((3, size[1], size[0]), np.uint8)
+        self._merged = np.empty((size[1], size[0], 3), np.uint8)
+
+    def colors(self, frame: Frame, used: Area) -> NDArray[np.uint8]:
+        """The `used` part (even edges): YCrCb over the full range, as OpenCV understands it; uint8
+        (height, width, 3).
+        """
+        luma, blue, red = planes(frame)
+        half = (_halved(used[0]), _halved(used[1]))
+        for part, out in zip((luma[used], red[half], blue[half]), self._planes, strict=True):
+            cv2.resize(part, self.size, dst=out, interpolation=self._method)
+        cv2.merge(tuple(self._planes), dst=self._merged)
+        return _full_range(self._merged, frame)
+
+    def luma(self, frame: Frame, used: Area) -> NDArray[np.uint8]:
+        """The `used` part of Y alone, over the full range; uint8 (height, width)."""
+        out = self._planes[0]
+        cv2.resize(planes(frame)[0][used], self.size, dst=out, interpolation=self._method)
+        return _full_range(out, frame)
 
 
-def resized_luma(frame: Frame, used: Area, size: tuple[int, int], method: int) -> NDArray[np.uint8]:
-    """The `used` part of Y alone at `size`, over the full range; uint8 (height, width)."""
-    return _full_range(cv2.resize(planes(frame)[0][used], size, interpolation=method), frame)
+def to_bgr(frame: Frame) -> NDArray[np.uint8]:
+    """The whole picture as people and files have it: uint8 (height, width, 3), blue first."""
+    whole = (slice(0, frame.height), slice(0, frame.width))
+    full = PlaneResizer((frame.width, frame.height), cv2.INTER_LINEAR).colors(frame, whole)
+    pixels: NDArray[np.uint8] = cv2.cvtColor(full, cv2.COLOR_YCrCb2BGR)
+    return pixels
 
 
 def _halved(edge: slice) -> slice:
     return slice(edge.start // 2, edge.stop // 2)
 
 
-def _full_range(values: Any, frame: Frame) -> NDArray[np.uint8]:
+def _full_range(values: NDArray[np.uint8], frame: Frame) -> NDArray[np.uint8]:
+    """`values`, changed in place where the frame has video range."""
     if frame.color == "yuv420p":
-        values = cv2.LUT(values, _LUMA if values.ndim == 2 else _YCRCB)
-    stretched: NDArray[np.uint8] = values
-    return stretched
+        cv2.LUT(values, _LUMA if values.ndim == 2 else _YCRCB, dst=values)
+    return values
 
 
 def _table(low: int, high: int) -> NDArray[np.uint8]:

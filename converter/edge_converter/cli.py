@@ -79,10 +79,19 @@ def build(
     type=console.PATH,
     help="The bundle to write (FILE.edge).",
 )
-@click.option("--task", type=click.Choice(["classify", "sequence", "detect"]), default="classify")
+@click.option(
+    "--task",
+    type=click.Choice(["classify", "sequence", "detect"]),
+    default="classify",
+    show_default=True,
+)
 @click.option("--labels", type=console.PATH, help="Text file, one label a line.")
 @click.option("--color", type=click.Choice(["rgb", "bgr", "gray"]), help="Default: rgb, or gray.")
-@click.option("--fit", type=click.Choice(["stretch", "crop", "letterbox"]), default="crop")
+@click.option(
+    "--fit",
+    type=click.Choice(["stretch", "crop", "letterbox"]),
+    help="Default: crop; of a detector stretch; with --preset blazeface letterbox.",
+)
 @click.option("--resize", type=click.Choice(["linear", "area"]), default="linear")
 @click.option("--mean", help="fed = (pixel - mean) / std: one number, or one a channel: 1,2,3")
 @click.option("--std", help="See --mean.")
@@ -96,7 +105,13 @@ def build(
 )
 @click.option("--size", metavar="WIDTHxHEIGHT", help="For a model that takes any size.")
 @click.option("--signature", default="", help="Of a SavedModel that has several.")
-@click.option("--preset", help="Not available yet.")
+@click.option("--preset", help="blazeface: MediaPipe's short-range face detector.")
+@click.option(
+    "--min-score",
+    multiple=True,
+    metavar="[LABEL=]X",
+    help="Leave out answers below it. Default: 0, for a detector 0.5.",
+)
 @click.option("--name", default="", help="The bundle's name (default: the file's).")
 @click.option("--version", default="1.0.0", show_default=True)
 @console.json_option

@@ -27,10 +27,10 @@ from edge_sdk.manifest import (
     Manifest,
     ModelEntry,
     OutputEntry,
-    Postprocess,
     SequenceEntry,
     TensorEntry,
 )
+from edge_sdk.postprocess import Postprocess, Role
 from edge_sdk.preprocess import PreprocessSpec
 from edge_sdk.recognizer import open_preprocessor
 from edge_sdk.sources import Sample, Value
@@ -45,15 +45,25 @@ _PASSED_THROUGH = ("QUANTIZE", "DEQUANTIZE", "RESHAPE", "SQUEEZE")
 
 @dataclass(frozen=True)
 class Contents:
-    """What `manifest_for` needs to know beside the model itself."""
+    """What `manifest_for` needs to know beside the model itself. roles: of the model's outputs, in
+    order.
+    """
 
     name: str
     version: str
     labels: tuple[str, ...]
     preprocess: PreprocessSpec | None
     budget: Budget = field(default_factory=Budget)
-    activation: Activation = "none"
+    postprocess: Postprocess = field(default_factory=Postprocess)
     sequence: SequenceEntry | None = None
+    roles: tuple[Role, ...] = ("scores",)
+
+    @property
+    def task(self) -> Literal["classify", "sequence", "detect"]:
+        """What the model is for."""
+        if self.sequence is not None:
+            return "sequence"
+        return "classify" if self.roles == ("scores",) else "detect"
 
 
 def check_place(bundle: Path) -> None:
@@ -103,21 +113,27 @@ def described(recipe: Recipe, data: Dataset, model: bytes) -> tuple[Manifest, Go
 
 
 def manifest_for(model: bytes, contents: Contents, golden: Golden, origin: Origin) -> Manifest:
-    """The manifest of a classifier. Raises ModelError, BundleError where things do not fit."""
+    """The manifest of a classifier or a detector. Raises ModelError, BundleError where things do
+    not fit.
+    """
     graph = read_graph(model)
     with open_engine("litert", model) as engine:
         info, steps = engine.info, _steps(model, golden)
-        tensor, output = engine.inputs[0], engine.outputs[0]
+        tensor = TensorEntry.of(engine.inputs[0])
+        outputs = tuple(
+            OutputEntry(role, TensorEntry.of(spec))
+            for role, spec in zip(contents.roles, engine.outputs, strict=True)
+        )
     return Manifest(
         contents.name,
         contents.version,
-        "classify" if contents.sequence is None else "sequence",
+        contents.task,
         {"litert": ModelEntry("model.tflite", graph.precision, graph.macs)},
-        InputEntry(TensorEntry.of(tensor), contents.preprocess),
-        (OutputEntry("scores", TensorEntry.of(output)),),
+        InputEntry(tensor, contents.preprocess),
+        outputs,
         LabelsEntry("labels.txt", len(contents.labels)),
         _golden_entry(info, golden, origin, steps),
-        Postprocess(contents.activation),
+        contents.postprocess,
         contents.budget,
         sequence=contents.sequence,
     )

@@ -18,7 +18,8 @@ from edge_converter.stages import versions
 from edge_converter.steps.shared import joined
 from edge_sdk.bundle import packed_bytes
 from edge_sdk.estimate import Board, energy_model
-from edge_sdk.evaluation import MOST_MATRIX, Evaluation, doubts, pack_prefixes
+from edge_sdk.evaluation import MOST_MATRIX, Evaluation, doubts
+from edge_sdk.sample_sets import pack_prefixes
 from edge_sdk.statistics import paired_difference
 from edge_sdk.tflite.graph import read_graph
 

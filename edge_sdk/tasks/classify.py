@@ -18,11 +18,15 @@ def scores(
     stored: NDArray[Any], spec: TensorSpec, activation: Activation = "none"
 ) -> NDArray[np.float32]:
     """Real scores, shape (classes,), float32, from a stored output of shape (1, …, classes)."""
-    values: NDArray[np.float32] = dequantize(stored, spec).reshape(-1)
+    return activated(dequantize(stored, spec).reshape(-1), activation)
+
+
+def activated(values: NDArray[np.float32], activation: Activation) -> NDArray[np.float32]:
+    """Scores of what a model answers, shape (…, classes), float32; softmax is over the classes."""
     if activation == "softmax":
-        exponents = np.exp(values - values.max())
-        shares: NDArray[np.float32] = (exponents / exponents.sum()).astype(np.float32)
-        return shares
+        exponents = np.exp(values - values.max(axis=-1, keepdims=True))
+        shares: NDArray[np.float32] = exponents / exponents.sum(axis=-1, keepdims=True)
+        return shares.astype(np.float32)
     if activation == "sigmoid":
         # Clipped where float32 is 0 or 1 anyway, so that exp cannot overflow.
         values = (1 / (1 + np.exp(-np.clip(values, -80, 80)))).astype(np.float32)

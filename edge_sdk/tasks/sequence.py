@@ -33,6 +33,10 @@ class ClipPreprocessor:
         for step, frame in enumerate(frames):
             self._one(frame, out[:, step])
 
+    def step(self, frame: Frame, out: NDArray[Any]) -> None:
+        """One frame of a clip: fills `out` (1, height, width, channels; the tensor's dtype)."""
+        self._one(frame, out)
+
     def pixels(self, frames: Sequence[Frame], out: NDArray[np.uint8]) -> None:
         """The same before normalisation: fills `out` (frames, height, width, channels; uint8)."""
         _check(len(frames) == self.frames, f"{len(frames)} frames", self.tensor)
@@ -53,6 +57,43 @@ class FeaturePreprocessor:
         shape = "x".join(map(str, values.shape))
         _check(values.shape == self.tensor.shape[1:], f"{shape} features", self.tensor)
         out[0] = quantize(values, self.tensor)
+
+    def step(self, values: NDArray[np.float32], out: NDArray[Any]) -> None:
+        """One row of features: fills `out` (1, features; the tensor's dtype). Raises ModelError for
+        another number of them.
+        """
+        shape = "x".join(map(str, values.shape))
+        _check(values.shape == self.tensor.shape[2:], f"{shape} features a step", self.tensor)
+        out[0] = quantize(values, self.tensor)
+
+
+class Window:
+    """The newest steps of a stream as the input tensor stores them, in a ring: each frame or row of
+    features is preprocessed once, when it comes.
+    """
+
+    def __init__(self, preprocessor: ClipPreprocessor | FeaturePreprocessor) -> None:
+        tensor = preprocessor.tensor
+        self._write: Any = preprocessor.step
+        self._steps = np.empty((tensor.shape[1], 1, *tensor.shape[2:]), tensor.dtype)
+        self._count = 0
+
+    @property
+    def full(self) -> bool:
+        """Whether there are as many steps as the model wants."""
+        return self._count >= len(self._steps)
+
+    def push(self, value: Frame | NDArray[np.float32]) -> None:
+        """Take the next step: a frame, or features of shape (features,). Raises ModelError."""
+        self._write(value, self._steps[self._count % len(self._steps)])
+        self._count += 1
+
+    def write(self, out: NDArray[Any]) -> None:
+        """Fill `out` (the tensor itself) with the steps, oldest first."""
+        oldest = self._count % len(self._steps)
+        behind = len(self._steps) - oldest
+        out[0, :behind] = self._steps[oldest:, 0]
+        out[0, behind:] = self._steps[:oldest, 0]
 
 
 def _check(fits: bool, what: str, tensor: TensorSpec) -> None:

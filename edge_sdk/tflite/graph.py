@@ -58,6 +58,7 @@ class Operator:
     """One operator of the main subgraph; inputs are tensor numbers, -1 for one left out.
 
     activation: what a convolution or fully connected layer ends in: "NONE", "RELU", "RELU6", …
+    custom: the options of a custom operator, as its author laid them out.
     """
 
     index: int
@@ -66,6 +67,7 @@ class Operator:
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     activation: str = "NONE"
+    custom: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -251,7 +253,8 @@ def _read(model: bytes) -> Graph:
     def operator(index: int, entry: Any) -> Operator:
         name, version = codes[entry.OpcodeIndex()]
         used = numbers(entry, "Inputs"), numbers(entry, "Outputs")
-        return Operator(index, name, version, *used, activation(name, entry))
+        custom = bytes(numbers(entry, "CustomOptions"))
+        return Operator(index, name, version, *used, activation(name, entry), custom)
 
     codes = [code(c) for c in items(root.OperatorCodesLength(), root.OperatorCodes)]
     subgraphs = items(root.SubgraphsLength(), root.Subgraphs)

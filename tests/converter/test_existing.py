@@ -328,14 +328,9 @@ def test_no_pictures_at_all(model: Path, tmp_path: Path) -> None:
 # --- what is refused -----------------------------------------------------------------------------
 
 
-def test_other_tasks_are_not_built_yet(model: Path) -> None:
-    for task in ("detect", "sequence"):
-        assert f"task '{task}' is not available yet" in refused(model, NotAvailableYet, task=task)
-
-
-def test_presets_are_not_built_yet() -> None:
-    with pytest.raises(NotAvailableYet, match="--preset blazeface"):
-        parse_options(preset="blazeface")
+def test_models_of_sequences_are_not_converted_yet(model: Path) -> None:
+    told = refused(model, NotAvailableYet, task="sequence")
+    assert "models of sequences cannot be converted yet" in told
 
 
 def test_numbers_on_the_command_line() -> None:

@@ -17,7 +17,7 @@ import pytest
 from edge_sdk import Bundle, Recognizer, read_image
 from edge_sdk.cli import main
 from edge_sdk.comparison import compare
-from edge_sdk.evaluation import pack_prefixes
+from edge_sdk.sample_sets import pack_prefixes
 from edge_sdk.sources import Picture
 from edge_sdk.tflite.tiny import tiny_classifier
 
@@ -273,7 +273,7 @@ def test_evaluate_refuses_other_labels(
     message = refused("evaluate", tiny_bundle(shape=(8, 8, 3)), "--data", tmp_path / "data")
     assert "zebra" in message and "class0, class1, class2" in message
     assert "unknown data source" in refused("evaluate", tiny_bundle(), "--data", "digitz:x")
-    assert "not available yet" in refused("evaluate", tiny_bundle(), "--data", "coco:a.json")
+    assert "a.json does not exist" in refused("evaluate", tiny_bundle(), "--data", "coco:a.json")
 
 
 def test_compare_measures_in_turns(answers: Make, tiny_bundle: Make, tmp_path: Path) -> None:

@@ -16,16 +16,9 @@ from hypothesis import strategies as st
 from edge_sdk import Bundle, Evaluation, Frame, Recognizer, evaluate
 from edge_sdk.engines import open_engine
 from edge_sdk.errors import DataError
-from edge_sdk.evaluation import (
-    check_unreadable,
-    describe,
-    digest_of,
-    doubts,
-    evaluate_pictures,
-    pack_prefixes,
-    training_prefixes,
-)
+from edge_sdk.evaluation import describe, doubts, evaluate_pictures
 from edge_sdk.images import write_image
+from edge_sdk.sample_sets import check_unreadable, digest_of, pack_prefixes, training_prefixes
 from edge_sdk.sources import LabelledPictures, Picture, open_source
 from edge_sdk.statistics import wilson
 from edge_sdk.tflite.tiny import tiny_classifier

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import numpy as np
 import pytest
 
 from edge_sdk import Bundle, Frame, Recognizer, open_engine
-from edge_sdk.errors import BundleError, FileError, ModelError, NotAvailableYet
+from edge_sdk.errors import BundleError, FileError, ModelError
 from edge_sdk.manifest import Manifest, Postprocess
 from edge_sdk.preprocess import PreprocessSpec
 from edge_sdk.recognizer import open_recognizer
@@ -98,13 +97,6 @@ def test_any_frame_is_answered(tiny_bundle: Callable[..., Path]) -> None:
                 assert len(recognizer(frame).classes) == 3
 
 
-def test_other_tasks_are_not_available_yet(tiny_parts: Callable[..., Parts]) -> None:
-    manifest, members = tiny_parts()
-    engine = open_engine("litert", members["model.tflite"])
-    with engine, pytest.raises(NotAvailableYet, match="not available yet"):
-        Recognizer(replace(manifest, task="detect"), ("a", "b", "c"), engine)
-
-
 def test_an_engine_on_another_model(tiny_parts: Callable[..., Parts]) -> None:
     manifest, _ = tiny_parts()
     _, members = tiny_parts(shape=(8, 8, 1))
@@ -114,12 +106,13 @@ def test_an_engine_on_another_model(tiny_parts: Callable[..., Parts]) -> None:
 
 
 def test_the_engine_is_closed_when_the_rest_fails(
-    tiny_bundle: Callable[..., Path], tiny_parts: Callable[..., Parts]
+    detector_bundle: Callable[..., Path],
 ) -> None:
-    """A manifest that asks for what is not there yet must not leave an interpreter open."""
-    bundle = Bundle.open(tiny_bundle())
-    bundle.manifest = replace(bundle.manifest, task="detect")
-    with pytest.raises(NotAvailableYet):
+    """A manifest that asks for what cannot be must not leave an interpreter open."""
+    with (
+        Bundle.open(detector_bundle(min_scores={"violet": 0.5})) as bundle,
+        pytest.raises(ModelError, match="'violet', which is no label"),
+    ):
         Recognizer.open(bundle, "isolated:litert")
 
 

@@ -135,16 +135,11 @@ def test_features_have_three_dimensions(tiny_parts: Callable[..., Any]) -> None:
         parse_manifest(features.to_json())
 
 
-@pytest.mark.parametrize("command", ["predict", "run"])
 def test_a_sequence_is_not_answered_a_picture_at_a_time(
-    command: str,
-    tiny_bundle: Callable[..., Path],
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
+    tiny_bundle: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_image(tmp_path / "a.png", frames_of(1)[0])
-    pictures = {"predict": [str(tmp_path)], "run": ["--camera", f"folder:{tmp_path}"]}[command]
-    assert main([command, str(tiny_bundle(shape=(3, 8, 6, 3))), *pictures]) == 1
+    assert main(["predict", str(tiny_bundle(shape=(3, 8, 6, 3))), str(tmp_path)]) == 1
     printed = capsys.readouterr()
     assert printed.out == ""
     assert "answers about sequences of 3 frames" in printed.err

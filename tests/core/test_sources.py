@@ -22,7 +22,6 @@ from edge_sdk.errors import (
     FileError,
     ImageError,
     MissingPackage,
-    NotAvailableYet,
 )
 from edge_sdk.sources import Picture, open_source, split_spec
 
@@ -57,7 +56,7 @@ def test_an_unknown_kind_lists_those_that_can_be_opened() -> None:
     with pytest.raises(ConfigError, match="unknown data source 'foldr:images'") as caught:
         split_spec("foldr:images")
     more = "csv:…, digits, keras:…, video:…, " if installed("edge-sdk-converter") else ""
-    wanted = f"use one of: folder:…, {more}".removesuffix(", ") + " or a folder"
+    wanted = f"use one of: folder:…, coco:…, {more}".removesuffix(", ") + " or a folder"
     assert caught.value.fix == wanted
 
 
@@ -158,12 +157,6 @@ def test_no_source(tmp_path: Path, write_pictures: Callable[..., Any]) -> None:
     (tmp_path / "dog").mkdir()
     with pytest.raises(DataError, match="class folder without pictures: dog"):
         open_source(str(tmp_path))
-
-
-def test_a_kind_that_is_not_there_yet() -> None:
-    with pytest.raises(NotAvailableYet, match="'coco' is not available yet") as caught:
-        open_source("coco:annotations.json")
-    assert caught.value.fix.startswith("use one of: folder:…")
 
 
 @pytest.mark.parametrize("spec", ["csv:x.csv", "video:x.mp4"])

@@ -12,8 +12,8 @@ from pathlib import Path
 from edge_converter.datasets.parts import Parts, by_file, hold_out, split
 from edge_converter.recipe import Recipe
 from edge_sdk.errors import DataError, EdgeError, NotAvailableYet
-from edge_sdk.evaluation import check_unreadable, digest_of
 from edge_sdk.looking import in_threads, look_at_all
+from edge_sdk.sample_sets import check_unreadable, digest_of
 from edge_sdk.similar import Hash, near_duplicates, perceptual_hash
 from edge_sdk.sources import PARTS, Picture, Sample, split_spec
 from edge_sdk.splits import LEAST, imbalance

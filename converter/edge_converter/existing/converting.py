@@ -6,8 +6,9 @@ import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 from edge_converter.building import BuildReport
@@ -35,7 +36,12 @@ from edge_converter.record import json_bytes
 from edge_converter.streaming import stack
 from edge_sdk.bundle import write_bundle
 from edge_sdk.errors import EdgeError, FileError
+from edge_sdk.postprocess import Postprocess
+from edge_sdk.tasks.detect import thresholds
 from edge_sdk.tflite.graph import read_graph
+
+DETECTED = 0.5
+"""The least score of a detection where nobody says otherwise; MediaPipe's for faces."""
 
 _WORKING = ".edge-sdk-convert-"
 
@@ -84,14 +90,17 @@ def _pack(request: Request, opened: Opened, places: tuple[Path, Path] | None) ->
     say, options = request.say, request.options
     preprocess = preprocessing(opened.tensor, opened.metadata, options, opened.path, say)
     pictures = look(request.data, say, calibrate=request.calibrates) if request.data else Pictures()
-    folders = pictures.labelled.labels if pictures.labelled else ()
+    folders = pictures.labelled.labels if pictures.labelled and not opened.detector else ()
     labels = labels_for(opened.classes, opened.metadata, options, folders, say)
     recipe = request.recipe(opened.tensor, preprocess)
     converted = Converted(opened.blob)
     if places is not None:
         converted = _converted(request, opened, recipe, pictures, *places)
-    activation = activation_of(read_graph(converted.model))
-    contents = Contents(request.name, options.version, labels, preprocess, activation=activation)
+    contents = Contents(
+        *(request.name, options.version, labels, preprocess),
+        postprocess=_postprocess(opened, options, labels, converted.model),
+        roles=opened.detector.roles if opened.detector else ("scores",),
+    )
     golden, origin = make_golden(
         converted.model, preprocess, pictures.all, "data" if request.data else "synthetic"
     )
@@ -110,6 +119,20 @@ def _pack(request: Request, opened: Opened, places: tuple[Path, Path] | None) ->
         },
     )
     return BuildReport(document, request.bundle, request.bundle.parent)
+
+
+def _postprocess(
+    opened: Opened, options: ConvertOptions, labels: Sequence[str], model: bytes
+) -> Postprocess:
+    """What the model needs, with the thresholds that were asked for. Raises ModelError for one of
+    no label.
+    """
+    if opened.detector is None:
+        return Postprocess(activation_of(read_graph(model)), options.min_score or 0.0)
+    least = DETECTED if options.min_score is None else options.min_score
+    thresholds(labels, least, options.min_scores)
+    post = opened.detector.postprocess
+    return replace(post, min_score=least, min_scores=options.min_scores)
 
 
 def _converted(

@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from edge_converter.existing.options import ConvertOptions
+from edge_converter.existing.options import BACKGROUND, ConvertOptions, Fit
 from edge_sdk.errors import ConfigError, DataError, ModelError
 from edge_sdk.files import read_file
 from edge_sdk.frames import Color
@@ -24,18 +24,23 @@ def check_classifier(
     inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec], path: Path
 ) -> None:
     """That the model takes one picture and answers with one row of scores. Raises ModelError."""
-    if len(inputs) != 1 or len(inputs[0].shape) != 4 or inputs[0].shape[0] != 1:
-        shapes = ", ".join(str(list(spec.shape)) for spec in inputs)
-        raise ModelError(
-            f"{path} takes {shapes}, not one picture [1, height, width, channels]",
-            fix="name an image classifier with a batch of 1",
-        )
+    check_picture(inputs, path)
     scores = math.prod(outputs[0].shape) if len(outputs) == 1 else 0
     if scores < 2 or outputs[0].shape[-1] != scores:
         shapes = ", ".join(str(list(spec.shape)) for spec in outputs)
         raise ModelError(
             f"{path} answers {shapes}, not one row of scores",
-            fix="name an image classifier; detectors are not available yet",
+            fix="name an image classifier, or add --task detect for one that finds things",
+        )
+
+
+def check_picture(inputs: Sequence[TensorSpec], path: Path) -> None:
+    """That the model takes one picture. Raises ModelError."""
+    if len(inputs) != 1 or len(inputs[0].shape) != 4 or inputs[0].shape[0] != 1:
+        shapes = ", ".join(str(list(spec.shape)) for spec in inputs)
+        raise ModelError(
+            f"{path} takes {shapes}, not one picture [1, height, width, channels]",
+            fix="name an image classifier with a batch of 1",
         )
 
 
@@ -53,6 +58,8 @@ def preprocessing(
                 f"warning: the model's metadata says mean {list(metadata.mean)}, "
                 f"std {list(metadata.std)}"
             )
+    elif options.preset == "blazeface":
+        mean, std, whence = (127.5,), (127.5,), "the preset"
     elif metadata.mean and metadata.std:
         mean, std, whence = metadata.mean, metadata.std, "the model's metadata"
     elif spec.quant is not None and spec.quant.scale > 0:
@@ -74,9 +81,18 @@ def preprocessing(
             f"mean {list(mean)}, std {list(std)} do not make numbers of pixels",
             fix="give --mean, and --std above 0",
         )
-    found = PreprocessSpec(color, options.fit, options.resize, tuple(mean), tuple(std))
+    found = PreprocessSpec(color, _fit(options), options.resize, tuple(mean), tuple(std))
     fed_values(found)
     return found
+
+
+def _fit(options: ConvertOptions) -> Fit:
+    """As the model was trained: an SSD on squeezed pictures, BlazeFace on letterboxed ones."""
+    if options.fit is not None:
+        return options.fit
+    if options.preset == "blazeface":
+        return "letterbox"
+    return "stretch" if options.task == "detect" else "crop"
 
 
 def labels_for(
@@ -86,12 +102,16 @@ def labels_for(
     folders: Sequence[str],
     say: Say,
 ) -> tuple[str, ...]:
-    """A label for each of `count` scores. folders: names of the class folders of --data.
+    """A label for each of `count` scores, or classes of a detector. folders: names of the class
+    folders of --data.
 
     Raises DataError for a file with another number of them, FileError.
     """
+    answers = "classes" if options.task == "detect" else "scores"
     if options.labels is not None:
-        return _from_file(options.labels, count)
+        return _from_file(options.labels, count, answers, say)
+    if options.preset == "blazeface":
+        return ("face",)
     if len(metadata.labels) == count:
         say(f"labels: {count} from the model's metadata")
         return metadata.labels
@@ -101,20 +121,25 @@ def labels_for(
             f"{', '.join(folders)}; name another order with --labels"
         )
         return tuple(folders)
-    found = f"{len(metadata.labels)} labels for {count} scores" if metadata.labels else "no labels"
+    found = (
+        f"{len(metadata.labels)} labels for {count} {answers}" if metadata.labels else "no labels"
+    )
     say(f"warning: {found} found, classes are called 0 to {count - 1}; name them with --labels")
     return tuple(str(index) for index in range(count))
 
 
-def _from_file(path: Path, count: int) -> tuple[str, ...]:
+def _from_file(path: Path, count: int, answers: str, say: Say) -> tuple[str, ...]:
     text = read_file(path, what="labels file", most_bytes=16 * 1024 * 1024)
     try:
         labels = tuple(line.strip() for line in text.decode("utf-8-sig").splitlines())
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not UTF-8", fix="save it as UTF-8") from error
+    if answers == "classes" and len(labels) == count + 1 and labels[0].lower() in BACKGROUND:
+        say(f"labels: without the first one, {labels[0]!r}, which no detection has")
+        labels = labels[1:]
     if len(labels) != count:
         raise DataError(
-            f"{path} has {len(labels)} labels, the model has {count} scores",
+            f"{path} has {len(labels)} labels, the model has {count} {answers}",
             fix=f"give {count} lines, one label each, in the model's order",
         )
     return labels

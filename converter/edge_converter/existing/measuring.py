@@ -11,16 +11,19 @@ from edge_converter.existing.pictures import Pictures
 from edge_converter.packing import Contents, make_golden, manifest_for
 from edge_sdk.engines import open_engine
 from edge_sdk.errors import DataError
-from edge_sdk.evaluation import Evaluation, digest_of, doubts, evaluate_pictures
+from edge_sdk.evaluation import Evaluation, doubts, evaluate_pictures
 from edge_sdk.recognizer import Recognizer
+from edge_sdk.sample_sets import digest_of
 from edge_sdk.sources import LabelledPictures
 
 
 def measure(
     converted: Converted, contents: Contents, labelled: LabelledPictures | None, say: Say
 ) -> Measured | None:
-    """What both answer to `labelled`; None, with the reason said, where that cannot be told."""
-    if labelled is None:
+    """What both answer to `labelled`; None, with the reason said, where that cannot be told, and
+    for a detector: folders do not say where things are.
+    """
+    if labelled is None or contents.task == "detect":
         return None
     strange = [label for label in labelled.labels if label not in contents.labels]
     if strange:

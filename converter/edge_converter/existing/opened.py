@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from edge_converter.existing.detectors import DetectorOutputs
 from edge_converter.existing.options import ConvertOptions
 from edge_sdk.errors import ConfigError, ModelError
 from edge_sdk.tensors import TensorSpec
@@ -19,8 +20,9 @@ Shape = Sequence[int | None]
 
 @dataclass(frozen=True)
 class Opened:
-    """A classifier. tensor: its input, [1, height, width, channels]; outputs: its scores; sha256:
-    of the user's file, or of all files of a SavedModel.
+    """A classifier or detector. tensor: its input, [1, height, width, channels]; classes: how many
+    it tells apart; sha256: of the user's file, or of all files of a SavedModel. detector: what its
+    outputs are, None of a classifier.
 
     blob: the file, of a .tflite. handed: what the conversion's own process loads, of all others: a
     .keras file, or a pointer to a SavedModel. onnx: the .onnx file that the SavedModel came from.
@@ -36,6 +38,7 @@ class Opened:
     handed: Path | None = None
     onnx: Path | None = None
     notes: tuple[str, ...] = ()
+    detector: DetectorOutputs | None = None
 
 
 def fixed_shape(

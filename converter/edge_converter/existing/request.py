@@ -67,9 +67,9 @@ def check_request(
     path: Path, options: ConvertOptions, data: Path | None, out: Path | None, say: Say
 ) -> Request:
     """Raises ConfigError, FileError, ModelError, NotAvailableYet."""
-    if options.task != "classify":
+    if options.task == "sequence":
         raise NotAvailableYet(
-            f"task {options.task!r} is not available yet", fix="use --task classify"
+            "models of sequences cannot be converted yet", fix="use --task classify or detect"
         )
     kind = _kind(path)
     _check_unused(kind, options)
@@ -109,6 +109,12 @@ def _kind(path: Path) -> Kind:
 def _check_unused(kind: Kind, options: ConvertOptions) -> None:
     if options.size is not None and kind == "tflite":
         raise ConfigError("--size has no meaning for a .tflite", fix="leave --size out")
+    if options.task == "detect" and (kind != "tflite" or options.quantize is not None):
+        raise NotAvailableYet(
+            "detectors are packed as they are, from a .tflite", fix="name one, without --quantize"
+        )
+    if options.min_scores and options.task != "detect":
+        raise ConfigError("thresholds of single labels are for detectors", fix="add --task detect")
     if options.signature and kind != "saved_model":
         raise ConfigError(
             "--signature has no meaning but for a SavedModel", fix="leave --signature out"

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from edge_converter.existing.description import check_classifier
+from edge_converter.existing.description import check_classifier, check_picture
+from edge_converter.existing.detectors import detector_outputs
 from edge_converter.existing.opened import Opened, digest
 from edge_converter.existing.options import ConvertOptions
 from edge_converter.quantize.children import run_child
@@ -39,11 +40,22 @@ def open_tflite(path: Path, options: ConvertOptions) -> Opened:
     graph = read_graph(blob)
     _check_not_compiled(graph, path)
     try_model("litert", blob)
+    if options.task == "detect":
+        return _open_detector(path, options, blob, graph)
     check_classifier(graph.input_specs, graph.output_specs, path)
     if options.quantize is not None:
         _check_quantizable(graph, path, options)
     tensor, classes = graph.input_specs[0], graph.output_specs[0].shape[-1]
     return Opened(path, "tflite", digest(path), tensor, classes, read_metadata(blob, graph), blob)
+
+
+def _open_detector(path: Path, options: ConvertOptions, blob: bytes, graph: Graph) -> Opened:
+    check_picture(graph.input_specs, path)
+    found, metadata = detector_outputs(graph, path, options), read_metadata(blob, graph)
+    return Opened(
+        *(path, "tflite", digest(path), graph.input_specs[0], found.classes, metadata, blob),
+        detector=found,
+    )
 
 
 def quantize_tflite(

@@ -1,0 +1,47 @@
+"""What is done to a model's outputs, as the manifest says it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from edge_sdk.configuration import limits
+from edge_sdk.tasks.anchors import Anchors
+from edge_sdk.tasks.classify import Activation
+
+Role = Literal["scores", "boxes", "classes", "count", "raw_boxes", "raw_scores", "state"]
+"""What an output is."""
+
+Decode = Literal["none", "ssd", "blazeface"]
+"""Who makes boxes of what a detector's network answers: the model itself, or tasks.detect."""
+
+DETECTION_ONLY = ("decode", "anchors", "iou", "label_offset", "classes", "min_scores")
+"""Keys that manifests of other tasks do not have."""
+
+
+@dataclass(frozen=True)
+class Postprocess:
+    """What is done to the outputs. Only for task "detect", all but the first two:
+
+    decode: "none" where the model does it itself (TFLite_Detection_PostProcess), else how boxes are
+    made of raw_boxes, raw_scores and `anchors`. iou: the overlap above which two boxes are one.
+    label_offset: the class that the first label names; 1 where class 0 is the background. classes:
+    how many the model tells apart without the background, where no output's shape says so.
+    min_scores: {label: least score}, for labels that `min_score` does not hold for.
+    """
+
+    activation: Activation = "none"
+    min_score: float = 0.0
+    decode: Decode = "none"
+    anchors: Anchors | None = None
+    iou: float = field(default=0.5, metadata=limits(above=0, most=1))
+    label_offset: int = field(default=0, metadata=limits(least=0, most=1))
+    classes: int | None = field(default=None, metadata=limits(least=1))
+    min_scores: dict[str, float] = field(default_factory=dict, hash=False)
+
+
+def roles_of(decode: Decode) -> tuple[Role, ...]:
+    """The outputs that a detector must have, in the usual order."""
+    if decode == "none":
+        return ("boxes", "classes", "scores", "count")
+    return ("raw_boxes", "raw_scores")
