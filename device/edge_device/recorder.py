@@ -1,25 +1,21 @@
 """What is kept of a run: histograms of durations, counts, and how it went over time.
 
-The first second of answers is warm-up: caches, clocks and the interpreter's own threads settle. It
-is excluded from every figure and from the timeline, and said. A run that ends within it excludes
-nothing.
+The first answers are warm-up (edge_device.warmup): they are excluded from every figure and from the
+timeline, and said. A run that ends within them excludes nothing.
 """
 
 from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
-from edge_device.thermal import SYS, Throttling
+from edge_device.warmup import FirstSecond, Warmup, same
+from edge_hardware.thermal import Thermal
 from edge_sdk.results import Result
 from edge_sdk.statistics import Histogram, median
-
-WARMUP_S = 1.0
-"""Answers given this long after the first one are warm-up."""
 
 MOST_ROWS = 3600
 """Seconds of the timeline that are kept: the last hour."""
@@ -27,51 +23,63 @@ MOST_ROWS = 3600
 MOST_BINS = 200
 """Bins of a histogram made for a chart."""
 
-_STEADY_SHARE = 0.10
 _STEADY_ROWS = 4
 _STAGES = ("capture", "preprocess", "invoke", "postprocess")
 _SECOND_NS = 1_000_000_000
+
+Latency = Callable[[Result], "int | None"]
+"""What counts as the latency of an answer, in ns; None where it is not to be counted by itself."""
+
+
+def own_latency(result: Result) -> int:
+    """preprocess + invoke + postprocess."""
+    return result.stages.latency_ns
 
 
 class Figures:
     """Histograms of latency, frame age and stages, in ns, and how many answers came too late.
 
-    deadline_ms: the frame age (without a camera: the latency) above which an answer is late;
-    0 means none. camera: whether frames come from one; without, there is no frame age.
+    n: answers counted. deadline_ms: the frame age (without a camera: the latency) above which an
+    answer is late; 0 means none. camera: whether frames come from one; without, there is no frame
+    age.
     """
 
-    def __init__(self, deadline_ms: float = 0.0, *, camera: bool = True) -> None:
+    def __init__(
+        self, deadline_ms: float = 0.0, *, camera: bool = True, latency: Latency = own_latency
+    ) -> None:
+        self.n = 0
         self.latency = Histogram()
         self.frame_age = Histogram()
         self.stages = {name: Histogram() for name in _STAGES}
         self.misses = 0
         self._deadline_ns = deadline_ms * 1e6 or math.inf
         self._camera = camera
-
-    @property
-    def n(self) -> int:
-        """Answers counted."""
-        return self.latency.count
+        self._latency_of = latency
 
     def add(self, result: Result) -> None:
         """Count one answer."""
+        self.n += 1
         times = result.stages
-        latency = times.latency_ns
-        self.latency.add(latency)
+        took = self._latency_of(result)
+        if took is not None:
+            self.latency.add(took)
         self.stages["preprocess"].add(times.preprocess)
         self.stages["invoke"].add(times.invoke)
         self.stages["postprocess"].add(times.postprocess)
-        took = latency
         if self._camera:
             took = result.result_ns - result.sensor_ns
             self.frame_age.add(took)
             self.stages["capture"].add(times.capture)
-        self.misses += took > self._deadline_ns
+        self.misses += took is not None and took > self._deadline_ns
 
 
 @dataclass(frozen=True)
 class Row:
-    """One second of a run: answers, drops, and medians over that second in ms (None: no answer)."""
+    """One second of a run: answers, drops, and medians over that second in ms (None: no answer).
+
+    latency_p50_ms: of a frame by itself, preprocess + invoke + postprocess, whatever the scenario:
+    it shows the machine, not the load.
+    """
 
     t_s: int
     frames: int
@@ -140,8 +148,8 @@ class Timeline:
 class Recorder:
     """Figures and timeline of the answers after the warm-up.
 
-    started_ns: when the run began. results, unlike figures.n, counts the warm-up too. sys: where
-    the kernel says whether the processor was throttled.
+    started_ns: when the run began. results, unlike figures.n, counts the warm-up too. deadline_ms,
+    camera, latency: as Figures has them. thermal: watches from the first answer to `finish`.
     """
 
     def __init__(
@@ -150,18 +158,19 @@ class Recorder:
         *,
         deadline_ms: float = 0.0,
         camera: bool = True,
-        warmup_s: float = WARMUP_S,
-        sys: Path = SYS,
+        latency: Latency = own_latency,
+        warmup: Warmup | None = None,
+        thermal: Thermal | None = None,
     ) -> None:
         self.deadline_ms = deadline_ms
         self.camera = camera
-        self.figures = Figures(deadline_ms, camera=camera)
+        self.thermal = thermal or Thermal()
+        self.figures = Figures(deadline_ms, camera=camera, latency=latency)
         self.timeline = Timeline(camera=camera)
         self.results = 0
         self.warm = False
-        self._throttling = Throttling(sys)
-        self._sample_ns = 0
-        self._warmup_ns = int(warmup_s * _SECOND_NS)
+        self._latency = latency
+        self._warmup = warmup or FirstSecond()
         self._first_ns: int | None = None
         self._excluded = (0, 0, 0)  # results, drops, ns
         self._window_ns = (started_ns, started_ns)
@@ -174,21 +183,19 @@ class Recorder:
         self.timeline.add(result, drops)
         if self._first_ns is None:
             self._first_ns = result.result_ns
-        if not self.warm and result.result_ns - self._first_ns >= self._warmup_ns:
+            self.thermal.start()
+        if not self.warm and self._warmup.over(result):
             self._end_warmup(result.result_ns)
         else:
             self.figures.add(result)
         self._window_ns = (self._window_ns[0], result.result_ns)
-        if result.result_ns >= self._sample_ns:
-            self._sample_ns = result.result_ns + _SECOND_NS
-            self._throttling.sample()
 
     def finish(self, ended_ns: int = 0, drops: int = 0) -> None:
         """The run is over; nothing came between the last answer and `ended_ns`."""
         self._all_drops = drops
         self._window_ns = (self._window_ns[0], max(ended_ns, self._window_ns[1]))
         self.timeline.finish(drops)
-        self._throttling.end()
+        self.thermal.end()
 
     @property
     def seconds(self) -> float:
@@ -204,15 +211,15 @@ class Recorder:
     def warmup(self) -> dict[str, Any]:
         """What is excluded, and the rule."""
         results, drops, duration = self._excluded
-        rule = f"the first {self._warmup_ns / 1e9:g} s of answers are excluded"
+        rule = self._warmup.rule
         if not self.warm:
-            rule = f"nothing is excluded: the run ended within {self._warmup_ns / 1e9:g} s"
+            rule = "nothing is excluded: the run ended before its warm-up did"
         return {"results": results, "drops": drops, "seconds": duration / 1e9, "rule": rule}
 
     @property
     def throttled(self) -> bool | None:
         """Whether the processor was, from the run's beginning on; None where that is not known."""
-        return self._throttling.throttled()
+        return self.thermal.throttling.throttled()
 
     @property
     def steady(self) -> bool:
@@ -223,7 +230,7 @@ class Recorder:
         assert self._first_ns is not None
         self.warm = True
         self._excluded = (self.results, self._all_drops, now_ns - self._first_ns)
-        self.figures = Figures(self.deadline_ms, camera=self.camera)
+        self.figures = Figures(self.deadline_ms, camera=self.camera, latency=self._latency)
         self.timeline = Timeline(camera=self.camera, start_ns=now_ns, drops=self._all_drops)
         self._window_ns = (now_ns, now_ns)
 
@@ -234,8 +241,7 @@ def steady(rows: Sequence[Row]) -> bool:
     if len(values) < _STEADY_ROWS:
         return False
     half = len(values) // 2
-    first, last = median(values[:half]), median(values[-half:])
-    return abs(last - first) <= _STEADY_SHARE * min(first, last)
+    return same(median(values[:half]), median(values[-half:]))
 
 
 def chart_bins(histogram: Histogram) -> list[list[float]]:

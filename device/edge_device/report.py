@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from edge_device.machine import machine_facts
+from edge_device.mlperf import SAMPLES_PER_QUERY, mlperf
 from edge_device.recorder import Figures, Recorder, chart_bins
+from edge_hardware.thermal import thermal_document
 from edge_sdk.engines import EngineInfo
 from edge_sdk.estimate import Estimate
 from edge_sdk.golden import GoldenCheck
@@ -22,10 +24,6 @@ LEAST_SAMPLES = MINIMUM_SAMPLES["p99"]
 
 UNREAD_THROTTLING = "throttling cannot be read on this machine"
 """Why a run is not valid that keeps every rule that could be looked at."""
-
-_MLPERF_SECONDS = 600.0
-_MLPERF_SAMPLES = {"single-stream": MINIMUM_SAMPLES["p90"], "offline": 24_576}
-"""MLPerf LoadGen: p90 of a single stream, all samples of an offline run; 600 s each."""
 
 
 @dataclass(frozen=True)
@@ -64,9 +62,10 @@ class RunReport:
     """The outcome of a run ("run") or of a benchmark ("bench").
 
     n: answers counted, after the warm-up. seconds: the time they took. drops: frames that gave way
-    to newer ones in that time; None without a camera. throttled: None where this machine does not
-    tell. estimate: MODEL energy for a board. command: the command line that made it, without what
-    changes nothing measured; None from Python. extensions: further keys of the document.
+    to newer ones in that time; None without a camera. thermal: as edge_hardware.thermal documents
+    it. mlperf: as edge_device.mlperf judges it. estimate: MODEL energy for a board. command: the
+    command line that made it, without what changes nothing measured; None from Python. extensions:
+    further keys of the document.
     """
 
     kind: Literal["run", "bench"]
@@ -80,8 +79,9 @@ class RunReport:
     latency: Percentiles
     frame_age: Percentiles
     stages: Mapping[str, Mapping[str, float | None]]
-    throttled: bool | None
+    thermal: Mapping[str, Any]
     invalid_because: str | None
+    mlperf: Mapping[str, Any]
     estimate: Estimate | None = None
     command: Sequence[str] | None = None
     extensions: Mapping[str, Any] = field(default_factory=dict)
@@ -90,6 +90,12 @@ class RunReport:
     def fps(self) -> float | None:
         """Answers a second; None without one."""
         return self.n / self.seconds if self.n and self.seconds else None
+
+    @property
+    def throttled(self) -> bool | None:
+        """Whether the processor was; None where this machine does not tell."""
+        found: bool | None = self.thermal["throttled"]
+        return found
 
     @property
     def valid(self) -> bool:
@@ -115,14 +121,11 @@ class RunReport:
             "stages": {name: dict(values) for name, values in self.stages.items()},
             "energy_measured": None,
             "energy_model": self.estimate.as_dict() if self.estimate else None,
-            "thermal": {
-                **dict.fromkeys(("start_c", "end_c", "max_c")),
-                "throttled": self.throttled,
-            },
+            "thermal": dict(self.thermal),
             "preprocess": {"resized_by": "cv2"},
             "valid": self.valid,
             "invalid_because": self.invalid_because,
-            "mlperf": mlperf(self.scenario, self.seconds, self.n, self.valid),
+            "mlperf": dict(self.mlperf),
             "energy_model_because": (self.estimate.because or None) if self.estimate else None,
             "golden": self.subject.golden.as_dict(),
             "command": None if self.command is None else list(self.command),
@@ -145,15 +148,22 @@ def make_report(
     *,
     figures: Figures | None = None,
     estimate: Estimate | None = None,
+    streams: int = SAMPLES_PER_QUERY,
     extensions: Mapping[str, Any] | None = None,
 ) -> RunReport:
     """The report of what `recorders` kept, one for each repeat; `figures` are then those of all.
 
-    Every repeat has to keep the rules of a valid run.
+    Every repeat has to keep the rules of a valid run, and MLPerf's. streams: samples of a query, of
+    multi-stream.
     """
     one = recorders[0]
     figures = figures or one.figures
-    throttled = _throttled([recorder.throttled for recorder in recorders])
+    thermal = thermal_document([recorder.thermal for recorder in recorders])
+    seconds = min(recorder.seconds for recorder in recorders)
+    queries = min(recorder.figures.latency.count for recorder in recorders)
+    steady = all(recorder.steady for recorder in recorders)
+    invalid = why_invalid(seconds, queries, steady, thermal["throttled"])
+    misses = max(recorder.figures.misses for recorder in recorders) if one.deadline_ms else None
     return RunReport(
         kind,
         scenario,
@@ -166,13 +176,9 @@ def make_report(
         Percentiles.of(figures.latency),
         Percentiles.of(figures.frame_age),
         {name: histogram.percentiles() for name, histogram in figures.stages.items()},
-        throttled,
-        why_invalid(
-            min(recorder.seconds for recorder in recorders),
-            min(recorder.figures.n for recorder in recorders),
-            all(recorder.steady for recorder in recorders),
-            throttled,
-        ),
+        thermal,
+        invalid,
+        mlperf(scenario, seconds, queries, invalid is None, streams=streams, late=misses),
         estimate,
         extensions={**_course(recorders, figures), **(extensions or {})},
     )
@@ -194,12 +200,8 @@ def _warmup(excluded: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """What is excluded of all repeats together, and the rule."""
     summed = {name: sum(one[name] for one in excluded) for name in ("results", "drops", "seconds")}
     each = ", in each repeat" if len(excluded) > 1 else ""
-    return {**summed, "rule": excluded[0]["rule"] + each}
-
-
-def _throttled(found: Sequence[bool | None]) -> bool | None:
-    """Whether any was; None where that is not known of all the others."""
-    return True if any(found) else None if None in found else False
+    rules = dict.fromkeys(one["rule"] for one in excluded)
+    return {**summed, "rule": "; or ".join(rules) + each}
 
 
 def why_invalid(seconds: float, n: int, steady: bool, throttled: bool | None) -> str | None:
@@ -221,20 +223,3 @@ def why_invalid(seconds: float, n: int, steady: bool, throttled: bool | None) ->
     elif throttled:
         reasons.append("the processor was throttled")
     return "; ".join(reasons) or None
-
-
-def mlperf(scenario: str, seconds: float, n: int, valid: bool) -> dict[str, Any]:
-    """How far the run is from MLPerf LoadGen's rules for its scenario."""
-    samples = _MLPERF_SAMPLES.get(scenario)
-    if samples is None:
-        because = f"{scenario} is not one of MLPerf's scenarios"
-        return {"scenario": None, "met": False, "because": because}
-    reasons = []
-    if seconds < _MLPERF_SECONDS:
-        reasons.append(f"{seconds:.1f} s, at least {_MLPERF_SECONDS:g} s are needed")
-    if n < samples:
-        reasons.append(f"{n} samples, at least {samples} are needed")
-    if not valid:
-        reasons.append("the run is not valid")
-    because = "; ".join(reasons)
-    return {"scenario": scenario, "met": not reasons, "because": because or None}

@@ -8,6 +8,7 @@ from typing import Any
 
 from edge_sdk.console import bare_ms
 from edge_sdk.report import charts
+from edge_sdk.report.load_sections import memory, thermal, trials
 from edge_sdk.report.page import Section, command, figure, note, side_by_side
 from edge_sdk.report.summary import golden_outcome
 from edge_sdk.report.text import (
@@ -38,11 +39,18 @@ _CAPTURE = "capture"
 def latency_section(run: Mapping[str, Any]) -> Section:
     """Percentiles, histogram and the time of each stage."""
     latency, n = mapping(run.get("latency")), run.get("n")
+    caption, counted = "Latency of one frame: preprocess, invoke, postprocess", "frames"
+    if query := mapping(run.get("multi_stream")):
+        n, counted = query.get("queries"), "queries"
+        samples = amount(query.get("samples_per_query"), "frame")
+        caption = f"Latency of a query of {samples}, from its asking to its last answer"
+    elif run.get("server"):
+        caption = "Latency of one frame, from the instant it was scheduled for to its answer"
     body = side_by_side(
-        _percentile_table("Latency of one frame: preprocess, invoke, postprocess", latency, n),
-        _histogram(run, "latency", "Latency in ms, number of frames"),
+        _percentile_table(caption, latency, n),
+        _histogram(run, "latency", f"Latency in ms, number of {counted}"),
     )
-    return Section("latency", "Latency", body + _stages(run))
+    return Section("latency", "Latency", body + trials(run) + _stages(run))
 
 
 def frame_age_section(run: Mapping[str, Any]) -> Section:
@@ -77,7 +85,8 @@ def conditions_section(run: Mapping[str, Any]) -> Section:
         table("The run", (), _circumstances(run)),
         facts("Engine", _known(run.get("engine"))),
         _golden(mapping(run.get("golden"))),
-        _thermal(mapping(run.get("thermal"))),
+        *thermal(mapping(run.get("thermal"))),
+        *memory(mapping(run.get("soak"))),
         facts("Machine", _known(run.get("machine"))),
         facts("MLPerf", _known(run.get("mlperf"))),
     )
@@ -103,6 +112,10 @@ def _nearest_command(run: Mapping[str, Any], name: str) -> list[str]:
         words += ["--camera", str(run["camera"])]
     elif name == "bench" and run.get("scenario"):
         words += ["--scenario", str(run["scenario"])]
+        if bound := mapping(run.get("server")).get("latency_bound_ms"):
+            words += ["--latency-bound", str(bound)]
+        if streams := mapping(run.get("multi_stream")).get("samples_per_query"):
+            words += ["--streams", str(streams)]
     if board := mapping(run.get("energy_model")).get("board"):
         words += ["--board", str(board)]
     return words
@@ -203,6 +216,8 @@ def _circumstances(run: Mapping[str, Any]) -> list[tuple[str, str]]:
         rows.append(("resized by", plain(resized)))
     if number(run.get("unreadable")):
         rows.append(("unreadable pictures, skipped", count(run["unreadable"])))
+    if number(run.get("reopened")):
+        rows.append(("times the camera was reopened", count(run["reopened"])))
     if notes := listed(run.get("notes")):
         rows.append(("notes", "<br>".join(plain(one) for one in notes)))
     return rows
@@ -234,16 +249,6 @@ def _spread(fps: Mapping[str, Any]) -> str:
 
 def _known(values: Any) -> dict[str, Any]:
     return {key: value for key, value in mapping(values).items() if value is not None}
-
-
-def _thermal(thermal: Mapping[str, Any]) -> str:
-    rows = [
-        (name, ABSENT if (value := number(thermal.get(key))) is None else f"{value:.1f} °C")
-        for name, key in (("start", "start_c"), ("end", "end_c"), ("highest", "max_c"))
-    ]
-    throttled = thermal.get("throttled")
-    rows.append(("throttled", ABSENT if throttled is None else plain(throttled)))
-    return table("Temperature", (), rows) if thermal else ""
 
 
 def _golden(golden: Mapping[str, Any]) -> str:

@@ -1,7 +1,7 @@
-"""Boards and accelerators as facts: TOML files, each number with its source.
+"""Boards and accelerators as facts: TOML files, each number with its source; a machine's heat.
 
 `load_board("rpi4")` and `load_board("rpi4+coral-usb")` give the Board value that
-`edge_sdk.estimate` works on.
+`edge_sdk.estimate` works on. `Thermal` and `Throttling` watch the machine that they run on.
 """
 
 from __future__ import annotations
@@ -16,8 +16,11 @@ if TYPE_CHECKING:
         load_board,
     )
     from edge_hardware.listing import boards_document, describe
+    from edge_hardware.thermal import Thermal, Throttling
 
 __all__ = [
+    "Thermal",
+    "Throttling",
     "boards_document",
     "describe",
     "list_accelerators",
@@ -27,6 +30,8 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Thermal": "thermal",
+    "Throttling": "thermal",
     "boards_document": "listing",
     "describe": "listing",
     "list_accelerators": "catalog",

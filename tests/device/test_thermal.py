@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +13,7 @@ from edge_device.recorder import Recorder
 from edge_device.report import UNREAD_THROTTLING, make_report
 from edge_device.runtime import open_subject
 from edge_device.summary import summary
-from edge_device.thermal import Throttling
+from edge_hardware.thermal import Thermal, Throttling
 from edge_sdk.results import Result
 
 Make = Callable[..., Result]
@@ -89,13 +91,18 @@ def test_a_machine_that_does_not_tell(tmp_path: Path) -> None:
 
 def test_a_recorder_looks_while_it_goes_on(tmp_path: Path, make_result: Make) -> None:
     write_bits(tmp_path, "0")
-    recorder = Recorder(0, sys=tmp_path)
+    before = set(threading.enumerate())
+    recorder = Recorder(0, thermal=Thermal(tmp_path, every_s=0.001))
     recorder.add(make_result(0, at_ms=0))
     assert recorder.throttled is False
     write_bits(tmp_path, "40004")
-    recorder.add(make_result(1, at_ms=1500))
+    until = time.monotonic() + 60
+    while not recorder.thermal.throttling.causes:
+        assert time.monotonic() < until, "nobody looked for a minute"
+        time.sleep(0.001)
     write_bits(tmp_path, "0")
     recorder.finish()
+    assert set(threading.enumerate()) <= before
     assert recorder.throttled is True
 
 
@@ -104,7 +111,7 @@ def recorded(make_result: Make) -> Callable[..., Recorder]:
     """`recorded(sys, during)`: 12 s of answers, steady; `during` is called after 5 s."""
 
     def record(sys: Path, during: Callable[[], object] = lambda: None) -> Recorder:
-        recorder = Recorder(0, camera=False, sys=sys)
+        recorder = Recorder(0, camera=False, thermal=Thermal(sys))
         for index in range(1200):
             if index == 500:
                 during()

@@ -1,0 +1,205 @@
+"""`edge-sdk bench`: how fast a bundle answers here, when the next frame is always there.
+
+single-stream   one frame after another; the next begins when the last is answered
+multi-stream    queries of several frames; the next is asked when the last is answered
+server          frames come at random (Poisson); the highest rate that holds a latency bound
+offline         all frames are there from the start; as many interpreters as threads, each with one
+                thread, share them
+
+Frames are made up, 1280 x 720 RGB, in memory: what is measured is preprocessing from a camera's
+usual size, the model, and postprocessing. There is no camera, so no capture, frame age or drops.
+The names and what they mean are those of MLPerf's LoadGen; edge_device.mlperf has its rules.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from edge_device.bench.loads import FRAME_SIZE, FRAMES, Stop, made_up_frames
+from edge_device.bench.scenarios import SCENARIOS, Options, Scenario
+from edge_device.bench.soak import Soak
+from edge_device.mlperf import SAMPLES_PER_QUERY
+from edge_device.recorder import Figures, Recorder
+from edge_device.report import RunReport, Subject, make_report
+from edge_device.runtime import THREADS
+from edge_device.streaming import warn_unproven
+from edge_device.warmup import UntilSteady
+from edge_sdk.configuration import nearest
+from edge_sdk.errors import ConfigError
+from edge_sdk.results import Result
+from edge_sdk.statistics import median
+
+SECONDS = 30.0
+
+_SHOWN_EVERY_NS = 500_000_000
+
+Say = Callable[[str], object]
+
+
+def run_bench(
+    bundle: str | Path,
+    *,
+    scenario: str = "single-stream",
+    seconds: float | None = None,
+    repeats: int = 1,
+    engine: str = "auto",
+    threads: int = THREADS,
+    latency_bound_ms: float | None = None,
+    streams: int = SAMPLES_PER_QUERY,
+    soak: bool = False,
+    stop: Stop = lambda: False,
+    progress: Say = lambda _: None,
+) -> RunReport:
+    """Measure `bundle` for `seconds` after the warm-up, `repeats` times, each on a fresh engine.
+
+    seconds: None is SECONDS, of a soak no end. latency_bound_ms: of server; None takes the bundle's
+    budget.latency_ms. streams: samples of a multi-stream query. soak: also watch memory and open
+    files.
+    `stop` is asked between frames; what was measured until then is reported. `progress` takes a
+    line twice a second, between frames. Answers that are unproven on this engine are warned about
+    on stderr.
+    Raises ConfigError for an option, or where server holds its bound at no rate; and as Runtime
+    does.
+    """
+    seconds = (math.inf if soak else SECONDS) if seconds is None else seconds
+    _check(scenario, seconds, repeats, soak)
+    given = (latency_bound_ms, streams, stop, progress)
+    load = SCENARIOS[scenario](Options(bundle, engine, threads, made_up_frames(), *given))
+    watch = Soak() if soak else None
+    subject: Subject | None = None
+    pooled: Figures | None = None
+    recorders: list[Recorder] = []
+    while len(recorders) < repeats and not (recorders and stop()):
+        which = f"repeat {len(recorders) + 1} of {repeats}: " if repeats > 1 else ""
+        show = partial(_show, progress, which, seconds)
+        with ExitStack() as stack:
+            opened = load.open(stack)
+            if subject is None:
+                warn_unproven(opened.golden)
+            subject = opened
+            if repeats > 1 and not recorders:
+                pooled = Figures(load.bound_ms, camera=False, latency=load.latency)
+            results = load.results(stack, len(recorders))
+            recorder = _measure(load, results, seconds, pooled, stop, show, watch)
+        # Only of the first repeat can it be said that it does not stand: `pooled` begins with it.
+        if recorders or stop() or load.accept(recorder.figures):
+            recorders.append(recorder)
+    # A repeat that was stopped within its warm-up counts only where there is nothing else.
+    recorders = [recorder for recorder in recorders if recorder.warm] or recorders
+    assert subject is not None
+    return _report(load, subject, recorders, pooled, watch)
+
+
+def _measure(
+    load: Scenario,
+    results: Iterator[Result],
+    seconds: float,
+    pooled: Figures | None,
+    stop: Stop,
+    show: Callable[[Recorder], object],
+    watch: Soak | None,
+) -> Recorder:
+    recorder = Recorder(
+        load.options.now_ns(),
+        deadline_ms=load.bound_ms,
+        camera=False,
+        latency=load.latency,
+        warmup=UntilSteady(),
+    )
+    shown_ns = 0
+    try:
+        for result in results:
+            counted = recorder.warm
+            recorder.add(result)
+            if counted and pooled is not None:
+                pooled.add(result)
+            if counted and watch is not None:
+                watch.sample(result.result_ns)
+            if result.result_ns - shown_ns >= _SHOWN_EVERY_NS:
+                shown_ns = result.result_ns
+                show(recorder)
+            if stop() or (counted and recorder.seconds >= seconds):
+                break
+    finally:
+        recorder.finish()
+    return recorder
+
+
+def _show(progress: Say, which: str, seconds: float, recorder: Recorder) -> None:
+    """For example "repeat 2 of 5: 12 of 30 s, 812 answers"."""
+    wanted = "" if math.isinf(seconds) else f" of {seconds:g}"
+    so_far = f"{recorder.seconds:.0f}{wanted} s, {recorder.figures.n:,} answers"
+    progress(which + (so_far if recorder.warm else "warm-up"))
+
+
+def _report(
+    load: Scenario,
+    subject: Subject,
+    recorders: Sequence[Recorder],
+    pooled: Figures | None,
+    watch: Soak | None,
+) -> RunReport:
+    figures = pooled if pooled is not None and len(recorders) > 1 else recorders[0].figures
+    width, height = FRAME_SIZE
+    size = {"width": width, "height": height, "color": "rgb", "frames": FRAMES}
+    report = make_report(
+        "bench",
+        load.name,
+        subject,
+        recorders,
+        figures=figures,
+        streams=load.streams,
+        extensions={
+            "workers": load.workers,
+            "input": {"kind": "synthetic", **size},
+            "repeats": repeats_detail(recorders),
+            **load.detail(figures),
+            **({"soak": watch.as_dict(figures.n)} if watch else {}),
+        },
+    )
+    result = {"metric": load.metric, "value": load.value(figures, report.fps)}
+    return replace(report, mlperf={**report.mlperf, **result})
+
+
+def repeats_detail(recorders: Sequence[Recorder]) -> dict[str, Any]:
+    """Each repeat's figures, and of each figure the median with its range over the repeats."""
+    latencies = [recorder.figures.latency.summary() for recorder in recorders]
+    rates = [r.figures.n / r.seconds if r.seconds else None for r in recorders]
+    spread = {
+        f"latency_{name}": _spread([latency[name] for latency in latencies])
+        for name in ("p50", "p90", "p99")
+    }
+    runs = [
+        {
+            **{"n": recorder.figures.n, "seconds": recorder.seconds, "fps": rate},
+            **{"latency": latency, "warmup": recorder.warmup, "throttled": recorder.throttled},
+            "timeline": [row.as_dict() for row in recorder.timeline.rows],
+        }
+        for recorder, rate, latency in zip(recorders, rates, latencies, strict=True)
+    ]
+    return {"count": len(runs), "fps": _spread(rates), **spread, "runs": runs}
+
+
+def _spread(values: Sequence[float | None]) -> dict[str, float] | None:
+    """{median, low, high}; None where a repeat has no value."""
+    known = [value for value in values if value is not None]
+    if not known or len(known) < len(values):
+        return None
+    return {"median": median(known), "low": min(known), "high": max(known)}
+
+
+def _check(scenario: str, seconds: float, repeats: int, soak: bool) -> None:
+    if scenario not in SCENARIOS:
+        raise ConfigError(f"unknown scenario {scenario!r}", fix=nearest(scenario, SCENARIOS))
+    if not seconds > 0 or repeats < 1:
+        raise ConfigError(
+            f"{repeats} repeats of {seconds} s", fix="use 1 repeat or more, of more than 0 s"
+        )
+    if soak and repeats > 1:
+        raise ConfigError(f"a soak of {repeats} repeats", fix="leave out --repeats: it goes on")

@@ -1,0 +1,117 @@
+"""`bench --soak`: does a process that goes on keep its size? Memory and open files over time.
+
+Growth is judged in the second half: in the first, the histograms meet their last new durations and
+the allocator settles. The timeline, of a row a second, is full after an hour; GROWN allows for it.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from itertools import combinations
+from pathlib import Path
+from statistics import NormalDist, median
+from typing import Any, NamedTuple
+
+from edge_sdk.statistics import Interval
+
+MOST_SAMPLES = 256
+"""Where there are more, every other one is forgotten and as many come in double the time."""
+
+LEAST_SAMPLES = 10
+"""Below them nothing is said about growth."""
+
+GROWN = 0.01
+"""Memory that grows by more than this share over the second half is not constant."""
+
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+class Usage(NamedTuple):
+    """rss_bytes: memory in use. fds: open files."""
+
+    t_s: float
+    rss_bytes: int
+    fds: int
+
+
+class Soak:
+    """Samples of a process' memory and open files, of constant size itself.
+
+    pid: whose. every_s: between two samples, at first.
+    """
+
+    def __init__(self, pid: int | str = "self", *, every_s: float = 1.0) -> None:
+        self.samples: list[Usage] = []
+        self._proc = Path("/proc") / str(pid)
+        self._every_ns = round(every_s * 1e9)
+        self._start_ns = self._due_ns = -1
+
+    def sample(self, now_ns: int) -> None:
+        """Look, where it is time to. Raises OSError where the process is gone."""
+        if now_ns < self._due_ns:
+            return
+        if self._start_ns < 0:
+            self._start_ns = now_ns
+        self._due_ns = now_ns + self._every_ns
+        pages = int((self._proc / "statm").read_text("ascii").split()[1])
+        # Looking at one's own opens a file more.
+        fds = len(list((self._proc / "fd").iterdir())) - (self._proc.name == "self")
+        self.samples.append(Usage((now_ns - self._start_ns) / 1e9, pages * _PAGE, fds))
+        if len(self.samples) > MOST_SAMPLES:
+            del self.samples[1::2]
+            self._every_ns *= 2
+
+    def as_dict(self, frames: int) -> dict[str, Any]:
+        """What was found: see docs/bench.md. frames: answered meanwhile."""
+        fds = [sample.fds for sample in self.samples]
+        settled = self.samples[len(self.samples) // 2 :]
+        slope, interval = theil_sen([(sample.t_s, sample.rss_bytes) for sample in settled])
+        because: str | None = (
+            f"{len(settled)} samples to judge, at least {LEAST_SAMPLES} are needed"
+        )
+        if interval is not None:
+            # The lowest of a quarter: somebody may just be reading a file.
+            quarter = len(fds) // 4
+            because = _grown(settled, interval, min(fds[-quarter:]) - min(fds[:quarter]))
+        return {
+            "frames": frames,
+            "rss_slope_bytes_per_s": slope,
+            "interval": interval.as_list() if interval else None,
+            "fds_start": fds[0] if fds else None,
+            "fds_end": fds[-1] if fds else None,
+            "constant": None if interval is None else because is None,
+            "because": because,
+            "samples": [sample._asdict() for sample in self.samples],
+        }
+
+
+def theil_sen(
+    points: Sequence[tuple[float, float]], confidence: float = 0.95
+) -> tuple[float | None, Interval | None]:
+    """The slope of y over x, and its interval; (None, None) below LEAST_SAMPLES points.
+
+    The median of the slopes of all pairs, which a few steps do not move. Source: P. K. Sen, JASA 63
+    (1968) 1379-1389. The interval takes points as independent, which memory is not quite.
+    """
+    if len(points) < LEAST_SAMPLES:
+        return None, None
+    slopes = sorted((b[1] - a[1]) / (b[0] - a[0]) for a, b in combinations(points, 2))
+    n, pairs = len(points), len(slopes)
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    spread = z * math.sqrt(n * (n - 1) * (2 * n + 5) / 18)
+    low = max(0, math.floor((pairs - spread) / 2) - 1)
+    high = min(pairs - 1, math.ceil((pairs + spread) / 2))
+    return median(slopes), Interval(slopes[low], slopes[high], confidence)
+
+
+def _grown(settled: Sequence[Usage], interval: Interval, more_fds: int) -> str | None:
+    """What grew; None where nothing did."""
+    grown = []
+    seconds = settled[-1].t_s - settled[0].t_s
+    if interval.low * seconds > GROWN * settled[0].rss_bytes:
+        grown.append(f"memory grows by {interval.low:,.0f} bytes a second or more")
+    if more_fds > 0:
+        grown.append(f"{more_fds} more files are open at the end")
+    return "; ".join(grown) or None

@@ -1,0 +1,91 @@
+"""When the first answers of a run end, which no figure counts: caches, clocks and the interpreter's
+own threads settle in them.
+
+A camera run leaves out its first second and no more: its pictures differ and its camera sets the
+pace, so that latency may never be steady, and the frames of a short run are worth keeping. A
+benchmark answers about the same frames again and again, and goes on until that is steady.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from edge_sdk.results import Result
+from edge_sdk.statistics import median
+
+STEADY_SHARE = 0.10
+"""Medians of latency that differ by less are the same: those of a steady run's two halves, and of
+the last two windows of a warm-up.
+"""
+
+_SECOND_NS = 1_000_000_000
+
+
+class Warmup(ABC):
+    """Asked with each answer until it is over. rule: what is left out, in words."""
+
+    rule: str
+
+    @abstractmethod
+    def over(self, result: Result) -> bool:
+        """Whether `result` is the last one that is left out."""
+
+
+class FirstSecond(Warmup):
+    """Over a second after the first answer."""
+
+    rule = "the first 1 s of answers are excluded"
+
+    def __init__(self) -> None:
+        self._first_ns: int | None = None
+
+    def over(self, result: Result) -> bool:
+        """Whether a second has passed."""
+        if self._first_ns is None:
+            self._first_ns = result.result_ns
+        return result.result_ns - self._first_ns >= _SECOND_NS
+
+
+class UntilSteady(Warmup):
+    """Over when two windows in a row have the same median latency, or after LIMIT_S.
+
+    A window lasts half a second, longer where that is fewer than LEAST answers. The latency is that
+    of a frame by itself: what arrives when does not show in it.
+    """
+
+    LIMIT_S = 10.0
+    LEAST = 3
+    _WINDOW_NS = _SECOND_NS // 2
+
+    def __init__(self) -> None:
+        self.steady = False
+        self._first_ns = self._window_ns = -1
+        self._latencies: list[int] = []
+        self._before = 0.0
+
+    @property
+    def rule(self) -> str:  # type: ignore[override]
+        """What is left out, in words."""
+        words = (
+            "answers are excluded until the medians of two half-seconds differ by at most "
+            f"{STEADY_SHARE:.0%}".replace("%", " %")
+        )
+        return words if self.steady else f"{words}, which they did not within {self.LIMIT_S:g} s"
+
+    def over(self, result: Result) -> bool:
+        """Whether it is steady, or LIMIT_S have passed."""
+        now_ns = result.result_ns
+        if self._first_ns < 0:
+            self._first_ns = self._window_ns = now_ns
+        self._latencies.append(result.stages.latency_ns)
+        full = now_ns - self._window_ns >= self._WINDOW_NS and len(self._latencies) >= self.LEAST
+        if full:
+            newest = median(self._latencies)
+            self.steady = same(newest, self._before)
+            self._before, self._latencies, self._window_ns = newest, [], now_ns
+        return self.steady or now_ns - self._first_ns >= self.LIMIT_S * _SECOND_NS
+
+
+def same(one: float, other: float) -> bool:
+    """Whether two medians differ by at most STEADY_SHARE of the smaller."""
+    return abs(one - other) <= STEADY_SHARE * min(one, other)

@@ -1,0 +1,241 @@
+"""How hot the processor is, how fast it runs, and whether it is held back, while something runs.
+
+Read from the kernel's files; `vcgencmd get_throttled` is asked where there is none of the
+firmware's. A thread of its own looks once a second, while a camera is silent too. A look costs 0.06
+ms of a core (x86, a Raspberry Pi's files): one answer in a second may be later by that.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+SYS = Path("/sys")
+
+MOST_SAMPLES = 3600
+"""Samples that are kept for the report: the last hour."""
+
+_FIRMWARE = "devices/platform/soc*/soc*:firmware/get_throttled"
+"""A Raspberry Pi: hexadecimal bits, those of `vcgencmd get_throttled`."""
+
+_COUNTERS = "devices/system/cpu/cpu*/thermal_throttle"
+"""x86: how often each core and package has been throttled since the machine was started."""
+
+_ZONES = "class/thermal/thermal_zone*"
+_CPU_ZONES = ("cpu", "soc", "x86_pkg_temp")
+"""What the type of a processor's zone has in it: "cpu-thermal" on a Raspberry Pi. "acpitz" is
+somewhere on the board.
+"""
+
+_CLOCKS = "devices/system/cpu/cpufreq/policy*/scaling_cur_freq"
+"""kHz, a file for each group of cores."""
+
+_BITS = 0xF000F
+_CAUSES = ("under-voltage", "frequency capped", "throttled", "soft temperature limit")
+"""Bits 0 to 3: now; bits 16 to 19: since then. Source: Raspberry Pi documentation, vcgencmd."""
+
+_COUNTED = "thermal throttling counted by the kernel"
+_COMMAND_TIMEOUT_S = 5.0
+
+
+class Throttling:
+    """Watches from its construction to `end`.
+
+    `sample` it each second, for a Raspberry Pi's kernel clears what the firmware remembers every
+    other second. Where none does, what happened before counts too: the bits do not say when.
+    sys: where the kernel shows itself. vcgencmd: that command; None looks for it.
+    """
+
+    def __init__(self, sys: Path = SYS, *, vcgencmd: str | None = None) -> None:
+        self._firmware = next(sys.glob(_FIRMWARE), None)
+        self._command = None if self._firmware else shutil.which(vcgencmd or "vcgencmd")
+        kinds = ("core", "package")
+        self._counters = [
+            folder / f"{kind}_throttle_count" for folder in sys.glob(_COUNTERS) for kind in kinds
+        ]
+        self._before = _total(self._counters)
+        self._known = self._before is not None
+        self._seen: set[int] = set()  # whose `add` two threads may call at once
+        self._counted = self._over = False
+
+    def sample(self) -> None:
+        """Look at what will be forgotten; the counters, of which there are many, will not."""
+        if (bits := self._read()) is not None:
+            self._known = True
+            self._seen.add(bits & _BITS)
+
+    def throttled(self) -> bool | None:
+        """Whether it was throttled so far; None where this machine does not tell."""
+        if not self._over:
+            self.sample()
+            self._counted = self._counted or _total(self._counters) != self._before
+        return bool(any(self._seen) or self._counted) if self._known else None
+
+    @property
+    def causes(self) -> list[str]:
+        """What was seen until it was last asked: the firmware's bits by name, or the counters."""
+        seen = [bits | bits >> 16 for bits in list(self._seen)]
+        named = [name for i, name in enumerate(_CAUSES) if any(bits >> i & 1 for bits in seen)]
+        return [*named, _COUNTED] if self._counted else named
+
+    def end(self) -> None:
+        """What comes from now on does not count."""
+        self.throttled()
+        self._over = True
+
+    def _read(self) -> int | None:
+        """The firmware's bits; None where it does not tell."""
+        try:
+            if self._firmware is not None:
+                return int(self._firmware.read_text("ascii"), 16)
+            return _asked(self._command) if self._command else None
+        except (OSError, ValueError, subprocess.SubprocessError):
+            return None
+
+
+class Sample(NamedTuple):
+    """celsius: the hottest of the processor's zones; mhz: the clock of its fastest core. None where
+    this machine does not tell. at_ns: on time.monotonic_ns().
+    """
+
+    at_ns: int
+    celsius: float | None
+    mhz: float | None
+
+
+class Thermal:
+    """Temperature, clocks and throttling from `start` to `end`, of constant size.
+
+    sys, vcgencmd: as Throttling has them. every_s: between two samples.
+    """
+
+    def __init__(
+        self,
+        sys: Path = SYS,
+        *,
+        vcgencmd: str | None = None,
+        every_s: float = 1.0,
+        now_ns: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
+        self.throttling = Throttling(sys, vcgencmd=vcgencmd)
+        self.samples: deque[Sample] = deque(maxlen=MOST_SAMPLES)
+        self.first: Sample | None = None
+        self.max_c: float | None = None
+        self.clocks: tuple[float, float] | None = None
+        self._zones = [zone / "temp" for zone in sys.glob(_ZONES) if _of_the_cpu(zone / "type")]
+        self._frequencies = list(sys.glob(_CLOCKS))
+        self._every_s, self._now_ns = every_s, now_ns
+        self._over = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Take the first sample; a thread takes the others. Twice is fine."""
+        if self._thread is None and not self._over.is_set():
+            self.sample()
+            self._thread = threading.Thread(target=self._watch, name="edge-thermal", daemon=True)
+            self._thread.start()
+
+    def sample(self) -> None:
+        """Look at everything once."""
+        celsius, mhz = _highest(self._zones), _highest(self._frequencies)
+        sample = Sample(self._now_ns(), celsius, mhz)
+        self.first = self.first or sample
+        self.samples.append(sample)
+        if celsius is not None:
+            self.max_c = celsius if self.max_c is None else max(self.max_c, celsius)
+        if mhz is not None:
+            low, high = self.clocks or (mhz, mhz)
+            self.clocks = min(low, mhz), max(high, mhz)
+        self.throttling.sample()
+
+    def end(self) -> None:
+        """Take the last sample, if there was a first; what comes then does not count. Twice is
+        fine.
+        """
+        if not self._over.is_set():
+            self._over.set()
+            if self._thread is not None:
+                self._thread.join(_COMMAND_TIMEOUT_S + 1)
+                self.sample()
+            self.throttling.end()
+
+    def _watch(self) -> None:
+        while not self._over.wait(self._every_s):
+            self.sample()
+
+
+def thermal_document(watched: Sequence[Thermal]) -> dict[str, Any]:
+    """`thermal` of a run or bench document, for one or several stretches of time in their order.
+
+    start_c, end_c, max_c; throttled (None: not known of all, and seen in none) and its causes;
+    clocks {min_mhz, max_mhz} of the fastest core; samples [{t_s, celsius, mhz}] from the first
+    start on. None, or no samples, where this machine does not tell.
+    """
+    throttled = [one.throttling.throttled() for one in watched]
+    # A list of a deque is made at once, whatever the thread does that fills it.
+    samples = [sample for one in watched for sample in list(one.samples)]
+    clocks = [one.clocks for one in watched if one.clocks]
+    first = watched[0].first
+    return {
+        "start_c": first.celsius if first else None,
+        "end_c": samples[-1].celsius if samples else None,
+        "max_c": max((one.max_c for one in watched if one.max_c is not None), default=None),
+        "throttled": True if any(throttled) else None if None in throttled else False,
+        "causes": list(dict.fromkeys(c for one in watched for c in one.throttling.causes)),
+        "clocks": {
+            "min_mhz": min((low for low, _ in clocks), default=None),
+            "max_mhz": max((high for _, high in clocks), default=None),
+        },
+        "samples": [
+            {"t_s": (at - first.at_ns) / 1e9, "celsius": celsius, "mhz": mhz}
+            for at, celsius, mhz in samples
+            if first and (celsius is not None or mhz is not None)
+        ],
+    }
+
+
+def _of_the_cpu(kind: Path) -> bool:
+    try:
+        return any(word in kind.read_text("ascii").lower() for word in _CPU_ZONES)
+    except (OSError, ValueError):
+        return False
+
+
+def _highest(files: Iterable[Path]) -> float | None:
+    """The highest value, in thousands: °C of m°C, MHz of kHz. None where none can be read."""
+    found = _integers(files)
+    return max(found) / 1000 if found else None
+
+
+def _total(files: Iterable[Path]) -> int | None:
+    """The sum of the counters that can be read; None where none can."""
+    found = _integers(files)
+    return sum(found) if found else None
+
+
+def _integers(files: Iterable[Path]) -> list[int]:
+    found = []
+    for file in files:
+        try:
+            found.append(int(file.read_text("ascii")))
+        except (OSError, ValueError):
+            continue
+    return found
+
+
+def _asked(command: str) -> int:
+    """What `vcgencmd get_throttled` says: "throttled=0x50000"."""
+    done = subprocess.run(
+        [command, "get_throttled"],
+        capture_output=True,
+        text=True,
+        timeout=_COMMAND_TIMEOUT_S,
+        check=True,
+    )
+    return int(done.stdout.partition("=")[2], 16)
