@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_device.cameras import BACKENDS, check_spec, open_camera
-from edge_sdk.errors import ConfigError, EdgeError, NotAvailableYet
+from edge_device.cameras.spec import masked
+from edge_sdk.errors import ConfigError, EdgeError
 
 
 @pytest.mark.parametrize(
@@ -26,6 +27,9 @@ from edge_sdk.errors import ConfigError, EdgeError, NotAvailableYet
         ("folder:why??", "why?"),
         ("folder:a?fps=5?", "a?fps=5"),
         ("video:film.mp4?rotate=90", "film.mp4"),
+        ("v4l2:/dev/video0?fps=30", "/dev/video0"),
+        ("picamera2", ""),
+        ("picamera2:1?width=640", "1"),
         ("synthetic?fps=max", ""),
         ("fake", ""),
     ],
@@ -72,6 +76,18 @@ def test_fps_that_is_no_rate(value: str) -> None:
         ("folder:", "does not say which folder", "folder:PATH"),
         ("video?loop=1", "does not say which video", "video:PATH"),
         ("synthetic:here", "synthetic has no address", "write synthetic"),
+        ("v4l2", "does not say which v4l2", "write v4l2:/dev/video0"),
+        ("v4l2:/dev/video0?loop=1", "unknown parameter 'loop'", "known: fps, width"),
+        ("picamera2:first", "'first' is no camera's number", "write picamera2[:0]"),
+        ("rtsp", "is no URL", "write rtsp://HOST/PATH"),
+        ("rtsp://u:p#ss@h/s", "is no URL", "%23 for #"),
+        ("rtsp:h/s", "is no URL", "write rtsp://HOST/PATH"),
+        ("rtsp:///s", "is no URL", "write rtsp://HOST/PATH"),
+        ("http://h:port/a", "is no URL", "write http://HOST/PATH.mjpg"),
+        ("http://[::1/a", "is no URL", "write http://HOST/PATH.mjpg"),
+        ("rtsp://h/s#fsp=30", "unknown parameter 'fsp'", 'did you mean "fps"'),
+        ("rtsp://h/s#fps", "fps is ''", "fps=30"),
+        ("rtsps://h/s", "unknown camera", 'did you mean "rtsp"'),
         ("foldr:x", "unknown camera", 'did you mean "folder"'),
         ("", "unknown camera", "KIND:ADDRESS"),
     ],
@@ -84,12 +100,57 @@ def test_what_is_said_about_a_wrong_spec(text: str, says: str, fix: str) -> None
 
 
 @pytest.mark.parametrize(
-    "text", ["picamera2", "picamera2:1?fps=30", "v4l2:/dev/video0", "rtsp://h/s", "http://h/a.mjpg"]
+    ("text", "url", "fps"),
+    [
+        ("rtsp://h/s", "rtsp://h/s", None),
+        ("rtsp://h:554/s?channel=1&fps=25#fps=10", "rtsp://h:554/s?channel=1&fps=25", 10),
+        ("rtsp://h/s?a=b?c#d#fps=10&width=4", "rtsp://h/s?a=b?c#d", 10),
+        ("rtsp://h/s#part", "rtsp://h/s#part", None),
+        ("rtsp://u:p%23ss@h/s#fps=max", "rtsp://u:p%23ss@h/s", math.inf),
+        ("http://[::1]:8080/a.mjpg#", "http://[::1]:8080/a.mjpg", None),
+        ("https://h/?loop=1", "https://h/?loop=1", None),
+    ],
 )
-def test_cameras_of_later_versions(text: str) -> None:
-    with pytest.raises(NotAvailableYet) as caught:
-        open_camera(text)
-    assert "folder:" in caught.value.fix
+def test_of_a_url_only_what_follows_the_hash_is_ours(
+    text: str, url: str, fps: float | None
+) -> None:
+    spec = check_spec(text)
+    assert (spec.address, spec.fps) == (url, fps)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("rtsp://h/s#fps=10", "rtsp://h/s#fps=10"),
+        ("rtsp://eye@h/s", "rtsp://eye@h/s"),
+        ("rtsp://eye:s3cret@h/s?x=1#fps=10", "rtsp://eye:***@h/s?x=1#fps=10"),
+        ("rtsp://eye:s3c@r/e t@h:554/s", "rtsp://eye:***@h:554/s"),
+        ("http://:s3cret@h/a", "http://:***@h/a"),
+        ("http://h/a?user=eye&pwd=s3cret&x=1", "http://h/a?user=eye&pwd=***&x=1"),
+        ("rtsp://h/user=eye_password=s3cret", "rtsp://h/user=eye_password=***"),
+        ("folder:a&password=b", "folder:a&password=b"),
+    ],
+)
+def test_passwords_are_not_shown(text: str, shown: str) -> None:
+    spec = check_spec(text)
+    assert spec.text == shown
+    assert "s3c" not in repr(spec)
+    assert "s3c" not in str(masked(f"cannot open '{text}': refused"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("rtsp://eye:s3cret@/s", "rtps://eye:s3cret@h/s", "http://eye:s3cret@h:x/a"),
+        *("rtsp://eye:s3cret@h/s#fsp=1", "rtsp://eye:s3cret@h/s#fps=1&fps=2"),
+        "rtsp://eye:s3cret@h/s#fps=0",
+    ],
+)
+def test_errors_do_not_show_passwords(text: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        check_spec(text)
+    assert "s3cret" not in f"{caught.value} {caught.value.fix}"
+    assert "eye" in str(caught.value)
 
 
 @pytest.mark.parametrize("text", ["x" * 300, "x/" * 3000, "a\x00b"])

@@ -10,20 +10,24 @@ Backends are opened by name; each imports what it needs when it is opened, not b
 from __future__ import annotations
 
 import importlib
+import re
 import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 
 from edge_device.cameras.geometry import delivered
-from edge_device.cameras.spec import CameraSpec, parse_spec
+from edge_device.cameras.spec import CameraSpec, masked, parse_spec
 from edge_sdk.configuration import nearest
-from edge_sdk.errors import CameraError, ConfigError, EdgeError, NotAvailableYet
-from edge_sdk.frames import Frame
+from edge_sdk.errors import CameraError, ConfigError, EdgeError
+from edge_sdk.frames import YUV, Frame
 
 CLOSE_TIMEOUT_S = 1.0
 """How long `close` waits for a read that does not come back."""
@@ -39,7 +43,8 @@ class Camera(ABC):
     CameraError. Any thread may read and any may close; reads take turns.
 
     spec: what it was asked for. replayed: the pictures were taken at another time. unreadable:
-    pictures skipped because they could not be decoded.
+    pictures skipped because they could not be decoded. reopened: how often a live camera was lost
+    and came back. missed: frames that a newer one replaced before anybody read them.
     now_ns, sleep: the clock, time.monotonic_ns() and a sleep that `close` ends.
     """
 
@@ -55,6 +60,8 @@ class Camera(ABC):
     ) -> None:
         self.spec = spec
         self.unreadable = 0
+        self.reopened = 0
+        self.missed = 0
         self._notes: list[str] = []
         self._now_ns = now_ns
         self._closing = threading.Event()
@@ -90,7 +97,8 @@ class Camera(ABC):
                 raise
             except Exception as error:
                 raise CameraError(
-                    f"camera {self.spec.text!r} failed: {_one_line(error)}", fix=self.remedy
+                    f"camera {self.spec.text!r} failed: {_one_line(error, self.spec)}",
+                    fix=self.remedy,
                 ) from error
             self._ended = frame is None
             return frame
@@ -99,12 +107,18 @@ class Camera(ABC):
         while (frame := self.read()) is not None:
             yield frame
 
+    def interrupt(self) -> None:
+        """Ask a read that waits to come back with None, without waiting for it; what `close` does
+        first.
+        """
+        self._closing.set()
+
     def close(self) -> None:
         """Let the camera go. Closing twice is fine.
 
         Always returns: a read that hangs keeps what it holds until the process ends.
         """
-        self._closing.set()
+        self.interrupt()
         if self._turn.acquire(timeout=CLOSE_TIMEOUT_S):
             try:
                 if not self._released:
@@ -122,7 +136,8 @@ class Camera(ABC):
     @abstractmethod
     def _read(self) -> Frame | None:
         """The next picture, None at the end. `index` is not looked at; sensor_ns 0 means that the
-        backend does not know when it was taken.
+        backend does not know when it was taken. Planes, and a frame with a `picture` beside it,
+        have the size and orientation that the SPEC asks for; of others it is seen to here.
         """
 
     def _close(self) -> None:  # noqa: B027 (a camera that holds nothing has nothing to do)
@@ -135,37 +150,71 @@ class Camera(ABC):
     def _stamped(self, frame: Frame | None, asked_ns: int) -> Frame | None:
         if frame is None:
             return None
+        self._check(frame)
+        ready = frame.color in YUV or frame.picture is not None
+        pixels = frame.pixels if ready else delivered(frame.pixels, self.spec)
+        taken_ns = self._taken_ns(frame, asked_ns)
+        if taken_ns is None:
+            return None
+        index, self._index = self._index, self._index + 1
+        return Frame(
+            *(pixels, frame.color, taken_ns, index, frame.source),
+            picture=frame.picture,
+            exposure_ns=frame.exposure_ns,
+        )
+
+    def _check(self, frame: Frame) -> None:
         pixels = frame.pixels
-        wanted = 2 if frame.color == "gray" else 3
-        if pixels.dtype != np.uint8 or pixels.ndim != wanted or 0 in pixels.shape:
+        flat = frame.color == "gray" or frame.color in YUV
+        whole = frame.color not in YUV or (pixels.shape[0] % 3 == 0 and pixels.shape[-1] % 2 == 0)
+        if pixels.dtype != np.uint8 or pixels.ndim != 3 - flat or 0 in pixels.shape or not whole:
             raise CameraError(
                 f"camera {self.spec.text!r} gave {pixels.dtype}{list(pixels.shape)} for "
                 f"{frame.color!r}",
                 fix="report this with the camera's name",
             )
-        pixels = delivered(pixels, self.spec)
-        taken_ns = self._taken_ns(frame, asked_ns)
-        if taken_ns is None:
-            return None
-        index, self._index = self._index, self._index + 1
-        return Frame(pixels, frame.color, taken_ns, index, frame.source)
 
 
 @dataclass(frozen=True)
 class Backend:
     """One row of the table of cameras. parameters: which ones its SPEC takes. address: what follows
-    the colon, "" for nothing.
+    the colon, for example; "" for nothing, in brackets where it may be left out. live: it is opened
+    again when it fails (recovery.py). streams: it can deliver a second, smaller stream.
     """
 
     module: str
     parameters: tuple[str, ...]
     help: str
     address: str = ""
+    live: bool = False
+    streams: bool = False
+
+    @property
+    def url(self) -> bool:
+        """Whether its SPEC is a URL, with our parameters behind a "#"."""
+        return self.address.startswith("//")
+
+    def write(self, kind: str) -> str:
+        """How a SPEC of this kind is written: "folder:PATH"."""
+        if self.address.startswith("["):
+            return f"{kind}[:{self.address[1:]}"
+        return f"{kind}:{self.address}" if self.address else kind
 
 
 _COMMON = ("fps", "width", "height", "rotate", "hflip")
+_NETWORK = "edge_device.cameras.network"
 
 BACKENDS: dict[str, Backend] = {
+    "picamera2": Backend(
+        *("edge_device.cameras.picamera2", _COMMON, "a camera of the Pi (CSI), by its number"),
+        *("[0]", True, True),
+    ),
+    "v4l2": Backend(
+        "edge_device.cameras.v4l2", _COMMON, "a USB camera (Video4Linux)", "/dev/video0", True
+    ),
+    "rtsp": Backend(_NETWORK, _COMMON, "a network camera (RTSP)", "//HOST/PATH", True),
+    "http": Backend(_NETWORK, _COMMON, "a network camera (Motion JPEG)", "//HOST/PATH.mjpg", True),
+    "https": Backend(_NETWORK, _COMMON, "the same, encrypted", "//HOST/PATH.mjpg", True),
     "folder": Backend(
         "edge_device.cameras.folder", (*_COMMON, "loop"), "the pictures in a folder", "PATH"
     ),
@@ -178,48 +227,64 @@ BACKENDS: dict[str, Backend] = {
     ),
 }
 
-_PLANNED = ("picamera2", "v4l2", "rtsp", "http", "https")
-
 
 def check_spec(text: str) -> CameraSpec:
     """What a SPEC says, without opening anything.
 
-    Raises ConfigError for an unknown kind or parameter, NotAvailableYet for a kind not built yet.
+    Raises ConfigError for an unknown kind or parameter, or an address that cannot be one.
     """
     kind = text.partition("?")[0].partition(":")[0]
     if kind in BACKENDS:
-        spec = parse_spec(text, BACKENDS[kind].parameters)
-        _check_address(spec, BACKENDS[kind].address)
+        backend = BACKENDS[kind]
+        spec = parse_spec(text, backend.parameters, url=backend.url)
+        _check_address(spec, backend)
         return spec
-    if kind in _PLANNED:
-        raise NotAvailableYet(
-            f"camera kind {kind!r} is not available yet",
-            fix="use folder:PATH or video:PATH, for example folder:images?fps=30",
-        )
+    shown = masked(text)
     if text and _exists(Path(text)):
         kind = "folder" if Path(text).is_dir() else "video"
-        raise ConfigError(f"camera {text!r} does not say its kind", fix=f"write {kind}:{text}")
-    known = (*BACKENDS, *_PLANNED)
-    raise ConfigError(f"unknown camera {text!r}", fix=f"write KIND:ADDRESS; {nearest(kind, known)}")
+        raise ConfigError(f"camera {shown!r} does not say its kind", fix=f"write {kind}:{shown}")
+    raise ConfigError(
+        f"unknown camera {shown!r}", fix=f"write KIND:ADDRESS; {nearest(kind, BACKENDS)}"
+    )
 
 
 def open_camera(
-    spec: str, *, now_ns: Clock = time.monotonic_ns, sleep: Sleep | None = None
+    spec: str,
+    *,
+    inference: tuple[int, int] | None = None,
+    now_ns: Clock = time.monotonic_ns,
+    sleep: Sleep | None = None,
 ) -> Camera:
     """Open the camera that a SPEC names, for example "folder:images?fps=30&loop=1".
 
-    Raises ConfigError for a SPEC that cannot be read, NotAvailableYet, MissingPackage, FileError
-    for a path that is not there, CameraError for a camera that cannot be opened.
+    inference: width and height of what the model is fed. A camera that scales by itself (picamera2)
+    then delivers frames about that size, with the large one as their `picture`.
+
+    A live camera (picamera2, v4l2, rtsp, http) has given its first frame, and is opened again by
+    itself when it fails after that.
+    Raises ConfigError for a SPEC that cannot be read, MissingPackage, FileError for a path that is
+    not there, CameraError for a camera that cannot be opened.
     """
     asked = check_spec(spec)
-    module = importlib.import_module(BACKENDS[asked.kind].module)
+    backend = BACKENDS[asked.kind]
+    options = {"inference": inference} if backend.streams else {}
+    open_one = partial(_open_backend, asked, now_ns=now_ns, sleep=sleep, **options)
+    if not backend.live:
+        return open_one()
+    from edge_device.cameras.recovery import RecoveringCamera
+
+    return RecoveringCamera(asked, open_one, now_ns=now_ns, sleep=sleep)
+
+
+def _open_backend(spec: CameraSpec, **options: Any) -> Camera:
     try:
-        camera: Camera = module.open_backend(asked, now_ns=now_ns, sleep=sleep)
+        module = importlib.import_module(BACKENDS[spec.kind].module)
+        camera: Camera = module.open_backend(spec, **options)
     except EdgeError:
         raise
     except Exception as error:
         raise CameraError(
-            f"camera {spec!r} cannot be opened: {_one_line(error)}", fix=Camera.remedy
+            f"camera {spec.text!r} cannot be opened: {_one_line(error, spec)}", fix=Camera.remedy
         ) from error
     return camera
 
@@ -231,18 +296,32 @@ def _exists(path: Path) -> bool:
         return False
 
 
-def _check_address(spec: CameraSpec, wanted: str) -> None:
-    if wanted and not spec.address:
-        raise ConfigError(
-            f"camera {spec.text!r} does not say which {spec.kind}",
-            fix=f"write {spec.kind}:{wanted}",
-        )
-    if spec.address and not wanted:
-        raise ConfigError(
-            f"camera {spec.text!r}: {spec.kind} has no address", fix=f"write {spec.kind}"
-        )
+def _check_address(spec: CameraSpec, backend: Backend) -> None:
+    wanted, fix = backend.address, f"write {backend.write(spec.kind)}"
+    given = spec.address.removeprefix(f"{spec.kind}:") if backend.url else spec.address
+    if wanted and not given and not wanted.startswith("["):
+        raise ConfigError(f"camera {spec.text!r} does not say which {spec.kind}", fix=fix)
+    if given and not wanted:
+        raise ConfigError(f"camera {spec.text!r}: {spec.kind} has no address", fix=fix)
+    if wanted == "[0]" and given and not re.fullmatch("[0-9]{1,3}", given):
+        raise ConfigError(f"camera {spec.text!r}: {given!r} is no camera's number", fix=fix)
+    if backend.url and not _has_host(spec.address):
+        escapes = "in a user or a password write %40 for @, %23 for #, %2F for /"
+        raise ConfigError(f"camera {spec.text!r} is no URL", fix=f"{fix}; {escapes}")
 
 
-def _one_line(error: BaseException) -> str:
-    text = " ".join(f"{type(error).__name__}: {error}".split())
+def _has_host(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is no number, a bracket that is not closed
+        return False
+
+
+def _one_line(error: BaseException, spec: CameraSpec) -> str:
+    """What went wrong, without the passwords that a message may repeat."""
+    text = f"{type(error).__name__}: {error}"
+    if spec.address:
+        text = text.replace(spec.address, masked(spec.address))
+    text = " ".join(text.split())
     return text if len(text) <= 300 else text[:297] + "..."

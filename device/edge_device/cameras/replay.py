@@ -67,7 +67,7 @@ class ReplayedCamera(Camera):
     def notes(self) -> tuple[str, ...]:
         """What a person should know; here also that decoding could not keep up."""
         schedule = self.schedule
-        if schedule.slips <= _SLOW_SHARE * schedule.count:
+        if schedule.slips <= max(1, _SLOW_SHARE * schedule.count):  # once may be chance
             return super().notes
         slow = (
             f"slower than {schedule.fps:g} frames a second: {schedule.slips} of "

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from edge_device.cameras.geometry import rotated
+from edge_device.cameras.pyav import load_av
 from edge_device.cameras.replay import DEFAULT_FPS, ReplayedCamera
 from edge_device.cameras.spec import CameraSpec
-from edge_sdk.errors import CameraError, FileError, MissingPackage
+from edge_sdk.errors import CameraError, FileError
 from edge_sdk.frames import Frame
 
 _SHORT = 0.95
@@ -104,13 +105,7 @@ def open_backend(spec: CameraSpec, **clock: Any) -> VideoCamera:
 
     Raises MissingPackage without PyAV, FileError where there is no such file, CameraError.
     """
-    try:
-        import av
-    except ImportError as error:
-        raise MissingPackage(
-            f"video files need PyAV, which is not usable here: {error}",
-            fix='pip install "edge-sdk-device[video]"',
-        ) from error
+    av = load_av("video files need")
     path = Path(spec.address)
     if not path.is_file():
         what = "is a folder, not a video" if path.is_dir() else "does not exist"

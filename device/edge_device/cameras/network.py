@@ -1,0 +1,40 @@
+"""Cameras `rtsp://`, `http://` and `https://`: network cameras, by PyAV.
+
+RTSP goes through TCP: a packet lost on the way would be half a picture. HTTP is Motion JPEG, one
+part of a multipart answer a picture.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from edge_device.cameras.pyav import load_av
+from edge_device.cameras.spec import CameraSpec
+from edge_device.cameras.stream import Source, StreamCamera
+
+_RTSP = {"rtsp_transport": "tcp"}
+_MJPEG = {
+    # The first picture tells all there is to know.
+    "probesize": "32",
+    "analyzeduration": "0",
+    # Half a picture is none.
+    "err_detect": "explode",
+}
+
+
+class NetworkCamera(StreamCamera):
+    """A camera somewhere else."""
+
+    remedy = "check that the camera is switched on and sends the stream that the URL names"
+
+
+def source_of(spec: CameraSpec) -> Source:
+    """What PyAV opens for `spec`."""
+    if spec.kind == "rtsp":
+        return Source(spec.address, "rtsp", _RTSP)
+    return Source(spec.address, "mpjpeg", _MJPEG)
+
+
+def open_backend(spec: CameraSpec, **clock: Any) -> NetworkCamera:
+    """Open the stream of `spec`. Raises MissingPackage without PyAV, CameraError."""
+    return NetworkCamera(spec, load_av("network cameras need"), source_of(spec), **clock)

@@ -1,0 +1,173 @@
+"""Live streams that PyAV decodes: what network cameras and USB cameras have in common."""
+
+from __future__ import annotations
+
+import errno
+import math
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from edge_device.cameras import Camera
+from edge_device.cameras.pyav import to_frame
+from edge_device.cameras.spec import CameraSpec
+from edge_sdk.errors import CameraError
+from edge_sdk.frames import Frame
+
+OPEN_TIMEOUT_S = 10.0
+READ_TIMEOUT_S = 30.0
+"""After these a call into the library comes back, so that no thread stays in it; a stalled camera
+is noticed and left long before that (recovery.py).
+"""
+
+_LOW_LATENCY = {"fflags": "nobuffer", "flags": "low_delay"}
+
+
+@dataclass(frozen=True)
+class Source:
+    """What PyAV opens. format: FFmpeg's name of a demuxer, None to find out. options: FFmpeg's.
+    kernel_time: the packets' times are those of the kernel's monotonic clock.
+    """
+
+    url: str = field(repr=False)
+    format: str | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+    kernel_time: bool = False
+
+
+class Thinning:
+    """Which frames of a stream to keep for `fps` frames a second; all where it is None or infinite.
+
+    On average exact, with jitter too: a frame may come half a period early.
+    """
+
+    def __init__(self, fps: float | None) -> None:
+        self._period_ns = 1e9 / fps if fps and math.isfinite(fps) else 0.0
+        self._due_ns = 0.0
+
+    def keeps(self, arrived_ns: int) -> bool:
+        """Whether the frame that arrived now is one of them."""
+        late_ns = arrived_ns - self._due_ns
+        if late_ns < -self._period_ns / 2:
+            return False
+        begun_ns = self._due_ns if late_ns < self._period_ns else arrived_ns
+        self._due_ns = begun_ns + self._period_ns
+        return True
+
+
+class StreamCamera(Camera):
+    """`av` is PyAV, imported. Raises CameraError where the source cannot be opened.
+
+    sensor_ns is when the packet of a frame arrived; what sensor, encoder and network took before
+    that is not known. A packet that cannot be decoded is skipped and counted.
+    """
+
+    def __init__(self, spec: CameraSpec, av: Any, source: Source, **clock: Any) -> None:
+        super().__init__(spec, **clock)
+        self._av, self._source = av, source
+        self._keeps = Thinning(spec.fps).keeps
+        self._container, self._stream = self._open()
+        self._pictures = self._decoded()
+
+    def _read(self) -> Frame | None:
+        try:
+            return next(self._pictures, None)
+        except self._av.error.FFmpegError as error:
+            raise self._failed(error) from None  # its text may hold the password
+
+    def _close(self) -> None:
+        self._pictures.close()
+        self._container.close()
+
+    def _open(self) -> tuple[Any, Any]:
+        source = self._source
+        try:
+            container = self._av.open(
+                source.url,
+                format=source.format,
+                options={**_LOW_LATENCY, **source.options},
+                timeout=(OPEN_TIMEOUT_S, READ_TIMEOUT_S),
+            )
+        except (self._av.error.FFmpegError, ValueError) as error:
+            raise self._failed(error) from None
+        if not container.streams.video:
+            container.close()
+            raise CameraError(f"camera {self.spec.text!r} sends no pictures", fix=self.remedy)
+        stream = container.streams.video[0]
+        # Threads that each decode another frame would hold that many frames back.
+        stream.thread_type = "SLICE"
+        return container, stream
+
+    def _decoded(self) -> Generator[Frame, None, None]:
+        jpeg = self._stream.codec_context.name == "mjpeg"
+        for packet in self._container.demux(self._stream):
+            arrived_ns = self._now_ns()
+            if self._closing.is_set():
+                return
+            if jpeg and not self._keeps(arrived_ns):
+                continue  # each picture stands alone: no need to decode it
+            for picture in self._pictures_of(packet):
+                if jpeg or self._keeps(arrived_ns):
+                    yield to_frame(picture, self.spec, self._when_ns(packet, arrived_ns))
+
+    def _pictures_of(self, packet: Any) -> list[Any]:
+        try:
+            pictures: list[Any] = packet.decode()
+        except self._av.error.FFmpegError:
+            self.unreadable += 1
+            return []
+        whole = [picture for picture in pictures if not picture.is_corrupt]
+        self.unreadable += len(pictures) - len(whole)
+        return whole
+
+    def _when_ns(self, packet: Any, arrived_ns: int) -> int:
+        """The kernel's time where it is one: of the last second."""
+        if self._source.kernel_time and packet.pts is not None:
+            kernel_ns = int(packet.pts * packet.time_base * 1_000_000_000)
+            if 0 <= arrived_ns - kernel_ns < 1_000_000_000:
+                return kernel_ns
+        return arrived_ns
+
+    def _failed(self, error: Exception) -> CameraError:
+        because, fix = _explained(error)
+        return CameraError(f"camera {self.spec.text!r} {because}", fix=fix or self.remedy)
+
+
+def _explained(error: Exception) -> tuple[str, str]:
+    """What an error of FFmpeg's means, without the URL that its text repeats; and the way out where
+    it is not the general one.
+    """
+    name = type(error).__name__
+    if getattr(error, "errno", None) == errno.EIO:
+        return _NOTHING_USABLE
+    if name in _EXPLAINED:
+        return _EXPLAINED[name]
+    return f"failed: {getattr(error, 'strerror', None) or name}", ""
+
+
+_NOTHING_USABLE = (
+    "is not found, hung up, or sends something that is no stream of pictures",
+    "check the host and the path of the URL: rtsp:// for RTSP, http:// for Motion JPEG alone",
+)
+"""What FFmpeg calls an input/output error is any of these."""
+
+_EXPLAINED = {
+    "ExitError": (
+        "does not answer",
+        "check that it is switched on and reachable from here, and that address and port are right",
+    ),
+    "ConnectionRefusedError": (
+        "refuses the connection",
+        "check address and port, and that its stream is switched on",
+    ),
+    "HTTPUnauthorizedError": (
+        "asks for a user and a password, or knows others",
+        "write them into the URL: rtsp://USER:PASSWORD@HOST/PATH, with %40 for an @ in them",
+    ),
+    "HTTPForbiddenError": ("forbids this stream", "let the user of the URL see it"),
+    "HTTPNotFoundError": (
+        "has no such stream",
+        "check the path of the URL; the camera's handbook names it",
+    ),
+    "InvalidDataError": _NOTHING_USABLE,
+}

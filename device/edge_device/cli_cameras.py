@@ -1,0 +1,35 @@
+"""`edge-sdk cameras`: parse, call one function, print, return."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from edge_sdk import console
+
+
+@click.command()
+@console.json_option
+def cameras(as_json: bool) -> None:
+    """Which cameras are attached and usable, why not the others, and how to write the rest."""
+    from edge_device.cameras.listing import cameras_document, list_cameras
+
+    document = cameras_document(list_cameras())
+    console.answer(document, _text(document), as_json=as_json)
+
+
+def _text(document: dict[str, Any]) -> str:
+    attached = [
+        [c["spec"], c["name"] or "-", "usable" if c["usable"] else f"no: {c['because']}", c["fix"]]
+        for c in document["cameras"]
+    ]
+    kinds = [
+        [kind["write"], kind["help"], " ".join(kind["parameters"])] for kind in document["kinds"]
+    ]
+    return (
+        f"{console.table(attached, head=('attached', 'name', 'here', 'fix'))}\n\n"
+        f"{console.table(kinds, head=('write', 'for', 'parameters'))}\n\n"
+        "Parameters follow a ?, in URLs a #: v4l2:/dev/video0?fps=30&width=1280&height=720, "
+        "rtsp://HOST/PATH#fps=10"
+    )
