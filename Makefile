@@ -4,9 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready-$(shell cat pyproject.toml converter/pyproject.toml device/pyproject.toml constraints/host.txt | sha256sum | cut -c1-16)
 
-PYTEST := pytest tests --ignore=tests/benchmarks -n 2 --dist loadfile --no-loadscope-reorder --durations=15
+PYTEST := pytest tests --ignore=tests/benchmarks --ignore=tests/arm64 -n 2 --dist loadfile --no-loadscope-reorder --durations=15
 
-.PHONY: demo test coverage dev check campaign benchmark training compression wheels clean
+.PHONY: demo test coverage dev check campaign benchmark training compression wheels test-arm64 device \
+  wheelhouse clean
 
 demo: $(READY)  ## train, convert, verify, pack and stream handwritten digits
 	$(BIN)/edge-sdk demo
@@ -44,8 +45,17 @@ compression: $(READY)  ## regenerates docs/compression.md: every method, several
 wheels: $(READY)  ## the three wheels, into dist/
 	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist . ./converter ./device
 
+test-arm64: $(READY)  ## the device's tests in arm64 Debian roots, under qemu (root; a loud skip elsewhere)
+	$(BIN)/python tests/arm64/run.py
+
+device:  ## on a Raspberry Pi: .venv-device with core and device, beside the system's picamera2
+	PYTHON=$(PYTHON) sh hardware/device.sh
+
+wheelhouse: $(READY)  ## OS=bookworm|trixie: all wheels that such a Pi needs, into dist/wheelhouse-$(OS)
+	$(BIN)/python hardware/wheelhouse.py "$(OS)" "dist/wheelhouse-$(OS)"
+
 clean:  ## takes away what the other targets made
-	rm -rf $(VENV) dist edge-sdk-demo .training .compression .coverage*
+	rm -rf $(VENV) .venv-device dist edge-sdk-demo .training .compression .coverage*
 
 $(READY):
 	@$(PYTHON) -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' || \

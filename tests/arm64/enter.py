@@ -1,0 +1,50 @@
+"""Running a program in a root: with mounts and processes of its own, and a Pi 4's /proc/cpuinfo.
+
+Without /proc and /sys LiteRT drops XNNPACK without a word; with this machine's cpuinfo it crashes.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parent.parent.parent
+
+_MOUNTS = """
+set -e
+mount -t proc proc "$ROOT/proc"
+mount --bind "$ROOT/edge/cpuinfo" "$ROOT/proc/cpuinfo"
+mount --rbind /sys "$ROOT/sys"
+mount --rbind /dev "$ROOT/dev"
+mount -t tmpfs tmp "$ROOT/tmp"
+mount --bind "$REPOSITORY" "$ROOT/edge/main"
+mount -o remount,bind,ro "$ROOT/edge/main"
+mount --bind "$WORK" "$ROOT/edge/work"
+if [ -d "$REPOSITORY/../shared" ]; then mount --bind "$REPOSITORY/../shared" "$ROOT/edge/shared"; fi
+exec chroot "$ROOT" "$@"
+"""
+
+
+def enter(
+    root: Path, work: Path, line: list[str], *, timeout: float | None = None
+) -> subprocess.CompletedProcess[bytes]:
+    """Run `line` (paths as in the root); whatever it starts ends with it.
+
+    work: the folder that it sees as /edge/work, its `site` on Python's path.
+    Raises subprocess.TimeoutExpired.
+    """
+    isolated = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", _MOUNTS, "sh"]
+    environment = {
+        "ROOT": str(root),
+        "WORK": str(work),
+        "REPOSITORY": str(REPOSITORY),
+        "PATH": os.environ["PATH"],
+        "HOME": "/tmp",
+        "LANG": "C.UTF-8",
+        "PYTHONPATH": "/edge/work/site:/edge/site",
+        "PYTHONHASHSEED": "0",
+        "HYPOTHESIS_STORAGE_DIRECTORY": "/tmp/hypothesis",
+        "LIBCAMERA_LOG_LEVELS": "*:ERROR",
+    }
+    return subprocess.run([*isolated, *line], env=environment, timeout=timeout, check=False)
