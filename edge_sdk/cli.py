@@ -31,6 +31,7 @@ class Row:
 TABLE = (
     Row("Start", "demo", CORE, "The whole path on handwritten digits, with a replayed camera."),
     Row("Start", "init", CONVERTER, "A commented recipe and a README for your own pictures."),
+    Row("Start", "capture", DEVICE, "Fill class folders with pictures from a camera."),
     Row("Build", "build", CONVERTER, "Train, convert, verify and pack what a recipe describes."),
     Row("Build", "convert", CONVERTER, "Pack a model of your own."),
     Row("Build", "models", CONVERTER, "Architectures: parameters, MACs, input, options."),
@@ -41,6 +42,7 @@ TABLE = (
     Row("Measure", "compare", CORE, "Bundles or models side by side, measured in turns."),
     Row("Look", "inspect", CORE, "What is in a bundle, a .tflite, a recipe or a folder."),
     Row("Look", "boards", CORE, "Boards and accelerators, with sources."),
+    Row("Look", "cameras", DEVICE, "Cameras here, which are usable, and how to write others."),
     Row("Look", "engines", CORE, "Which interpreters are usable here, and why not."),
 )
 

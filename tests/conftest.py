@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ import flatbuffers
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
+from flatbuffers import flexbuffers
 from hypothesis import HealthCheck, settings
 
 from edge_sdk.bundle import Golden, write_bundle
@@ -29,11 +32,12 @@ from edge_sdk.manifest import (
     Manifest,
     ModelEntry,
     OutputEntry,
-    Postprocess,
     SequenceEntry,
     TensorEntry,
 )
+from edge_sdk.postprocess import Postprocess, roles_of
 from edge_sdk.preprocess import PreprocessSpec
+from edge_sdk.tasks.anchors import Anchors
 from edge_sdk.tflite.graph import read_graph
 from edge_sdk.tflite.tiny import tiny_classifier
 
@@ -163,6 +167,37 @@ def segfaulting_model() -> bytes:
 
 
 @pytest.fixture(scope="session")
+def tiny_detector() -> Callable[..., bytes]:
+    """`tiny_detector("ssd", size=8)`: a real .tflite that finds red, green and blue pixels.
+
+    It takes pixels / 255, (size, size) of them; each is an anchor, and its channels are the scores
+    of three classes. "ssd" answers raw boxes and scores, "background" the same with a class 0 that
+    is nothing, "built-in" ends in TFLite_Detection_PostProcess.
+    """
+    return _detector
+
+
+@pytest.fixture(scope="session")
+def detector_parts() -> Callable[..., Parts]:
+    """`detector_parts("ssd", size=8, labels=("red", "green", "blue"), fit="stretch", **keys)`:
+    manifest and members of a bundle with a `tiny_detector`; keys: those of postprocess that differ.
+    """
+    return _detector_parts
+
+
+@pytest.fixture(scope="session")
+def detector_bundle(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """The path of such a bundle, written."""
+
+    def make(ending: str = "ssd", **options: Any) -> Path:
+        path = tmp_path_factory.mktemp("detector") / "pixels-1.0.0.edge"
+        write_bundle(path, *_detector_parts(ending, **options))
+        return path
+
+    return make
+
+
+@pytest.fixture(scope="session")
 def write_pictures() -> Callable[..., list[Path]]:
     """`write_pictures(folder, count, size=(16, 12), suffix=".png", seed=0)`: random colour pictures
     (width, height), named 000.png and so on.
@@ -213,6 +248,99 @@ def write_video() -> Callable[..., Path]:
         return path
 
     return make
+
+
+class CameraServer:
+    """A network camera in a process of its own; `tests/servers` says what it understands.
+
+    Its address stays the same when it is killed and started again.
+    """
+
+    def __init__(self, command: list[str], url: str) -> None:
+        self._command, self._url = command, url
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.process: subprocess.Popen[str] | None = None
+
+    @property
+    def url(self) -> str:
+        """Of its stream."""
+        return self._url.format(port=self.port)
+
+    def start(self) -> None:
+        """Serve from now on."""
+        self.process = subprocess.Popen(
+            [*self._command, str(self.port)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={name: v for name, v in os.environ.items() if not name.startswith("COVERAGE")},
+        )
+        assert self.process.stdout is not None
+        if self.process.stdout.readline() != "ready\n":
+            self.kill()
+            pytest.skip(
+                f"NOT TESTED: {Path(self._command[1]).name} does not run; its head says why"
+            )
+
+    def say(self, line: str) -> None:
+        """Change how it behaves."""
+        assert self.process is not None and self.process.stdin is not None
+        self.process.stdin.write(f"{line}\n")
+        self.process.stdin.flush()
+
+    def signal(self, number: signal.Signals) -> None:
+        """Freeze it (SIGSTOP) or let it go on (SIGCONT)."""
+        assert self.process is not None
+        self.process.send_signal(number)
+
+    def kill(self) -> None:
+        """Switch it off at once."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.communicate()
+            self.process = None
+
+
+@contextmanager
+def _camera_servers() -> Iterator[Callable[[str], CameraServer]]:
+    pytest.importorskip("av", reason="NOT TESTED: PyAV is not installed")
+    started = []
+    servers = {
+        "http": (sys.executable, "mjpeg_over_http.py", "http://127.0.0.1:{port}/stream.mjpg"),
+        "rtsp": (sys.executable, "h264_over_rtsp.py", "rtsp://127.0.0.1:{port}/cam"),
+        "gstreamer": ("/usr/bin/python3", "gstreamer_rtsp.py", "rtsp://127.0.0.1:{port}/cam"),
+    }
+
+    def start(kind: str) -> CameraServer:
+        python, script, url = servers[kind]
+        if not Path(python).exists():
+            pytest.skip(f"NOT TESTED: there is no {python}")
+        server = CameraServer([python, str(Path(__file__).parent / "servers" / script)], url)
+        started.append(server)
+        server.start()
+        return server
+
+    try:
+        yield start
+    finally:
+        for server in started:
+            server.kill()
+
+
+@pytest.fixture
+def camera_server() -> Iterator[Callable[[str], CameraServer]]:
+    """`camera_server("rtsp")` or `("http")`: a CameraServer of the test's own, to be disturbed."""
+    with _camera_servers() as start:
+        yield start
+
+
+@pytest.fixture(scope="session")
+def steady_camera() -> Iterator[Callable[[str], str]]:
+    """`steady_camera("rtsp")`, `("http")` or `("gstreamer")`: the URL of one left undisturbed."""
+    with _camera_servers() as start:
+        yield lru_cache(lambda kind: start(kind).url)
 
 
 class DrivenClock:
@@ -333,3 +461,122 @@ def _steps(model: bytes, golden: Golden, dtype: str) -> int:
         seen = answers(engine, golden.inputs)
     pairs = zip(golden.outputs, seen, strict=True)
     return max(LEAST_STEPS, 1 + int(max(difference(*pair) for pair in pairs)))
+
+
+@lru_cache(maxsize=16)
+def _detector(ending: str = "ssd", size: int = 8) -> bytes:
+    """A .tflite whose anchors are pixels, and whose scores are their colours."""
+    model, graph = schema.ModelT(), schema.SubGraphT()
+    model.version, model.operatorCodes, model.buffers = 3, [], [schema.BufferT()]
+    graph.tensors, graph.operators, model.subgraphs = [], [], [graph]
+    count, columns = size * size, 3 if ending == "ssd" else 4
+    kinds = {"f": schema.TensorType.FLOAT32, "i": schema.TensorType.INT32}
+
+    def tensor(shape: list[int], data: Any = None) -> int:
+        made = schema.TensorT()
+        made.name, made.shape, made.buffer = f"tensor{len(graph.tensors)}".encode(), shape, 0
+        made.type = schema.TensorType.FLOAT32 if data is None else kinds[data.dtype.kind]
+        if data is not None:
+            made.buffer, buffer = len(model.buffers), schema.BufferT()
+            buffer.data = np.frombuffer(np.ascontiguousarray(data).tobytes(), np.uint8)
+            model.buffers.append(buffer)
+        graph.tensors.append(made)
+        return len(graph.tensors) - 1
+
+    def operator(name: str, options: Any, inputs: list[int], outputs: list[int]) -> None:
+        code, made = schema.OperatorCodeT(), schema.OperatorT()
+        code.version, code.builtinCode = 1, getattr(schema.BuiltinOperator, name)
+        code.deprecatedBuiltinCode = code.builtinCode
+        made.opcodeIndex, made.inputs, made.outputs = len(model.operatorCodes), inputs, outputs
+        if isinstance(options, bytes):
+            code.customCode = b"TFLite_Detection_PostProcess"
+            made.customOptions = np.frombuffer(options, np.uint8)
+        else:
+            kind = type(options).__name__.removesuffix("T")
+            made.builtinOptionsType = getattr(schema.BuiltinOptions, kind)
+            made.builtinOptions = options
+        model.operatorCodes.append(code)
+        graph.operators.append(made)
+
+    def reshaped(source: int, shape: list[int]) -> int:
+        options, out = schema.ReshapeOptionsT(), tensor(shape)
+        options.newShape = shape
+        wanted = tensor([len(shape)], np.array(shape, np.int32))
+        operator("RESHAPE", options, [source, wanted], [out])
+        return out
+
+    def weighted(source: int, weights: Any) -> int:
+        """[1, pixels, columns]: of each pixel's colours what `weights` (columns, 3) make."""
+        rows, out = reshaped(source, [count, 3]), tensor([count, len(weights)])
+        matrix = tensor(list(weights.shape), weights.astype(np.float32))
+        operator("FULLY_CONNECTED", schema.FullyConnectedOptionsT(), [rows, matrix, -1], [out])
+        return reshaped(out, [1, count, len(weights)])
+
+    image = tensor([1, size, size, 3])
+    boxes = weighted(image, np.zeros((4, 3)))
+    scores = weighted(image, np.eye(columns, 3, 3 - columns))
+    graph.inputs, graph.outputs = [image], [boxes, scores]
+    if ending == "built-in":
+        x, y, width, height = _pixels(size).grid(size, size).T
+        anchors = tensor([count, 4], np.stack([y, x, height, width], axis=1))
+        graph.outputs = [tensor([1, 10, 4]), tensor([1, 10]), tensor([1, 10]), tensor([1])]
+        settings = {
+            **{"max_detections": 10, "max_classes_per_detection": 1, "num_classes": 3},
+            **{"nms_score_threshold": 0.1, "nms_iou_threshold": 0.6},
+            **{"y_scale": 10.0, "x_scale": 10.0, "h_scale": 5.0, "w_scale": 5.0},
+        }
+        options = bytes(flexbuffers.Dumps(settings))
+        operator("CUSTOM", options, [boxes, scores, anchors], graph.outputs)
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def _pixels(size: int) -> Anchors:
+    """One anchor for each pixel, as large as it."""
+    shares = {"min_scale": 1 / size, "max_scale": 1 / size}
+    return Anchors((1,), **shares, aspect_ratios=(1.0,), interpolated=0.0, reduced=False)
+
+
+def _detector_parts(
+    ending: str = "ssd",
+    *,
+    size: int = 8,
+    labels: tuple[str, ...] = ("red", "green", "blue"),
+    fit: Any = "stretch",
+    **postprocess: Any,
+) -> Parts:
+    """The contents of a bundle with `_detector`."""
+    model = _detector(ending, size)
+    known: dict[str, Any] = {"classes": 3}
+    if ending != "built-in":
+        known = {"decode": "ssd", "anchors": _pixels(size)}
+        known["label_offset"] = int(ending == "background")
+    post = Postprocess(**{"min_score": 0.5, **known, **postprocess})
+    with open_engine("litert", model) as engine:
+        inputs = _golden_inputs(10, engine.inputs[0].shape, "float32", 0)
+        golden = Golden(inputs, answers(engine, inputs))
+        info, image, found = engine.info, engine.inputs[0], engine.outputs
+    manifest = Manifest(
+        "pixels",
+        "1.0.0",
+        "detect",
+        {"litert": ModelEntry("model.tflite", "float32")},
+        InputEntry(TensorEntry.of(image), PreprocessSpec("rgb", fit, mean=(0.0,), std=(255.0,))),
+        tuple(
+            OutputEntry(role, TensorEntry.of(spec))
+            for role, spec in zip(roles_of(post.decode), found, strict=True)
+        ),
+        LabelsEntry("labels.txt", len(labels)),
+        GoldenEntry(
+            *("golden.npz", 10, "synthetic", info.name, info.version, info.resolver),  # type: ignore[arg-type]
+            *(info.delegate, LEAST_STEPS),
+        ),
+        post,
+    )
+    members = {
+        "model.tflite": model,
+        "labels.txt": "".join(f"{label}\n" for label in labels).encode(),
+        "golden.npz": golden.to_npz(),
+    }
+    return manifest, members

@@ -16,12 +16,14 @@ if TYPE_CHECKING:
     from edge_device.cameras import Camera, open_camera
     from edge_device.report import RunReport
     from edge_device.runtime import Runtime
+    from edge_device.sequences import SequenceRecognizer
     from edge_device.sinks import Sink, open_sink
 
 __all__ = [
     "Camera",
     "RunReport",
     "Runtime",
+    "SequenceRecognizer",
     "Sink",
     "open_camera",
     "open_sink",
@@ -31,6 +33,7 @@ _HOMES = {
     "Camera": "cameras",
     "RunReport": "report",
     "Runtime": "runtime",
+    "SequenceRecognizer": "sequences",
     "Sink": "sinks",
     "open_camera": "cameras",
     "open_sink": "sinks",

@@ -41,8 +41,9 @@ _POSITIVE = console.Finite(min=0, min_open=True)
 @click.option(
     "--camera",
     metavar="SPEC",
-    help="folder:PATH, video:PATH, synthetic, fake; with ?fps=30&width=1280&height=720&loop=1"
-    "&rotate=180&hflip=1. fps=max is as fast as it goes.",
+    help="picamera2, v4l2:/dev/video0, rtsp://…, http://…, folder:PATH, video:PATH, synthetic, "
+    "fake; with ?fps=30&width=1280&height=720&loop=1&rotate=180&hflip=1, in URLs behind a #. "
+    "fps=max is as fast as it goes. Default: the first that `edge-sdk cameras` finds usable.",
 )
 @click.option("--seconds", type=_POSITIVE, metavar="N", help="End after so long.")
 @click.option("--frames", type=click.IntRange(min=1), metavar="N", help="End after so many.")
@@ -59,7 +60,16 @@ _POSITIVE = console.Finite(min=0, min_open=True)
     "--min-score",
     type=console.Finite(0, 1),
     metavar="X",
-    help="Leave out classes below it (default: the bundle's).",
+    help="Leave out classes below it (default: the bundle's); without one the answer is unknown.",
+)
+@click.option(
+    "--deadline-ms",
+    type=_POSITIVE,
+    metavar="MS",
+    help="Count and mark answers about frames older than that.",
+)
+@click.option(
+    "--track", is_flag=True, help="Number what is found: the same thing has the same from then on."
 )
 @click.option("--jsonl", metavar="FILE", help="Add each result to FILE, a line of JSON.")
 @_REPORT
@@ -95,8 +105,28 @@ def run(
     type=click.Choice(("single-stream", "multi-stream", "server", "offline")),
     help="How load is made.",
 )
-@click.option("--seconds", type=_POSITIVE, default=30.0, show_default=True, help="Per repeat.")
+@click.option(
+    "--seconds",
+    type=_POSITIVE,
+    metavar="N",
+    help="Per repeat, after the warm-up  [default: 30; with --soak until Ctrl-C]",
+)
 @click.option("--repeats", type=click.IntRange(min=1), default=1, show_default=True)
+@click.option(
+    "--latency-bound",
+    "latency_bound_ms",
+    type=_POSITIVE,
+    metavar="MS",
+    help="server: what 99 % of answers must keep (default: the bundle's budget.latency_ms).",
+)
+@click.option(
+    "--streams",
+    type=click.IntRange(1, 1024),
+    default=8,
+    show_default=True,
+    help="multi-stream: frames of a query.",
+)
+@click.option("--soak", is_flag=True, help="Watch memory and open files as it goes on.")
 @_THREADS
 @_ENGINE
 @_REPORT
@@ -143,14 +173,20 @@ def _answer(measure: Callable[[], Outcome], folder: Path | None, as_json: bool) 
 
 
 def _command_line(context: click.Context) -> list[str]:
-    """The command with all that was given to it, but for how it answers: --report and --json."""
+    """The command with all that was given to it, but for how it answers: --report and --json; and
+    for passwords.
+    """
+    from edge_device.cameras.spec import masked
+
     words = ["edge-sdk", context.command.name or ""]
     for parameter in context.command.params:
         name, value = parameter.name or "", context.params.get(parameter.name or "")
         given = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
         if given and name not in ("folder", "as_json"):
             option = [] if isinstance(parameter, click.Argument) else [parameter.opts[0]]
-            words += [*option, str(value)]
+            words += option
+            if value is not True:  # a flag has none
+                words.append(masked(str(value)) if name == "camera" else str(value))
     return words
 
 

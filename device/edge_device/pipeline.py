@@ -69,6 +69,11 @@ class Pipeline:
         self._thread = threading.Thread(target=self._capture, name="edge-capture", daemon=True)
         self._thread.start()
 
+    @property
+    def waiting(self) -> int:
+        """Frames that wait right now."""
+        return len(self._waiting)
+
     def __iter__(self) -> Iterator[Captured]:
         while (captured := self._take()) is not None:
             yield captured

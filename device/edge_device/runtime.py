@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,12 @@ from edge_device.cameras import Camera
 from edge_device.pipeline import Pipeline, Policy, check_policy
 from edge_device.recorder import Recorder
 from edge_device.report import RunReport, Subject, make_report
+from edge_device.sequences import SequenceRecognizer
+from edge_device.tracking import Tracker
 from edge_sdk.bundle import Bundle
 from edge_sdk.errors import ConfigError
 from edge_sdk.estimate import Board, energy_model
+from edge_sdk.frames import Frame
 from edge_sdk.golden import GoldenCheck
 from edge_sdk.manifest import Manifest
 from edge_sdk.recognizer import Recognizer, require_pictures
@@ -35,7 +39,8 @@ class Runtime:
     engine: "auto" (litert) or a name of `edge-sdk engines`. threads: of one inference. policy:
     latest | all | block; None is latest, or block where the camera is unpaced. min_score: classes
     below it are left out; None takes the manifest's. deadline_ms: the frame age above which an
-    answer is late; 0 means none.
+    answer is late; 0 means none. track: give what a detector finds numbers that stay from frame to
+    frame (tracking.Tracker; each run counts from 1).
     One run at a time. Raises EdgeError: FileError, BundleError, ModelError, MissingPackage,
     GateFailed where the golden outputs do not match, ConfigError for an option.
     """
@@ -49,6 +54,7 @@ class Runtime:
         policy: Policy | None = None,
         min_score: float | None = None,
         deadline_ms: float = 0.0,
+        track: bool = False,
         now_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self.policy = check_policy(policy)
@@ -58,15 +64,32 @@ class Runtime:
         self._now_ns = now_ns
         self._camera: Camera | None = None
         self._pipeline: Pipeline | None = None
+        self._frame: Frame | None = None
+        self._sequences: SequenceRecognizer | None = None
+        self._used_policy = self.policy
         self._recorder = Recorder(now_ns(), deadline_ms=deadline_ms)
+        self._tracks = track
+        self._tracker: Tracker | None = None
         self._recognizer, self._subject = open_subject(
-            bundle_path, engine, threads=threads, min_score=min_score, now_ns=now_ns
+            bundle_path, engine, threads=threads, min_score=min_score, now_ns=now_ns, sequences=True
         )
+        if track and self.manifest.task != "detect":
+            self.close()
+            raise ConfigError(
+                f"{self.manifest.name} finds nothing to track: its task is {self.manifest.task}",
+                fix="leave --track out, or name a bundle of task detect",
+            )
 
     @property
     def manifest(self) -> Manifest:
         """What the bundle says about its model."""
         return self._recognizer.manifest
+
+    @property
+    def input_size(self) -> tuple[int, int]:
+        """(width, height) of the pictures that the model is fed, in pixels."""
+        height, width = self.manifest.input.tensor.shape[-3:-1]
+        return width, height
 
     @property
     def golden(self) -> GoldenCheck:
@@ -83,10 +106,14 @@ class Runtime:
     ) -> Generator[Result, None, None]:
         """One result for each frame that is answered, as they come.
 
+        Of a sequence, one for each window that is due; with the policy "latest" those that newer
+        frames have overtaken are left out and counted as drops, but no frame is.
         Ends with the camera, after `seconds` or `frames` answers, soon after `stop` (asked again
         and again, while frames are awaited too) says True, or by leaving the loop.
-        Raises CameraError, EngineError.
+        Raises CameraError, EngineError; ConfigError where the bundle wants features, not frames.
         """
+        _require_frames(self.manifest)
+        self._tracker = Tracker() if self._tracks else None
         started = self._now_ns()
         until = started + seconds * 1e9
         self._camera = camera
@@ -95,17 +122,17 @@ class Runtime:
         def over() -> bool:
             return stop() or self._now_ns() >= until
 
-        pipeline = Pipeline(camera, self.policy, stop=over, now_ns=self._now_ns)
+        self._sequences = SequenceRecognizer(self._recognizer) if self.manifest.sequence else None
+        pipeline = Pipeline(camera, self._queue(camera), stop=over, now_ns=self._now_ns)
         self._pipeline = pipeline
         try:
-            for frame, capture_ns in pipeline:
-                result = self._recognizer(frame, capture_ns=capture_ns)
-                recorder.add(result, pipeline.drops)
+            for result in self._answers(pipeline):
+                recorder.add(result, self._drops(pipeline))
                 yield result
                 if recorder.results >= frames:
                     return
         finally:
-            recorder.finish(self._now_ns(), pipeline.drops)
+            recorder.finish(self._now_ns(), self._drops(pipeline))
             pipeline.close()
 
     def report(self, board: Board | None = None) -> RunReport:
@@ -135,15 +162,73 @@ class Runtime:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
+    def _queue(self, camera: Camera) -> Policy:
+        """The pipeline's policy. Of a sequence no frame may be left out, whatever is answered."""
+        self._used_policy = self.policy or ("block" if camera.unpaced else "latest")
+        return "all" if self._newest_window else self._used_policy
+
+    def _answers(self, pipeline: Pipeline) -> Iterator[Result]:
+        for frame, capture_ns in pipeline:
+            self._frame = frame
+            if self._sequences is None:
+                yield self._marked(self._recognizer(frame, capture_ns=capture_ns))
+                continue
+            behind = self._newest_window and pipeline.waiting > 0
+            result = self._sequences.push(frame, capture_ns=capture_ns, behind=behind)
+            if result is not None:
+                yield self._marked(result)
+
+    @property
+    def _newest_window(self) -> bool:
+        return self._sequences is not None and self._used_policy == "latest"
+
+    def _marked(self, result: Result) -> Result:
+        if self._tracker is not None:
+            result = self._tracked(result, self._tracker)
+        late = 0 < self.deadline_ms < result.frame_age_ms
+        return replace(result, late=True) if late else result
+
+    def _tracked(self, result: Result, tracker: Tracker) -> Result:
+        """With numbers; what they cost is part of the postprocess."""
+        started = self._now_ns()
+        detections = tracker.update(result.detections or (), result.index)
+        done = self._now_ns()
+        stages = result.stages
+        stages = replace(stages, postprocess=stages.postprocess + done - started)
+        return replace(result, detections=detections, result_ns=done, stages=stages)
+
+    def _drops(self, pipeline: Pipeline) -> int:
+        """Frames, or windows of a sequence, that gave way to newer ones."""
+        return pipeline.drops + (self._sequences.skipped if self._sequences else 0)
+
+    @property
+    def _resized_by(self) -> str:
+        """Who made the model's size of the sensor's: a camera's processor, or OpenCV here."""
+        frame = self._frame
+        if frame is None or frame.picture is None:
+            return "cv2"
+        return "isp" if (frame.width, frame.height) == self.input_size else "cv2"
+
     def _about_camera(self) -> dict[str, Any]:
-        camera, pipeline = self._camera, self._pipeline
+        camera = self._camera
         return {
             "camera": camera.spec.text if camera else None,
             "replayed": camera.replayed if camera else None,
-            "policy": pipeline.policy if pipeline else self.policy,
+            "policy": self._used_policy,
             "unreadable": camera.unreadable if camera else 0,
+            "reopened": camera.reopened if camera else 0,
+            "missed": camera.missed if camera else 0,
+            "preprocess": {"resized_by": self._resized_by},
             "notes": list(camera.notes) if camera else [],
         }
+
+
+def _require_frames(manifest: Manifest) -> None:
+    if manifest.input.preprocess is None:
+        raise ConfigError(
+            f"{manifest.name} answers about rows of features, which no camera gives",
+            fix="feed them from Python: edge_device.SequenceRecognizer(recognizer).push(row)",
+        )
 
 
 def open_subject(
@@ -153,10 +238,14 @@ def open_subject(
     threads: int,
     min_score: float | None = None,
     now_ns: Callable[[], int] = time.monotonic_ns,
+    sequences: bool = False,
 ) -> tuple[Recognizer, Subject]:
-    """A bundle's recognizer, and what a report says about it. Raises as Runtime does."""
+    """A bundle's recognizer, and what a report says about it. sequences: whether it may be one of
+    task "sequence". Raises as Runtime does.
+    """
     with Bundle.open(bundle_path) as bundle:
-        require_pictures(bundle.manifest)
+        if not sequences:
+            require_pictures(bundle.manifest)
         name = "litert" if engine == "auto" else engine
         recognizer = Recognizer.open(
             bundle, name, threads=threads, min_score=min_score, now_ns=now_ns

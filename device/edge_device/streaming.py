@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from edge_device.cameras import check_spec, open_camera
+from edge_device.cameras.listing import first_usable, list_cameras
 from edge_device.pipeline import Policy
 from edge_device.report import RunReport
 from edge_device.runtime import THREADS, Runtime
 from edge_device.sinks import Sink, open_sink
 from edge_sdk.console import warn
-from edge_sdk.errors import CameraError, EdgeError
+from edge_sdk.errors import EdgeError
 from edge_sdk.estimate import Board
 from edge_sdk.golden import GoldenCheck, unproven_warning
 from edge_sdk.results import Result
@@ -36,6 +37,8 @@ def stream(
     threads: int = THREADS,
     policy: Policy | None = None,
     min_score: float | None = None,
+    deadline_ms: float = 0.0,
+    track: bool = False,
     seconds: float = math.inf,
     frames: float = math.inf,
     sinks: Sequence[str] = (),
@@ -44,23 +47,27 @@ def stream(
 ) -> Outcome:
     """Answer about the camera's frames and hand each result to every sink.
 
-    What goes wrong before the first answer is raised: EdgeError; CameraError where no camera is
-    named, for there is none that could be found by itself yet. An error after that (a camera
-    unplugged, a disk full) ends the run with the report of what was measured until then.
+    camera: None is the first that is usable. What goes wrong before the first answer is raised:
+    EdgeError; CameraError where there is no camera. An error after that (a disk full) ends the run
+    with the report of what was measured until then.
     """
     if camera is None:
-        raise CameraError(
-            "no camera is named, and none can be found by itself yet",
-            fix="name one with --camera, for example --camera folder:images?fps=30 or "
-            "--camera video:film.mp4",
-        )
+        camera = first_usable(list_cameras())
     check_spec(camera)
     with ExitStack() as stack:
         runtime = stack.enter_context(
-            Runtime(bundle, engine, threads=threads, policy=policy, min_score=min_score)
+            Runtime(
+                bundle,
+                engine,
+                threads=threads,
+                policy=policy,
+                min_score=min_score,
+                deadline_ms=deadline_ms,
+                track=track,
+            )
         )
         warn_unproven(runtime.golden)
-        source = stack.enter_context(open_camera(camera))
+        source = stack.enter_context(open_camera(camera, inference=runtime.input_size))
         # Last, for opening one may make a file: not for a run that cannot begin.
         opened = [stack.enter_context(open_sink(spec)) for spec in sinks]
         results = runtime.run(source, seconds=seconds, frames=frames, stop=stop)

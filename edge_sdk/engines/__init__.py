@@ -9,6 +9,7 @@ Backends are opened by name; each imports its interpreter when it is opened, not
 from __future__ import annotations
 
 import importlib
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -199,7 +200,8 @@ def missing_package(name: str, error: BaseException) -> MissingPackage:
     backend = BACKENDS[name]
     return MissingPackage(
         f"engine {name} needs {backend.package}, which is not usable here: {error}",
-        fix=backend.install,
+        # An interpreter is published for 64 bits alone; the processor may well be one.
+        fix=backend.install if sys.maxsize > 2**32 else "install the 64-bit system (docs/pi.md)",
     )
 
 

@@ -80,6 +80,7 @@ def test_run_prints_one_document_and_leaves_the_files(
             },
         ),
         ("bench", {"--scenario": "offline", "--seconds": "0.1", "--repeats": "2"}),
+        ("bench", {"--scenario": "multi-stream", "--seconds": "0.1", "--streams": "3"}),
     ],
 )
 def test_a_report_shows_the_command_that_makes_it_again(
@@ -203,6 +204,52 @@ def test_a_signal_ends_a_benchmark_with_its_report(
     assert process.returncode == 0, stderr
     assert json.loads(stdout)["schema"] == "edge-sdk/bench/1"
     assert (tmp_path / "report" / "bench.json").is_file()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_search_for_a_rate_with_its_report(
+    bundle: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    """A bound of 10 s makes each trial last 100 s."""
+    leader, follower = pty.openpty()
+    options = ["--scenario", "server", "--latency-bound", "10000", "--json"]
+    process = subprocess.Popen(
+        [*EDGE_SDK, "bench", str(bundle), *options, "--report", str(tmp_path)],
+        stdout=subprocess.PIPE,
+        stderr=follower,
+        text=True,
+    )
+    os.close(follower)
+    shown = b""
+    while b"trial 1" not in shown:
+        shown += os.read(leader, 65536)
+    process.send_signal(number)
+    stdout, _ = process.communicate(timeout=60)
+    os.close(leader)
+    assert process.returncode == 0
+    document = json.loads(stdout)
+    assert json.loads((tmp_path / "bench.json").read_text("utf-8")) == document
+    assert document["server"]["rate"] is None
+    assert document["n"] == 0
+    page = (tmp_path / "report.html").read_text("utf-8")
+    assert "It was stopped after 0 trials, before a rate was found." in page
+
+
+def test_a_soak_goes_on_until_it_is_ended(bundle: Path, tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [*EDGE_SDK, "bench", str(bundle), "--soak", "--json", "--report", str(tmp_path / "report")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    wait_for((tmp_path / "report").is_dir, process)
+    process.send_signal(signal.SIGTERM)
+    stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode == 0, stderr
+    document = json.loads(stdout)
+    assert document["soak"]["frames"] == document["n"] > 0
+    assert document["soak"]["constant"] is None
+    assert document["command"] == ["edge-sdk", "bench", str(bundle), "--soak"]
 
 
 def test_bench_says_what_it_found(bundle: Path, command: Command) -> None:
@@ -333,6 +380,8 @@ def test_a_run_that_cannot_begin_leaves_the_old_results(
         ["bench", "BUNDLE", "--scenario", "fast"],
         ["bench", "BUNDLE", "--repeats", "0"],
         ["bench", "BUNDLE", "--threads", "0"],
+        ["bench", "BUNDLE", "--latency-bound", "0"],
+        ["bench", "BUNDLE", "--streams", "0"],
     ],
 )
 def test_usage(arguments: list[str], command: Command) -> None:

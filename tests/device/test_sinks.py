@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -76,6 +77,18 @@ def test_jsonl_has_one_document_a_line_at_once(tmp_path: Path, make_result: Make
     lines = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
     assert lines == [result.as_dict() for result in results]
     assert "门" in path.read_text("utf-8")
+
+
+def test_jsonl_into_a_pipe_whose_reader_has_gone(tmp_path: Path, make_result: Make) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    sink = open_sink(f"jsonl:{path}")
+    os.close(reader)
+    with pytest.raises(FileError, match=r"whoever read .* has ended"):
+        sink.write(make_result(0))
+    with pytest.raises(FileError, match=r"whoever read .* has ended"):
+        sink.close()  # what could not be written is lost
 
 
 def test_jsonl_adds_to_what_is_there(tmp_path: Path, make_result: Make) -> None:

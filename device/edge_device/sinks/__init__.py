@@ -62,6 +62,10 @@ class Sink(ABC):
             yield
         except EdgeError:
             raise
+        except BrokenPipeError as error:
+            raise FileError(
+                f"whoever read {self.name} has ended", fix="keep it running, or name a file"
+            ) from error
         except OSError as error:
             reason = error.strerror or error
             raise FileError(f"cannot write to {self.name}: {reason}", fix=self.remedy) from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from edge_device.sinks import Sink
 from edge_sdk.console import Progress
-from edge_sdk.results import Result
+from edge_sdk.results import Classification, Detection, Result
 
 _SECOND_NS = 1_000_000_000
 
@@ -38,12 +38,19 @@ class ConsoleSink(Sink):
 
 
 def status_line(result: Result, seconds: int, fps: float, dropped: int) -> str:
-    """For example "12 s  29.9 fps  age 3.1 ms  dropped 0  open 0.98"."""
-    best = result.classes[0] if result.classes else None
-    answer = f"{best.label} {best.score:.2f}" if best else "unknown"
+    """For example "12 s  29.9 fps  age 3.1 ms  dropped 0  open 0.98", or "2 found: cat 0.91"."""
+    answer = _answer(result)
     return (
         f"{seconds} s  {fps:.1f} fps  age {result.frame_age_ms:.1f} ms  dropped {dropped}  {answer}"
     )
+
+
+def _answer(result: Result) -> str:
+    best: tuple[Classification | Detection, ...] = (*result.classes, *(result.detections or ()))
+    named = [f"{one.label} {one.score:.2f}" for one in best]
+    if result.detections is None:
+        return named[0] if named else "unknown"
+    return f"{len(named)} found: {named[0]}" if named else "nothing found"
 
 
 def open_backend(_address: str) -> ConsoleSink:

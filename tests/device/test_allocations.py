@@ -1,0 +1,60 @@
+"""A frame in steady state allocates nothing but its small answer: no picture-sized buffer, and
+nothing that stays.
+"""
+
+from __future__ import annotations
+
+import gc
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge_sdk import Bundle, Frame, Recognizer
+from edge_sdk.preprocess import PreprocessSpec
+
+WIDTH, HEIGHT, SIDE = 320, 240, 96
+FRAMES = 300
+
+
+def frame(color: str) -> Frame:
+    random = np.random.default_rng(0)
+    size = (HEIGHT, WIDTH)
+    shapes = {"rgb": (*size, 3), "gray": size, "yuv420p": (HEIGHT * 3 // 2, WIDTH)}
+    return Frame(random.integers(0, 256, shapes[color], np.uint8), color)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("fit", ["crop", "letterbox", "stretch"])
+@pytest.mark.parametrize("color", ["rgb", "gray", "yuv420p"])
+def test_nothing_is_allocated_for_a_frame(
+    fit: str, color: str, tiny_bundle: Callable[..., Path]
+) -> None:
+    """What is allocated at any instant for a frame is less than the smallest buffer there is, the
+    model's input; and after many frames no more is held than before.
+    """
+    preprocess = PreprocessSpec("bgr", fit, mean=(0.0,), std=(255.0,))  # type: ignore[arg-type]
+    path = tiny_bundle(shape=(SIDE, SIDE, 3), preprocess=preprocess)
+    picture = frame(color)
+    with Bundle.open(path) as bundle, Recognizer.open(bundle) as recognizer:
+        for _ in range(20):
+            recognizer(picture)
+        gc.collect()
+        tracemalloc.start()
+        try:
+            recognizer(picture)
+            gc.collect()
+            before, _ = tracemalloc.get_traced_memory()
+            most = 0
+            for _ in range(FRAMES):
+                tracemalloc.reset_peak()
+                now, _ = tracemalloc.get_traced_memory()
+                recognizer(picture)
+                most = max(most, tracemalloc.get_traced_memory()[1] - now)
+            gc.collect()
+            after, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert most < SIDE * SIDE * 3 // 2
+    assert after - before < FRAMES  # less than a byte a frame
