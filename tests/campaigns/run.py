@@ -1,4 +1,8 @@
-"""`make campaign`: every test marked `campaign` at full count, into docs/campaigns.json."""
+"""`make campaign`: every test marked `campaign` at full count, into docs/campaigns.json.
+
+`make campaign ONLY=EXPRESSION` runs those that pytest's -k selects and keeps what the file says of
+the others: each entry has the date and the commit at which it was run.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +19,11 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def main() -> int:
-    """Run them; the exit status of pytest."""
+PATH = ROOT / "docs" / "campaigns.json"
+
+
+def main(only: str) -> int:
+    """Run them; the exit status of pytest. only: an expression for -k, "" for all."""
     with tempfile.TemporaryDirectory() as folder:
         record = Path(folder) / "campaigns.xml"
         done = subprocess.run(
@@ -24,20 +31,22 @@ def main() -> int:
                 *(sys.executable, "-m", "pytest", "tests", "--ignore=tests/benchmarks"),
                 *("-m", "campaign", f"--junit-xml={record}", "-o", "junit_family=xunit1"),
                 *("-n", "2"),  # the longest wait for processes
+                *(["-k", only] if only else []),
             ],
             cwd=ROOT,
             env={**os.environ, "EDGE_SDK_CAMPAIGN": "1"},
             check=False,
         )
         campaigns = [_outcome(case) for case in ElementTree.parse(record).iter("testcase")]
+    if only:
+        names = {campaign["name"] for campaign in campaigns}
+        before = json.loads(PATH.read_text("utf-8"))["campaigns"]
+        campaigns += [campaign for campaign in before if campaign["name"] not in names]
     document = {
-        "date": str(datetime.date.today()),
-        "commit": _commit(),
         "command": "make campaign",
-        "campaigns": campaigns,
+        "campaigns": sorted(campaigns, key=lambda campaign: str(campaign["name"])),
     }
-    path = ROOT / "docs" / "campaigns.json"
-    path.write_text(json.dumps(document, indent=1) + "\n", "utf-8")
+    PATH.write_text(json.dumps(document, indent=1) + "\n", "utf-8")
     return done.returncode
 
 
@@ -51,6 +60,8 @@ def _outcome(case: ElementTree.Element) -> dict[str, Any]:
         **{str(name): int(value or 0) for name, value in properties.items()},
         "outcome": "failed" if failed else "skipped" if skipped is not None else "passed",
         "seconds": round(float(case.get("time") or 0), 1),
+        "date": str(datetime.date.today()),
+        "commit": _commit(),
     }
 
 
@@ -60,4 +71,4 @@ def _commit() -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1] if len(sys.argv) > 1 else ""))
