@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -19,7 +20,11 @@ SIGNS = {
 }
 """Settings of `sign_digits`."""
 
+RECIPES = ROOT / "converter" / "edge_converter" / "recipes"
+
 Document = dict[str, Any]
+
+_commits: dict[str, set[str]] = {}
 
 
 def build(recipe: str, out: Path, settings: Mapping[str, Any]) -> Document:
@@ -37,6 +42,27 @@ def build(recipe: str, out: Path, settings: Mapping[str, Any]) -> Document:
     document: Document = json.loads(done.stdout)
     print(recipe, dict(settings), accuracy(document), file=sys.stderr, flush=True)
     return document
+
+
+def kept(recipe: str, place: Path, settings: Mapping[str, Any]) -> tuple[Document, Path]:
+    """`build` in `place`, and its bundle; kept there with its commit until the recipe changes. All
+    builds in one place share stages, a teacher among them.
+    """
+    text = (RECIPES / f"{recipe}.toml").read_text("utf-8")
+    digest = hashlib.sha256(json.dumps([text, settings], sort_keys=True).encode()).hexdigest()
+    bundle = place / f"{digest[:8]}.edge"
+    record = bundle.with_suffix(".json")
+    if not record.exists():
+        document = build(recipe, bundle, settings)
+        record.write_text(json.dumps({"commit": commit(), "document": document}), "utf-8")
+    found = json.loads(record.read_text("utf-8"))
+    _commits.setdefault(found["commit"], set()).add(f"`{recipe}`")
+    return found["document"], bundle
+
+
+def commits() -> str:
+    """At which commits the builds that were asked for are: "61e24aa: `digits_seed`, …"."""
+    return "; ".join(f"{at}: {', '.join(sorted(of))}" for at, of in _commits.items())
 
 
 def commit() -> str:

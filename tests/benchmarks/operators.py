@@ -39,9 +39,10 @@ def section() -> str:
         seen |= counts.keys()
     notes = "\n".join(f"- {name}: {why}." for name, why in WHY.items() if name in seen)
     return (
-        "## Operators\n\nEach built-in model at its first size in `edge-sdk models`, in int8 with "
-        "int8 inputs and outputs, as its file lists them. All are builtin operators of one static "
-        "graph with a batch of 1. An operator counts as int8 where all that it reads and gives is, "
+        "## Operators of the int8 models\n\nEach built-in model at its first size in `edge-sdk "
+        "models`, in int8 with int8 inputs and outputs, as its file lists them. All are builtin "
+        "operators of one static graph with a batch of 1. An operator counts as int8 where all "
+        "that it reads and gives is, "
         f"but for an int32 bias.\n\n{_table(rows)}\n\n{notes}"
     )
 

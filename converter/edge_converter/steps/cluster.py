@@ -8,13 +8,20 @@ from typing import Any
 
 import numpy as np
 
+from edge_converter.batch_norm import recentre
 from edge_converter.checkpoints import Checkpoints
 from edge_converter.clustering import Codebook, codebooks, large_kernels
 from edge_converter.datasets import Dataset
 from edge_converter.fitting import Progress, Task, fit, prepare
 from edge_converter.losses import hard_loss, supervised
 from edge_converter.recipe import Recipe
-from edge_converter.steps.shared import Trained, feeds, load_trained, weighted_loss
+from edge_converter.steps.shared import (
+    Trained,
+    feeds,
+    load_trained,
+    some_batches,
+    weighted_loss,
+)
 from edge_converter.steps.train import recovery
 
 
@@ -42,6 +49,7 @@ def cluster(
     if gpu := prepare(recipe.seed):
         say(f"cluster: on {gpu}")
     model = load_trained(recipe, source)
+    recentre(model, some_batches(recipe, data))
     model.trainable = True
     books, small = codebooks(model, recipe.cluster.clusters)
     _share(books)

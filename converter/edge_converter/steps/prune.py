@@ -5,7 +5,7 @@ until it has recovered.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_converter.batch_norm import recentre
 from edge_converter.checkpoints import Checkpoints
 from edge_converter.datasets import Dataset
 from edge_converter.fitting import Progress, Task, fit, prepare
@@ -20,13 +21,15 @@ from edge_converter.losses import hard_loss, supervised
 from edge_converter.pruning import Trace, choose, entropies, l1_norms, narrowed, trace
 from edge_converter.pruning.magnitude import achieved, sparse_step
 from edge_converter.recipe import Recipe
-from edge_converter.steps.shared import Trained, feeds, load_trained, weighted_loss
+from edge_converter.steps.shared import (
+    Trained,
+    feeds,
+    load_trained,
+    some_batches,
+    weighted_loss,
+)
 from edge_converter.steps.train import recovery
-from edge_converter.streaming import stack
 from edge_sdk.errors import ConfigError
-
-SAMPLES = 512
-"""Training samples by which activations are ranked."""
 
 
 def check(recipe: Recipe, model: Any) -> None:
@@ -56,6 +59,7 @@ def prune(
     if gpu := prepare(recipe.seed):
         say(f"prune: on {gpu}")
     model = load_trained(recipe, source)
+    recentre(model, some_batches(recipe, data))
     feed, val = feeds(recipe, data)
     plan, settings = recovery(recipe, "prune"), recipe.prune
     if settings.unit == "channels":
@@ -78,7 +82,7 @@ def _without_channels(recipe: Recipe, data: Dataset, model: Any) -> tuple[Any, s
     """
     found, settings = trace(model), recipe.prune
     if settings.rank == "entropy":
-        scores = entropies(model, found, _samples(recipe, data))
+        scores = entropies(model, found, some_batches(recipe, data))
     else:
         scores = l1_norms(model, found)
     keep = _chosen(found, scores, settings.ratio)
@@ -119,13 +123,6 @@ def _nothing(found: Trace, ratio: float) -> ConfigError:
         if most > 1
         else 'remove "prune" from steps',
     )
-
-
-def _samples(recipe: Recipe, data: Dataset) -> Iterator[NDArray[np.float32]]:
-    """Fed values of up to SAMPLES training samples from all of the set, in batches."""
-    chosen = data.train[:: math.ceil(len(data.train) / SAMPLES)]
-    for first in range(0, len(chosen), recipe.train.batch_size):
-        yield stack(chosen[first : first + recipe.train.batch_size], recipe)
 
 
 def _note_of_zeros(share: float) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edge_converter.balance import class_weights, oversampled
 from edge_converter.datasets import Dataset
@@ -15,8 +17,11 @@ from edge_converter.fitting import Curves
 from edge_converter.losses import Hard, hard_loss, weighted
 from edge_converter.models import load_model
 from edge_converter.recipe import Recipe
-from edge_converter.streaming import CACHE_BYTES, Change, Feed, Order, fed_shape
+from edge_converter.streaming import CACHE_BYTES, Change, Feed, Order, fed_shape, stack
 from edge_converter.tables import Augment
+
+SAMPLES = 512
+"""Training samples by which activations are known."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,13 @@ class Trained:
 def load_trained(recipe: Recipe, path: Path) -> Any:
     """The Keras model that a step of the recipe left at `path`. Raises ModelError."""
     return load_model(path, recipe.model.name, recipe.folder)
+
+
+def some_batches(recipe: Recipe, data: Dataset) -> Iterator[NDArray[np.float32]]:
+    """Fed values of up to SAMPLES training samples from all of the set, in batches."""
+    chosen = data.train[:: math.ceil(len(data.train) / SAMPLES)]
+    for first in range(0, len(chosen), recipe.train.batch_size):
+        yield stack(chosen[first : first + recipe.train.batch_size], recipe)
 
 
 def joined(histories: Sequence[dict[str, list[Any]]]) -> dict[str, list[Any]]:
