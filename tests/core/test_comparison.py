@@ -245,7 +245,7 @@ def test_names_are_as_long_as_they_must_be() -> None:
     assert short_names(["x/a.edge", "x/a.edge"]) == ["a.edge", "a.edge"]
 
 
-ranges = st.tuples(st.floats(0, 1), st.floats(1, 2))
+ranges = st.tuples(st.floats(0.01, 1), st.floats(1, 2))
 dots = st.lists(
     st.builds(
         lambda number, x, y, across, up, dominated, group: Dot(

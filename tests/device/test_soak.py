@@ -49,12 +49,12 @@ def test_a_few_points_have_none() -> None:
 def test_memory_that_is_kept_is_seen() -> None:
     soak, kept = Soak(), []
     for second in range(40):
-        kept.append(bytearray(b"x" * 1_000_000))
+        kept.append(bytearray(b"x" * 5_000_000))  # 1 % of what a test process has is far less
         soak.sample(second * SECOND_NS)
     found = soak.as_dict(4000)
     assert found["constant"] is False
     assert "memory grows by" in found["because"]
-    assert found["rss_slope_bytes_per_s"] == pytest.approx(1e6, rel=0.1)
+    assert found["rss_slope_bytes_per_s"] == pytest.approx(5e6, rel=0.1)
     assert len(kept) == 40 and found["frames"] == 4000
 
 
