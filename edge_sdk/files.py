@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -116,3 +117,18 @@ def state_folder() -> Path:
 def _no_link(path: str, flags: int) -> int:
     """Open for `open`, but never through a link that somebody laid there."""
     return os.open(path, flags | os.O_NOFOLLOW, 0o666)
+
+
+def prepare_folder(folder: Path, *, what: str, option: str) -> None:
+    """Make a folder and try that files can be made in it, before the time is spent on `what`, which
+    is to go there; `option` names another. Raises FileError.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise FileError(
+            f"cannot write {what} to {folder}: {error.strerror or error}",
+            fix=f"name a folder that you may write to with {option}",
+        ) from error

@@ -9,13 +9,12 @@ from __future__ import annotations
 import fcntl
 import os
 import re
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from edge_sdk.errors import ConfigError, FileError
-from edge_sdk.files import is_folder, reading
+from edge_sdk.files import is_folder, prepare_folder, reading
 from edge_sdk.frames import Frame
 from edge_sdk.images import SUFFIXES, write_image
 from edge_sdk.sources import PARTS, part_folders
@@ -95,16 +94,7 @@ def _try(folder: Path) -> None:
     there = is_folder(folder)
     if not there and os.path.lexists(folder):
         raise FileError(f"{folder} is not a folder", fix="rename it, or choose another --label")
-    place = folder if there else folder.parent
-    try:
-        place.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=place):
-            pass
-    except OSError as error:
-        raise FileError(
-            f"cannot write pictures to {place}: {error.strerror or error}",
-            fix="name a folder that you may write to with --out",
-        ) from error
+    prepare_folder(folder if there else folder.parent, what="pictures", option="--out")
 
 
 def _last_number(folder: Path, label: str) -> int:

@@ -11,12 +11,11 @@ The JSON keeps every digit; the page rounds for people. Documents are those of C
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from edge_sdk.errors import FileError
+from edge_sdk import files
 from edge_sdk.files import write_atomic
 from edge_sdk.report.build_sections import build_again, build_sections
 from edge_sdk.report.energy import energy_section
@@ -46,15 +45,7 @@ def prepare_folder(folder: Path) -> None:
     """Make the folder that a report will go into, and try that files can be made there, before the
     time is spent. Raises FileError.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise FileError(
-            f"cannot write a report to {folder}: {error.strerror or error}",
-            fix="name a folder that you may write to with --report",
-        ) from error
+    files.prepare_folder(folder, what="a report", option="--report")
 
 
 def write_report(

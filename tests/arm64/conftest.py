@@ -8,4 +8,4 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 
 # Elsewhere there is nothing to compare with.
-collect_ignore_glob = [] if Path("/edge/work/models").is_dir() else ["test_*.py"]
+collect_ignore_glob = [] if Path("/edge/case/models").is_dir() else ["test_*.py"]

@@ -20,7 +20,7 @@ mount --rbind /dev "$ROOT/dev"
 mount -t tmpfs tmp "$ROOT/tmp"
 mount --bind "$REPOSITORY" "$ROOT/edge/main"
 mount -o remount,bind,ro "$ROOT/edge/main"
-mount --bind "$WORK" "$ROOT/edge/work"
+mount --bind "$WORK" "$ROOT/edge/case"
 if [ -d "$REPOSITORY/../shared" ]; then mount --bind "$REPOSITORY/../shared" "$ROOT/edge/shared"; fi
 exec chroot "$ROOT" "$@"
 """
@@ -31,7 +31,7 @@ def enter(
 ) -> subprocess.CompletedProcess[bytes]:
     """Run `line` (paths as in the root); whatever it starts ends with it.
 
-    work: the folder that it sees as /edge/work, its `site` on Python's path.
+    work: the folder that it sees as /edge/case, its `site` on Python's path.
     Raises subprocess.TimeoutExpired.
     """
     isolated = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", _MOUNTS, "sh"]
@@ -42,7 +42,7 @@ def enter(
         "PATH": os.environ["PATH"],
         "HOME": "/tmp",
         "LANG": "C.UTF-8",
-        "PYTHONPATH": "/edge/work/site:/edge/site",
+        "PYTHONPATH": "/edge/case/site:/edge/site",
         "PYTHONHASHSEED": "0",
         "HYPOTHESIS_STORAGE_DIRECTORY": "/tmp/hypothesis",
         "LIBCAMERA_LOG_LEVELS": "*:ERROR",

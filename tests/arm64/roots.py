@@ -104,7 +104,7 @@ def _build(system: str, root: Path) -> None:
     for name in ("bin", "sbin", "lib"):  # trixie's are made by a script that does not run here
         if not (root / name).exists():
             (root / name).symlink_to(f"usr/{name}")
-    for name in ("proc", "sys", "dev", "tmp", "edge/main", "edge/shared", "edge/work"):
+    for name in ("proc", "sys", "dev", "tmp", "edge/main", "edge/shared", "edge/case"):
         (root / name).mkdir(parents=True, exist_ok=True)
     _install_python(system, root)
     edge = root / "edge"
@@ -151,12 +151,13 @@ def _pinned(names: tuple[str, ...]) -> list[str]:
 
 
 def _mirror() -> str:
-    """Where this machine's own packages come from."""
+    """Where this machine's own packages come from. Raises SystemExit where apt knows of none."""
     line = ["apt-get", "indextargets", "--format", "$(SITE)", "Created-By: Packages"]
     sites = subprocess.run(line, capture_output=True, text=True, check=True).stdout.split()
-    return next(
-        (site for site in sites if site.endswith("/debian")), "http://deb.debian.org/debian"
-    )
+    mirrors = [site for site in sites if site.endswith("/debian")]
+    if not mirrors:
+        raise SystemExit("error: apt knows no Debian mirror\nfix: run apt-get update on Debian")
+    return mirrors[0]
 
 
 def _found(tool: str) -> str:

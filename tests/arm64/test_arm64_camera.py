@@ -24,7 +24,7 @@ from edge_sdk.errors import CameraError
 from edge_sdk.frames import Frame
 from edge_sdk.images import list_images, read_image
 
-WORK = Path("/edge/work")
+WORK = Path("/edge/case")
 PICTURES = "picamera2:0?width=640&height=480"
 BARS = "picamera2:1?width=640&height=480"
 

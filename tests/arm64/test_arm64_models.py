@@ -12,7 +12,7 @@ import pytest
 from edge_sdk.engines import open_engine
 from edge_sdk.golden import answers, difference
 
-WORK = Path("/edge/work")
+WORK = Path("/edge/case")
 MODELS = sorted(path.stem for path in (WORK / "models").glob("*.tflite"))
 FLOAT = {"rtol": 1e-3, "atol": 1e-5}
 STEPS = 4

@@ -332,23 +332,27 @@ def test_a_camera_that_dies_leaves_its_pictures(
     assert names(folder) == [Path(name).name for name in document["labels"][0]["files"]]
 
 
-def test_a_full_disk_ends_it_and_keeps_what_is_there(
-    tmp_path: Path, write_pictures: Write, unmeasured: dict[str, str]
-) -> None:
-    """A limit on the size of files stands for the disk: the third picture is too large for it."""
-    write_pictures(tmp_path / "photos", 2, size=(64, 48))
-    write_pictures(tmp_path / "photos" / "z", 1, size=(640, 480))
+def with_little_room(folder: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Capture from `photos` in it. A limit on the size of files, 64 KiB, stands for the disk."""
     limited = ["bash", "-c", 'ulimit -f 64 && exec "$@"', "bash", *CAPTURE]
-    line = ["--camera", f"folder:{tmp_path / 'photos'}?fps=max", "--label", "x"]
-    done = subprocess.run(
-        [*limited, *line],
-        cwd=tmp_path,
-        env=unmeasured,
+    return subprocess.run(
+        [*limited, "--camera", f"folder:{folder / 'photos'}?fps=max", "--label", "x"],
+        cwd=folder,
+        env=environment,
         capture_output=True,
         text=True,
         timeout=120,
         check=False,
     )
+
+
+def test_a_full_disk_ends_it_and_keeps_what_is_there(
+    tmp_path: Path, write_pictures: Write, unmeasured: dict[str, str]
+) -> None:
+    """The third picture is too large for it."""
+    write_pictures(tmp_path / "photos", 2, size=(64, 48))
+    write_pictures(tmp_path / "photos" / "z", 1, size=(640, 480))
+    done = with_little_room(tmp_path, unmeasured)
     error, fix = refused(done)
     assert "x-0003.jpg" in error and "too large" in error
     assert "free some space" in fix
@@ -360,17 +364,7 @@ def test_a_full_disk_from_the_start_leaves_no_class(
     tmp_path: Path, write_pictures: Write, unmeasured: dict[str, str]
 ) -> None:
     write_pictures(tmp_path / "photos", 1, size=(640, 480))
-    limited = ["bash", "-c", 'ulimit -f 64 && exec "$@"', "bash", *CAPTURE]
-    line = ["--camera", f"folder:{tmp_path / 'photos'}?fps=max", "--label", "x"]
-    done = subprocess.run(
-        [*limited, *line],
-        cwd=tmp_path,
-        env=unmeasured,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    done = with_little_room(tmp_path, unmeasured)
     refused(done)
     assert len(done.stderr.splitlines()) == 2
     assert names(tmp_path / "images") == []
@@ -600,16 +594,3 @@ def test_a_review_that_cannot_be_written_is_told_after_the_answer(
     error, _ = refused(done)
     assert "review.html is a folder" in error
     assert "6 captured" in done.stderr
-
-
-def test_help_imports_nothing_heavy() -> None:
-    code = (
-        "import sys; from edge_device import cli_capture; "
-        "cli_capture.capture.main(['--help'], standalone_mode=False); "
-        "heavy = {'numpy', 'cv2', 'ai_edge_litert', 'av', 'edge_device.capture'}; "
-        "sys.exit(', '.join(heavy & set(sys.modules)) or 0)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60
-    )
-    assert done.returncode == 0, done.stderr

@@ -41,13 +41,16 @@ def test_pyav_is_imported_for_videos_alone() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_a_missing_pyav_is_told_with_the_command_that_installs_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("camera", ["video:film.mp4", "rtsp://127.0.0.1:9/x"])
+def test_a_missing_pyav_is_told_with_the_command_that_installs_it(
+    tmp_path: Path, camera: str
+) -> None:
     (tmp_path / "av.py").write_text("raise ImportError('no PyAV here')")
     (tmp_path / "film.mp4").touch()
     code = (
         "from edge_device import open_camera\n"
         "from edge_sdk.errors import MissingPackage\n"
-        "try:\n    open_camera('video:film.mp4')\n"
+        f"try:\n    open_camera({camera!r})\n"
         "except MissingPackage as error:\n    print(error.fix)"
     )
     done = subprocess.run(
