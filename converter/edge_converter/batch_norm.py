@@ -1,8 +1,10 @@
-"""Batch norm that stood still while the rest trained, and now is to train too.
+"""Batch norm before a change that a network is to recover from; no answer changes here.
 
 Transferred layers keep their batch norm frozen: its averages are of other pictures, or, out of a
 .tflite file, mere 0 and 1. Once it normalises by the batches that it is fed, it answers otherwise
-at one stroke, and a network that was to recover from a change has to learn anew.
+at one stroke, and the network has to learn anew. And where batch norm is folded into a kernel, the
+channels of that kernel differ in size by orders: among values or zeros that all of them share, the
+small ones go under.
 """
 
 from __future__ import annotations
@@ -12,6 +14,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+LEAST_SIZE = 1e-6
+"""Of the largest channel's, below which a channel is as good as zero, and left as it is."""
 
 
 def recentre(model: Any, batches: Iterable[NDArray[np.float32]]) -> None:
@@ -39,6 +44,39 @@ def recentre(model: Any, batches: Iterable[NDArray[np.float32]]) -> None:
         _set_averages(norm, mean, np.maximum(square - mean**2, 0))
 
 
+def equalize(model: Any) -> None:
+    """Give all channels that a convolution makes one size, the square mean of He and others
+    (arXiv:1502.01852), and the batch norm behind it averages to match: what the Keras model answers
+    stays the same. A convolution with another layer behind it is left as it is.
+    """
+    for norm in filter(_is_plain_norm, model.layers):
+        layer = norm.input._keras_history.operation
+        if _is_convolution(layer) and len(layer._outbound_nodes) == 1:
+            _equalize(layer, norm)
+
+
+def _is_convolution(layer: Any) -> bool:
+    """Without a bias, which batch norm behind it makes needless."""
+    import keras
+
+    kinds = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D)
+    return isinstance(layer, kinds) and not layer.use_bias and len(layer._inbound_nodes) == 1
+
+
+def _equalize(layer: Any, norm: Any) -> None:
+    kernel = layer.kernel.numpy().astype(np.float64)
+    # (height, width, in, out), of a depthwise one (height, width, in, multiplier)
+    axes = (0, 1) if type(layer).__name__ == "DepthwiseConv2D" else (0, 1, 2)
+    size = np.sqrt(np.square(kernel).mean(axis=axes))
+    wanted = np.sqrt(2 / np.prod([kernel.shape[axis] for axis in axes]))
+    empty = size <= LEAST_SIZE * size.max()
+    factor = np.where(empty, 1, wanted / np.where(empty, 1, size))
+    layer.kernel.assign(kernel * factor)
+    flat = factor.ravel()
+    *_, mean, variance = norm.get_weights()
+    _set_averages(norm, flat * mean, flat**2 * variance, flat)
+
+
 def _is_plain_norm(layer: Any) -> bool:
     import keras
 
@@ -46,13 +84,21 @@ def _is_plain_norm(layer: Any) -> bool:
     return is_norm and layer.scale and layer.center and len(layer._inbound_nodes) == 1
 
 
-def _set_averages(norm: Any, mean: NDArray[np.float64], variance: NDArray[np.float64]) -> None:
-    """(x - old mean) / old deviation * gamma + beta, written with the new mean and deviation."""
+def _set_averages(
+    norm: Any,
+    mean: NDArray[np.float64],
+    variance: NDArray[np.float64],
+    factor: NDArray[np.float64] | float = 1.0,
+) -> None:
+    """gamma (x - old mean) / old deviation + beta of x, written with the new mean and deviation of
+    factor x, which comes in its place.
+    """
     gamma, beta, old_mean, old_variance = (w.astype(np.float64) for w in norm.get_weights())
-    slope = gamma / np.sqrt(old_variance + norm.epsilon)
+    slope = gamma / np.sqrt(old_variance + norm.epsilon) / factor
     norm.set_weights(
         [
-            *(slope * np.sqrt(variance + norm.epsilon), beta + slope * (mean - old_mean)),
+            slope * np.sqrt(variance + norm.epsilon),
+            beta + slope * (mean - factor * old_mean),
             *(mean, variance),
         ]
     )

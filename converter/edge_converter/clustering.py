@@ -47,6 +47,18 @@ class Codebook:
             means[0] = 0
         self.kernel.assign(means.astype(values.dtype)[self.members])
 
+    def joined(self, gradient: Any) -> Any:
+        """The gradient of each shared value, for all of its weights: the sum over the cluster (Han
+        and others, "Deep Compression", ICLR 2016, arXiv:1510.00149, section 3). What an optimizer
+        makes of each weight's own gradient would all but cancel in their mean. TensorFlow tensors
+        of the kernel's shape.
+        """
+        import tensorflow as tf
+
+        flat, members = tf.reshape(gradient, [-1]), self.members.reshape(-1)
+        sums = tf.math.unsorted_segment_sum(flat, members, self.clusters)
+        return tf.gather(sums, self.members)
+
 
 def codebooks(model: Any, clusters: int) -> tuple[list[Codebook], list[str]]:
     """A codebook for each kernel of a Keras model, and the paths of the kernels that have no more

@@ -51,7 +51,8 @@ class Task:
     which the best epoch is chosen. kept: the network that stays when all is done, `model` or a
     part of it. after_step: called after each step with the number of steps of the phase so far; it
     may change the weights, and must need nothing but them and that number, so that a phase that
-    goes on from a checkpoint is the same.
+    goes on from a checkpoint is the same. joined: the gradients of `model.trainable_variables` as
+    the optimizer is to see them, as TensorFlow operations.
     """
 
     model: Any
@@ -59,6 +60,7 @@ class Task:
     val_loss: Hard
     kept: Any
     after_step: Callable[[int], None] = lambda _: None
+    joined: Callable[[list[Any]], list[Any]] = lambda gradients: gradients
 
 
 def prepare(seed: int) -> str:
@@ -240,7 +242,7 @@ def training_step(task: Task, optimizer: Any, feed: Feed) -> Any:
             outputs = tf.nest.flatten(task.model(fed, training=True))
             losses = task.loss(fed, one_hot, outputs)
             whole = tf.reduce_mean(losses) + sum(task.model.losses)
-        optimizer.apply(tape.gradient(whole, weights), weights)
+        optimizer.apply(task.joined(tape.gradient(whole, weights)), weights)
         return _counted(losses, one_hot, outputs[0])
 
     # AutoGraph does not convert layers of Keras 3, but looks at every call: a third of the time to

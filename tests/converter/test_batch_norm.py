@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge_converter.batch_norm import recentre
+from edge_converter.batch_norm import equalize, recentre
 
 pytestmark = pytest.mark.slow
 
@@ -84,3 +84,42 @@ def test_what_cannot_take_up_the_difference_is_left(options: dict[str, bool]) ->
     recentre(model, batches())
     for was, now in zip(before, model.get_weights(), strict=True):
         assert np.array_equal(was, now)
+
+
+def test_channels_get_one_size_and_the_answers_stay() -> None:
+    """But one that is zero, and those whose output something beside the batch norm reads."""
+    import keras
+    from keras import layers
+
+    keras.utils.set_random_seed(3)
+    given = keras.Input((SIDE, SIDE, 3))
+    random = np.random.default_rng(1)
+    plain = {"padding": "same", "use_bias": False}
+    x = layers.Conv2D(8, 3, **plain, name="conv")(given)
+    x = layers.ReLU(6.0)(layers.BatchNormalization(name="conv_bn")(x))
+    x = layers.DepthwiseConv2D(3, depth_multiplier=2, **plain, name="depthwise")(x)
+    x = layers.BatchNormalization(name="depthwise_bn")(x)
+    read_twice = layers.Conv2D(4, 1, **plain, name="read_twice")(x)
+    x = layers.Add()([read_twice, layers.BatchNormalization()(read_twice)])
+    x = layers.BatchNormalization()(layers.Conv2D(4, 1, name="biased")(x))
+    model = keras.Model(given, layers.GlobalAveragePooling2D()(x))
+    for layer in model.layers:
+        if hasattr(layer, "kernel"):
+            spread = random.uniform(0.01, 3, layer.kernel.shape[-1]).astype(np.float32)
+            layer.kernel.assign(layer.kernel * spread)
+        if layer.name.endswith("_bn"):
+            size = layer.gamma.shape
+            layer.set_weights([random.uniform(0.5, 2, size) for _ in range(4)])
+    first = model.get_layer("conv").kernel
+    first.assign(first * (np.arange(8) != 5))
+    kernels = {name: model.get_layer(name).kernel.numpy() for name in ("read_twice", "biased")}
+    samples = np.concatenate(batches())
+    before = model.predict(samples, verbose=0)
+    equalize(model)
+    np.testing.assert_allclose(model.predict(samples, verbose=0), before, atol=2e-5)
+    sizes = np.sqrt(np.square(first.numpy()).mean(axis=(0, 1, 2)))
+    assert sizes == pytest.approx(np.sqrt(2 / 27) * (np.arange(8) != 5))
+    values = model.get_layer("depthwise").kernel.numpy()
+    assert np.sqrt(np.square(values).mean(axis=(0, 1))) == pytest.approx(np.sqrt(2 / 9))
+    for name, kernel in kernels.items():
+        assert np.array_equal(model.get_layer(name).kernel.numpy(), kernel)

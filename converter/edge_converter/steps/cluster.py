@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from edge_converter.batch_norm import recentre
+from edge_converter.batch_norm import equalize, recentre
 from edge_converter.checkpoints import Checkpoints
 from edge_converter.clustering import Codebook, codebooks, large_kernels
 from edge_converter.datasets import Dataset
@@ -50,6 +51,7 @@ def cluster(
         say(f"cluster: on {gpu}")
     model = load_trained(recipe, source)
     recentre(model, some_batches(recipe, data))
+    equalize(model)
     model.trainable = True
     books, small = codebooks(model, recipe.cluster.clusters)
     _share(books)
@@ -59,6 +61,7 @@ def cluster(
         hard_loss(recipe.train.loss),
         model,
         after_step=lambda _: _share(books),
+        joined=partial(_joined, books, model.trainable_variables),
     )
     curves = fit(task, *feeds(recipe, data), recovery(recipe, "cluster"), checkpoints, progress)
     model.save(target)
@@ -68,6 +71,16 @@ def cluster(
 def _share(books: Sequence[Codebook]) -> None:
     for book in books:
         book.share()
+
+
+def _joined(
+    books: Sequence[Codebook], variables: Sequence[Any], gradients: Sequence[Any]
+) -> list[Any]:
+    shared = {id(book.kernel): book for book in books}
+    return [
+        shared[id(variable)].joined(gradient) if id(variable) in shared else gradient
+        for variable, gradient in zip(variables, gradients, strict=True)
+    ]
 
 
 def _note(books: Sequence[Codebook], small: Sequence[str]) -> str:

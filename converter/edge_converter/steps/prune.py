@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_converter.batch_norm import recentre
+from edge_converter.batch_norm import equalize, recentre
 from edge_converter.checkpoints import Checkpoints
 from edge_converter.datasets import Dataset
 from edge_converter.fitting import Progress, Task, fit, prepare
@@ -64,6 +64,8 @@ def prune(
     plan, settings = recovery(recipe, "prune"), recipe.prune
     if settings.unit == "channels":
         model, note = _without_channels(recipe, data, model)
+    else:
+        equalize(model)
     model.trainable = True
     task = Task(model, supervised(weighted_loss(recipe, data)), hard_loss(recipe.train.loss), model)
     if settings.unit == "weights":
