@@ -12,6 +12,7 @@ import pytest
 from edge_converter import Recipe, build
 from edge_converter.checkpoints import Checkpoints
 from edge_converter.datasets import Dataset
+from edge_converter.steps.cluster import cluster
 from edge_converter.steps.prune import prune
 from edge_converter.steps.shared import Trained
 from edge_sdk.errors import ConfigError
@@ -87,6 +88,36 @@ def test_weights(pruned: Callable[..., tuple[Trained, Any]]) -> None:
         if layer.weights:
             assert np.mean(layer.get_weights()[0] == 0) == pytest.approx(0.9, abs=0.01)
             assert np.count_nonzero(layer.get_weights()[1])  # biases
+
+
+@pytest.mark.parametrize(
+    ("step", "key"), [(prune, {}), (prune, {"prune.unit": "weights"}), (cluster, {})]
+)
+def test_what_was_frozen_trains_again(
+    step: Callable[..., Trained],
+    key: dict[str, str],
+    stripes_file: Path,
+    stripes: Dataset,
+    stripes_model: Path,
+    tmp_path: Path,
+) -> None:
+    """As training leaves transferred layers: all but the last of them."""
+    import keras
+
+    source = keras.models.load_model(stripes_model)
+    for layer in source.layers[:-1]:
+        layer.trainable = False
+    source.save(tmp_path / "source.keras")
+    settings = {"steps": ["train", step.__name__], f"{step.__name__}.epochs": 1, **key}
+    target, kept = tmp_path / "model.keras", Checkpoints(tmp_path / "kept", "key")
+    recipe = Recipe.load(stripes_file, settings)
+    step(recipe, stripes, target, kept, source=tmp_path / "source.keras")
+    model = keras.models.load_model(target)
+    for layer in model.layers:
+        if layer.weights:
+            before = source.get_layer(layer.name).bias.numpy()
+            same = np.isin(layer.bias.numpy(), before)  # of channels that never answer
+            assert same.mean() < 0.5, layer.name
 
 
 def test_the_two_ranks_choose_differently(pruned: Callable[..., tuple[Trained, Any]]) -> None:

@@ -23,7 +23,7 @@ from edge_converter.steps.shared import (
     some_batches,
     weighted_loss,
 )
-from edge_converter.steps.train import recovery
+from edge_converter.steps.train import recovery, unfreeze_all
 
 
 def check(recipe: Recipe, model: Any) -> None:
@@ -52,7 +52,7 @@ def cluster(
     model = load_trained(recipe, source)
     recentre(model, some_batches(recipe, data))
     equalize(model)
-    model.trainable = True
+    unfreeze_all(model)
     books, small = codebooks(model, recipe.cluster.clusters)
     _share(books)
     task = Task(

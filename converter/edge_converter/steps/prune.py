@@ -28,7 +28,7 @@ from edge_converter.steps.shared import (
     some_batches,
     weighted_loss,
 )
-from edge_converter.steps.train import recovery
+from edge_converter.steps.train import recovery, unfreeze_all
 from edge_sdk.errors import ConfigError
 
 
@@ -66,7 +66,7 @@ def prune(
         model, note = _without_channels(recipe, data, model)
     else:
         equalize(model)
-    model.trainable = True
+    unfreeze_all(model)
     task = Task(model, supervised(weighted_loss(recipe, data)), hard_loss(recipe.train.loss), model)
     if settings.unit == "weights":
         plan, steps = replace(plan, patience=0), plan.epochs * feed.steps

@@ -173,6 +173,16 @@ def unfreeze(model: Any, head: Sequence[str], count: int) -> None:
         layer.trainable = number >= len(others) - count and not _is_batch_norm(layer)
 
 
+def unfreeze_all(model: Any) -> None:
+    """Let all layers train, batch norm too.
+
+    `model.trainable = True` does nothing where that is what it was: TensorFlow skips an attribute
+    that stays the same, and with it what Keras would tell the layers.
+    """
+    for layer in leaves(model):
+        layer.trainable = True
+
+
 def leaves(model: Any) -> list[Any]:
     """All layers in their order, those of layers inside layers too, but for inputs."""
     import keras
