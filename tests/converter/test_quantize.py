@@ -353,11 +353,13 @@ def test_an_operator_that_does_not_exist_is_named_with_its_layer(
     ],
 )
 def test_a_child_that_dies(
-    net: Any, convert_own: Any, tmp_path: Path, module: str, told: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: str, told: str
 ) -> None:
     """The last line of a stack trace is nobody's help; the file that has all of it is."""
+    (tmp_path / "dying.py").write_text(module)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     with pytest.raises(TrainingError) as caught:
-        convert_own(net, module)
+        run_child(tmp_path, tmp_path / "convert.log", "dying")
     assert str(caught.value) == told
     if "failed" in told:
         assert str(tmp_path / "convert.log") in caught.value.fix
