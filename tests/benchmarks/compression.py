@@ -33,6 +33,7 @@ SMALL_SEEDS, PRUNED_SEEDS, SEEDS = range(10), range(5), range(3)
 
 ANY_LOSS = {"budget.accuracy_loss": 1.0}
 """Rows show what a method costs: nothing is refused, nothing repaired."""
+_CHANNELS = {"steps": ["train", "prune"], "prune.epochs": 20}
 METHODS: dict[str, dict[str, Any]] = {
     "float32": {"quantize.mode": "float32"},
     "float16": {"quantize.mode": "float16"},
@@ -42,9 +43,10 @@ METHODS: dict[str, dict[str, Any]] = {
     "int16x8": {"quantize.mode": "int16x8"},
     "int4 weights": {"quantize.mode": "int4"},
     "int8, quantization-aware training": {"steps": ["train", "qat"]},
-    "half the channels (L1), int8": {"steps": ["train", "prune"]},
-    "half the channels (entropy), int8": {"steps": ["train", "prune"], "prune.rank": "entropy"},
+    "half the channels (L1), int8": _CHANNELS,
+    "half the channels (entropy), int8": {**_CHANNELS, "prune.rank": "entropy"},
     "half the channels, then taught by the unpruned, int8": {
+        **_CHANNELS,
         "steps": ["train", "prune", "distill"],
         "distill.teacher": "unpruned",
         "distill.epochs": 5,

@@ -46,10 +46,10 @@ def batches() -> list[Any]:
 
 def test_the_answers_stay_and_training_begins_with_them() -> None:
     model, samples = folded(), np.concatenate(batches())
-    before = model.predict(samples, verbose=0)
+    before = np.asarray(model(samples, training=False))
     jump = np.abs(np.asarray(keras_copy(model)(samples, training=True)) - before).max()
     recentre(model, batches())
-    after = model.predict(samples, verbose=0)
+    after = np.asarray(model(samples, training=False))
     assert np.abs(after - before).max() < 1e-5
     still = np.abs(np.asarray(keras_copy(model)(samples, training=True)) - before).max()
     assert jump > 0.05
@@ -71,7 +71,7 @@ def test_averages_are_those_of_the_data() -> None:
     model = folded()
     recentre(model, batches())
     reader = keras.Model(model.input, model.get_layer("norm2").input)
-    values = reader.predict(np.concatenate(batches()), verbose=0).reshape(-1, 8)
+    values = np.asarray(reader(np.concatenate(batches()), training=False)).reshape(-1, 8)
     norm = model.get_layer("norm2")
     assert np.asarray(norm.moving_mean) == pytest.approx(values.mean(0), abs=1e-4)
     assert np.asarray(norm.moving_variance) == pytest.approx(values.var(0), rel=1e-3)
@@ -114,9 +114,9 @@ def test_channels_get_one_size_and_the_answers_stay() -> None:
     first.assign(first * (np.arange(8) != 5))
     kernels = {name: model.get_layer(name).kernel.numpy() for name in ("read_twice", "biased")}
     samples = np.concatenate(batches())
-    before = model.predict(samples, verbose=0)
+    before = np.asarray(model(samples, training=False))
     equalize(model)
-    np.testing.assert_allclose(model.predict(samples, verbose=0), before, atol=2e-5)
+    np.testing.assert_allclose(np.asarray(model(samples, training=False)), before, atol=2e-5)
     sizes = np.sqrt(np.square(first.numpy()).mean(axis=(0, 1, 2)))
     assert sizes == pytest.approx(np.sqrt(2 / 27) * (np.arange(8) != 5))
     values = model.get_layer("depthwise").kernel.numpy()

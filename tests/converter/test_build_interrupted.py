@@ -69,7 +69,7 @@ def test_ended_anywhere_in_a_whole_build(
     campaign: Callable[[str, int, int], int],
     tmp_path: Path,
 ) -> None:
-    count = campaign("interrupted builds", 2, 20)
+    count = campaign("interrupted builds", 1, 20)
     moments = random.Random(2)
     for number in range(count):
         project(tmp_path / str(number))

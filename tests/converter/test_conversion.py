@@ -58,7 +58,7 @@ def fed(built: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Sam
     np.save(folder / "calibration.npy", stack(data.train, recipe))
     samples = stack([*data.val, *data.test], recipe)
     model = keras.models.load_model(built.report.folder / "model.keras")
-    return folder, samples, model.predict(samples, verbose=0)
+    return folder, samples, np.asarray(model(samples, training=False))
 
 
 # --- what comes out ------------------------------------------------------------------------------

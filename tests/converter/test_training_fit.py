@@ -201,7 +201,7 @@ def test_the_curves_are_means_over_samples(run: Callable[..., Run]) -> None:
     found = run(Plan("test", 1, 0.01))
     feed = Feed(VAL, RECIPE, CLASSES)
     fed = np.concatenate([values for values, _ in feed.epoch()])
-    scores = found.model.predict(fed, verbose=0)
+    scores = np.asarray(found.model(fed, training=False))
     labels = np.array([picture.label for picture in VAL])
     losses = -np.log(scores[np.arange(len(VAL)), labels])
     assert found.curves["val_loss"] == pytest.approx([losses.mean()], rel=1e-5)
@@ -224,7 +224,7 @@ def test_class_weights_move_the_answers_to_their_class(run: Callable[..., Run]) 
         loss = weighted(hard_loss("cross-entropy"), np.array(weights))
         result = run(Plan("test", 1, 0.01), loss=loss)
         feed = Feed(VAL, RECIPE, CLASSES)
-        scores = [result.model.predict(values, verbose=0) for values, _ in feed.epoch()]
+        scores = [np.asarray(result.model(values, training=False)) for values, _ in feed.epoch()]
         found.append(np.concatenate(scores)[:, 1].mean())
     assert found[1] > found[0] + 0.02
 
@@ -300,7 +300,7 @@ def test_it_stops_when_validation_gets_no_better(run: Callable[..., Run]) -> Non
 
 def val_loss(model: Any) -> float:
     fed = np.concatenate([values for values, _ in Feed(VAL, RECIPE, CLASSES).epoch()])
-    scores = model.predict(fed, verbose=0)
+    scores = np.asarray(model(fed, training=False))
     rows = np.arange(len(VAL)), [picture.label for picture in VAL]
     return float(-np.log(scores[rows]).mean())
 
