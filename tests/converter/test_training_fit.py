@@ -95,13 +95,11 @@ def feeds() -> tuple[Feed, Feed]:
     return Feed(TRAIN, RECIPE, CLASSES, order=order), Feed(VAL, RECIPE, CLASSES)
 
 
-@pytest.fixture
-def run(tmp_path: Path) -> Callable[..., Run]:
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Run]:
     """`run(plan, key="k", folder=None, kill=(epoch, batch), …)`: a training of `network()`; without
     a folder, one of its own.
     """
-    numbers = iter(range(1000))
-
     def train(
         plan: Plan = PLAN,
         *,
@@ -123,11 +121,17 @@ def run(tmp_path: Path) -> Callable[..., Run]:
 
         hard = hard_loss("cross-entropy")
         task = Task(found.model, supervised(loss or hard), val_loss or hard, found.model)
-        kept = Checkpoints(folder or tmp_path / f"run{next(numbers)}", key)
+        kept = Checkpoints(folder or tmp_path_factory.mktemp("run"), key)
         found.curves = fit(task, *feeds(), plan, kept, progress)
         return found
 
     return train
+
+
+@pytest.fixture(scope="module")
+def plain(run: Callable[..., Run]) -> Run:
+    """A training as it is by itself."""
+    return run()
 
 
 def same(one: Run, other: Run) -> bool:
@@ -181,11 +185,11 @@ def network_of(kernel: Any) -> Any:
 # --- the same again ------------------------------------------------------------------------------
 
 
-def test_the_same_seed_gives_the_same_weights(run: Callable[..., Run]) -> None:
+def test_the_same_seed_gives_the_same_weights(run: Callable[..., Run], plain: Run) -> None:
     """Bit for bit, with dropout."""
-    first = run()
-    assert same(first, run()) and first.curves == run().curves
-    assert not same(first, run(seed=4))
+    again = run()
+    assert same(plain, again) and plain.curves == again.curves
+    assert not same(plain, run(seed=4))
 
 
 def test_it_learns(run: Callable[..., Run]) -> None:
@@ -232,17 +236,24 @@ def test_class_weights_move_the_answers_to_their_class(run: Callable[..., Run]) 
 # --- ended and gone on ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("moment", [(1, 1), (1, 5), (3, 1), (4, 5)], ids=str)
+KILLED = Plan("test", 4, 0.01, "cosine", warmup_epochs=1, patience=3)
+
+
+@pytest.fixture(scope="module")
+def whole(run: Callable[..., Run]) -> Run:
+    """By KILLED, and nobody does."""
+    return run(KILLED)
+
+
+@pytest.mark.parametrize("moment", [(1, 5), (3, 1), (4, 5)], ids=str)
 def test_killed_it_goes_on_to_the_same_weights(
-    run: Callable[..., Run], tmp_path: Path, moment: tuple[int, int]
+    run: Callable[..., Run], whole: Run, tmp_path: Path, moment: tuple[int, int]
 ) -> None:
     """From the last whole epoch, with the same batches, dropout and optimizer."""
-    plan = Plan("test", 4, 0.01, "cosine", warmup_epochs=1, patience=3)
-    whole = run(plan)
     with pytest.raises(Killed):
-        run(plan, folder=tmp_path / "kept", kill=moment)
+        run(KILLED, folder=tmp_path / "kept", kill=moment)
     before_any = moment[0] == 1  # later the seed no longer matters: all is in the checkpoint
-    again = run(plan, folder=tmp_path / "kept", seed=3 if before_any else 99)
+    again = run(KILLED, folder=tmp_path / "kept", seed=3 if before_any else 99)
     assert again.batches[0][0] == moment[0]
     assert same(whole, again) and whole.curves == again.curves
 
@@ -266,15 +277,15 @@ def spoiled(path: Path, how: str) -> None:
 
 @pytest.mark.parametrize("how", ["stale", "cut", "empty", "flipped", "something else"])
 def test_a_checkpoint_that_is_of_no_use_is_ignored(
-    run: Callable[..., Run], tmp_path: Path, how: str
+    run: Callable[..., Run], plain: Run, tmp_path: Path, how: str
 ) -> None:
     folder = tmp_path / "kept"
     with pytest.raises(Killed):
-        run(folder=folder, kill=(3, 1), key="other" if how == "stale" else "k")
+        run(folder=folder, kill=(2, 1), key="other" if how == "stale" else "k")
     if how != "stale":
         spoiled(folder / "test.checkpoint", how)
     again = run(folder=folder)
-    assert again.batches[0] == (1, 1) and same(again, run())
+    assert again.batches[0] == (1, 1) and same(again, plain)
 
 
 def test_a_checkpoint_is_one_file_a_phase(run: Callable[..., Run], tmp_path: Path) -> None:
