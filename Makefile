@@ -33,7 +33,7 @@ check: $(READY)  ## formatting, lint, types, layers
 campaign: $(READY)  ## the full counts, into docs/campaigns.json; ONLY=EXPRESSION for some of them
 	$(BIN)/python tests/campaigns/run.py "$(ONLY)"
 
-benchmark: $(READY)  ## regenerates docs/performance.md
+benchmark: $(READY)  ## regenerates docs/performance.md (a quarter of an hour); makes .venv-peers for others to compare with
 	$(BIN)/python tests/benchmarks/run.py
 
 training: $(READY)  ## regenerates docs/training.md: every recipe, several seeds (hours)
@@ -55,7 +55,7 @@ wheelhouse: $(READY)  ## OS=bookworm|trixie: all wheels that such a Pi needs, in
 	$(BIN)/python hardware/wheelhouse.py "$(OS)" "dist/wheelhouse-$(OS)"
 
 clean:  ## takes away what the other targets made
-	rm -rf $(VENV) .venv-device dist edge-sdk-demo .training .compression .coverage*
+	rm -rf $(VENV) .venv-device .venv-peers dist edge-sdk-demo .training .compression .coverage*
 
 $(READY):
 	@$(PYTHON) -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' || \
