@@ -42,7 +42,7 @@ _TIME = (1980, 1, 1, 0, 0, 0)
 _CONVERTIBLE = (".keras", ".h5", ".onnx")
 """Models that `edge-sdk convert` makes a bundle of. A .keras file is a zip file, too."""
 _REBUILD = "build it again, or copy it again from where it was built"
-_DIGEST = re.compile(rb"[0-9a-f]{64}\Z")
+_DIGEST = re.compile(rb"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,11 +91,12 @@ class Bundle:
         """
         path = Path(path)
         data = read_file(path, what="bundle", most_bytes=MOST_BYTES)
-        _check_digest(data, path)
+        sha256 = _check_digest(data, path)
         members = _read_members(data, path)
+        del data  # the members are copies of all that is in it
         manifest = parse_manifest(members["manifest.json"], where=f"{path.name}: manifest.json")
         _check_members(manifest, members, path)
-        return cls(path, hashlib.sha256(data).hexdigest(), manifest, members)
+        return cls(path, sha256, manifest, members)
 
     def read(self, member: str) -> bytes:
         """The bytes of a member. Raises BundleError where the bundle has none of that name."""
@@ -184,15 +185,19 @@ def _write_member(archive: zipfile.ZipFile, name: str, data: bytes, *, compresse
     archive.writestr(info, data, zipfile.ZIP_LZMA if compressed else zipfile.ZIP_STORED)
 
 
-def _check_digest(data: bytes, path: Path) -> None:
+def _check_digest(data: bytes, path: Path) -> str:
+    """The SHA-256 (hex) of the whole file. Its end is the one of all before it."""
     if data[:4] != b"PK\x03\x04":
         fix = _or_convert(path, "name a .edge file made by edge-sdk build")
         raise BundleError(f"{path} is not a bundle", fix=fix)
-    if not _DIGEST.search(data):
+    if not _DIGEST.fullmatch(data[-64:]):
         fix = _or_convert(path, _REBUILD)
         raise BundleError(f"{path} is truncated or is not a bundle", fix=fix)
-    if hashlib.sha256(data[:-64]).hexdigest().encode() != data[-64:]:
+    digest = hashlib.sha256(memoryview(data)[:-64])
+    if digest.hexdigest().encode() != data[-64:]:
         raise BundleError(f"{path} is damaged: its SHA-256 does not match", fix=_REBUILD)
+    digest.update(data[-64:])
+    return digest.hexdigest()
 
 
 def _or_convert(path: Path, fix: str) -> str:
@@ -214,10 +219,12 @@ def _read_members(data: bytes, path: Path) -> dict[str, bytes]:
 
 
 def _read_member(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
-    """As ZipFile.read does, but in small pieces: read at once, LZMA is unpacked to whatever size it
-    has before it is cut to the one that the entry states, and that may be a lie.
+    """As ZipFile.read does, but LZMA in small pieces: read at once, it is unpacked to whatever size
+    it has before it is cut to the one that the entry states, and that may be a lie.
     """
     with archive.open(entry) as file:
+        if entry.compress_type == zipfile.ZIP_STORED:
+            return file.read()
         return b"".join(iter(lambda: file.read(_PIECE), b""))
 
 
