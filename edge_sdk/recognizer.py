@@ -69,6 +69,13 @@ class Recognizer:
             self._detector = Detector(manifest, labels, engine.outputs, min_score=min_score)
         else:
             self._scores = [o.role for o in manifest.outputs].index("scores")
+            self._classifier = classify.Classifier(
+                engine.outputs[self._scores],
+                labels,
+                top,
+                self.min_score,
+                manifest.postprocess.activation,
+            )
 
     @classmethod
     def open(
@@ -134,15 +141,7 @@ class Recognizer:
         """Classes, and detections where the model finds things in a picture."""
         if self._detector is not None and placement is not None:
             return (), self._detector(self.engine.output, placement, frame)
-        classes = classify.answer(
-            self.engine.output(self._scores),
-            self.engine.outputs[self._scores],
-            self.labels,
-            self.top,
-            self.min_score,
-            self.manifest.postprocess.activation,
-        )
-        return classes, None
+        return self._classifier(self.engine.output(self._scores)), None
 
     def close(self) -> None:
         """Close the engine."""

@@ -33,24 +33,44 @@ def activated(values: NDArray[np.float32], activation: Activation) -> NDArray[np
     return values
 
 
-def answer(
-    stored: NDArray[Any],
-    spec: TensorSpec,
-    labels: Sequence[str],
-    k: int,
-    min_score: float = 0.0,
-    activation: Activation = "none",
-) -> tuple[Classification, ...]:
+class Classifier:
     """`top` of the `scores` of a stored output of shape (1, …, classes).
 
-    Quantization keeps the order, so of an 8-bit row only the best are made numbers at all.
+    Quantization keeps the order, so of an 8-bit row only the best are made numbers, and those by a
+    table: after an invoke nothing of this is in the caches, and each call into numpy costs.
     """
-    if activation != "none" or stored.dtype.itemsize != 1:
-        return top(scores(stored, spec, activation), labels, k, min_score)
-    row = stored.reshape(-1)
-    # ~ turns the order round without overflow; a stable sort of bytes is a radix sort.
-    order = np.argsort(~row, kind="stable")[:k]
-    return _named(order, dequantize(row[order], spec), labels, min_score)
+
+    def __init__(
+        self,
+        spec: TensorSpec,
+        labels: Sequence[str],
+        k: int,
+        min_score: float = 0.0,
+        activation: Activation = "none",
+    ) -> None:
+        self._spec = spec
+        self._labels = labels
+        self._k = k
+        self._min_score = min_score
+        self._activation = activation
+        self._values: list[float] = []
+        if activation == "none" and spec.dtype in ("int8", "uint8"):
+            stored = np.arange(256, dtype=np.uint8).view(spec.dtype)
+            self._values = dequantize(stored, spec).tolist()
+
+    def __call__(self, stored: NDArray[Any]) -> tuple[Classification, ...]:
+        """The best classes, best first; `stored` is of the spec's dtype."""
+        if not self._values:
+            values = scores(stored, self._spec, self._activation)
+            return top(values, self._labels, self._k, self._min_score)
+        row = stored.reshape(-1)
+        # The best come last, and from the back the first of equals does: a stable sort, of bytes
+        # a radix sort.
+        places = row[::-1].argsort(kind="stable")[: -self._k - 1 : -1].tolist()
+        order = [row.size - 1 - place for place in places]
+        data = row.tobytes()
+        best = [self._values[data[index]] for index in order]
+        return _named(order, best, self._labels, self._min_score)
 
 
 def top(
@@ -64,14 +84,14 @@ def top(
     least = np.partition(values, -k)[-k] if 0 < k < len(values) else -np.inf
     candidates = np.flatnonzero(values >= least)
     order = candidates[np.argsort(-values[candidates], kind="stable")][:k]
-    return _named(order, values[order], labels, min_score)
+    return _named(order.tolist(), values[order].tolist(), labels, min_score)
 
 
 def _named(
-    order: NDArray[Any], values: NDArray[np.float32], labels: Sequence[str], min_score: float
+    order: Sequence[int], values: Sequence[float], labels: Sequence[str], min_score: float
 ) -> tuple[Classification, ...]:
     return tuple(
         Classification(labels[index], index, score)
-        for index, score in zip(order.tolist(), values.tolist(), strict=True)
+        for index, score in zip(order, values, strict=True)
         if score >= min_score
     )

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_sdk.results import Classification, Result, StageTimes
-from edge_sdk.tasks.classify import Activation, answer, scores, top
+from edge_sdk.tasks.classify import Activation, Classifier, scores, top
 from edge_sdk.tensors import QuantParams, TensorSpec
 
 FLOATS = TensorSpec("scores", (1, 3), "float32")
@@ -65,7 +65,7 @@ def test_a_stored_row_answers_as_its_scores_do(
     stored = np.array([row], np.uint8).view(dtype)
     labels = [f"{number}" for number in range(len(row))]
     expected = top(scores(stored, spec, activation), labels, k, 0.25)
-    assert answer(stored, spec, labels, k, 0.25, activation) == expected
+    assert Classifier(spec, labels, k, 0.25, activation)(stored) == expected
 
 
 def test_too_low_scores_are_left_out() -> None:
