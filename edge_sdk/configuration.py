@@ -7,7 +7,6 @@ An unknown key, a value of another type or a value out of range is a ConfigError
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import math
 import types
 import typing
@@ -66,6 +65,8 @@ def parse(cls: type[T], data: Mapping[str, Any], *, where: str, path: str = "") 
 def nearest(word: str, known: typing.Iterable[str]) -> str:
     """A fix line: the closest known word, then all of them."""
     names = list(known)
+    import difflib  # only mistakes need it
+
     close = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
     listing = "known: " + ", ".join(names)
     return f'did you mean "{close[0]}"? ({listing})' if close else listing

@@ -85,10 +85,13 @@ def run(
     """Stream a camera through FILE.edge, until the camera ends or Ctrl-C."""
     with _until_stopped() as stop:
         from edge_device.streaming import stream
-        from edge_hardware import load_board
 
+        known = None
+        if board:
+            from edge_hardware import load_board
+
+            known = load_board(board)
         sinks = ["console", *([f"jsonl:{jsonl}"] if jsonl else [])]
-        known = load_board(board) if board else None
         _answer(
             lambda: stream(bundle, sinks=sinks, board=known, stop=stop, **_given(options)),
             folder,
@@ -151,12 +154,13 @@ def _answer(measure: Callable[[], Outcome], folder: Path | None, as_json: bool) 
     saved, the exit status is 1 and stdout has to stay empty: the answer goes to stderr, before the
     error, and the report is written all the same where it can be.
     """
-    from edge_device.summary import summary
-    from edge_sdk.report import prepare_folder
-
     if folder is not None:
+        from edge_sdk.report import prepare_folder
+
         prepare_folder(folder)
     report, error = measure()
+    from edge_device.summary import summary  # not before the first answer
+
     report = replace(report, command=_command_line(click.get_current_context()))
     document, saved = report.as_dict(), ""
     if folder is not None:

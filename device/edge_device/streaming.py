@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from edge_device.cameras import check_spec, open_camera
-from edge_device.cameras.listing import first_usable, list_cameras
 from edge_device.pipeline import Policy
 from edge_device.report import RunReport
 from edge_device.runtime import THREADS, Runtime
@@ -52,6 +51,8 @@ def stream(
     with the report of what was measured until then.
     """
     if camera is None:
+        from edge_device.cameras.listing import first_usable, list_cameras
+
         camera = first_usable(list_cameras())
     check_spec(camera)
     with ExitStack() as stack:

@@ -117,9 +117,12 @@ def test_an_unknown_command_far_from_any_lists_all(capsys: pytest.CaptureFixture
 WITHOUT = """
 import importlib.metadata as metadata, sys
 from edge_sdk.cli import main
-found = metadata.entry_points(group="edge_sdk.commands")
-kept = metadata.EntryPoints(entry for entry in found if entry.dist.name == "edge-sdk-core")
-metadata.entry_points = lambda **wanted: kept.select(**wanted)
+found = metadata.distribution
+def core_alone(name):
+    if name != "edge-sdk-core":
+        raise metadata.PackageNotFoundError(name)
+    return found(name)
+metadata.distribution = core_alone
 sys.exit(main(sys.argv[1:]))
 """
 
@@ -128,7 +131,7 @@ sys.exit(main(sys.argv[1:]))
     ("command", "package"), [("build", CONVERTER), ("run", DEVICE), ("bench", DEVICE)]
 )
 def test_a_command_whose_distribution_is_absent(command: str, package: str) -> None:
-    """In a process that finds core's entry points alone, as where core alone is installed."""
+    """In a process that finds core alone, as where nothing else is installed."""
     for line in ([command], [command, "--help"], [command, "x.edge", "--json"]):
         done = subprocess.run(
             [sys.executable, "-c", WITHOUT, *line], capture_output=True, text=True, check=False
