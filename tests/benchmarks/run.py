@@ -103,17 +103,17 @@ def _networks(folder: Path) -> list[str]:
                 for r in rows
             ],
         ),
-        "## First result\n\n`edge-sdk run` for one frame, from process start to exit, bundle "
-        "accepted before, golden check included; peak resident memory.\n\n"
+        "## First result\n\n`edge-sdk run` for one frame, from process start to the first result, "
+        "and to the exit with its report; bundle accepted before, golden check included; peak "
+        "resident memory.\n\n"
         + _table(
-            ("bundle", "median s", "min", "max", "bar", "peak MB", "bar"),
+            ("bundle", "first result s [min - max]", "bar", "exit s [min - max]", "peak MB", "bar"),
             [
                 (
                     first["bundle"],
-                    f"{first['median_s']:.2f}",
-                    f"{first['min_s']:.2f}",
-                    f"{first['max_s']:.2f}",
-                    f"<= {MOST_FIRST_S:g}: {verdict(first['median_s'] <= MOST_FIRST_S)}",
+                    _seconds(first["first"]),
+                    f"<= {MOST_FIRST_S:g}: {verdict(first['first']['median_s'] <= MOST_FIRST_S)}",
+                    _seconds(first["exit"]),
                     f"{first['rss_mb']:.0f}",
                     f"<= {MOST_MB:g}: {verdict(first['rss_mb'] <= MOST_MB)}",
                 )
@@ -148,6 +148,10 @@ def _overhead() -> str:
 
 def _spread(middle: float, ends: list[float]) -> str:
     return f"{middle:.1f} [{ends[0]:.1f} - {ends[1]:.1f}]"
+
+
+def _seconds(found: dict[str, float]) -> str:
+    return f"{found['median_s']:.2f} [{found['min_s']:.2f} - {found['max_s']:.2f}]"
 
 
 def _quartiles(found: list[float]) -> str:
