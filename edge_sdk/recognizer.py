@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,12 +22,14 @@ from edge_sdk.golden import GoldenCheck, check_tensors
 from edge_sdk.manifest import Manifest
 from edge_sdk.preprocess import Placement, Preprocessor, PreprocessSpec
 from edge_sdk.results import Classification, Detection, Result, StageTimes
-from edge_sdk.sources import Value
 from edge_sdk.tasks import classify
 from edge_sdk.tasks.detect import Detector
 from edge_sdk.tasks.sequence import ClipPreprocessor, FeaturePreprocessor
 from edge_sdk.tensors import TensorSpec
 from edge_sdk.trust import open_bundle_engine
+
+if TYPE_CHECKING:
+    from edge_sdk.sources import Value
 
 Fill = Callable[[NDArray[Any]], Placement | None]
 """Writes the input tensor (its shape and dtype); says where a picture lies in it."""

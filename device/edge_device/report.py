@@ -8,16 +8,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from edge_device.machine import machine_facts
 from edge_device.mlperf import SAMPLES_PER_QUERY, mlperf
 from edge_device.recorder import Figures, Recorder, chart_bins
 from edge_hardware.thermal import thermal_document
 from edge_sdk.engines import EngineInfo
-from edge_sdk.estimate import Estimate
 from edge_sdk.golden import GoldenCheck
 from edge_sdk.statistics import MINIMUM_SAMPLES, Histogram
+
+if TYPE_CHECKING:
+    from edge_sdk.estimate import Estimate
 
 LEAST_SECONDS = 10.0
 LEAST_SAMPLES = MINIMUM_SAMPLES["p99"]

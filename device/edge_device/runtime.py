@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edge_device.cameras import Camera
 from edge_device.pipeline import Pipeline, Policy, check_policy
@@ -17,12 +17,14 @@ from edge_device.sequences import SequenceRecognizer
 from edge_device.tracking import Tracker
 from edge_sdk.bundle import Bundle
 from edge_sdk.errors import ConfigError
-from edge_sdk.estimate import Board, energy_model
 from edge_sdk.frames import Frame
 from edge_sdk.golden import GoldenCheck
 from edge_sdk.manifest import Manifest
 from edge_sdk.recognizer import Recognizer, require_pictures
 from edge_sdk.results import Result
+
+if TYPE_CHECKING:
+    from edge_sdk.estimate import Board
 
 THREADS = 2
 """Threads of one inference where nobody says otherwise."""
@@ -140,7 +142,11 @@ class Runtime:
 
         board: adds figures labelled MODEL for it (edge_hardware.load_board("rpi4")).
         """
-        estimate = energy_model(board, self.manifest.models["litert"].macs) if board else None
+        estimate = None
+        if board is not None:
+            from edge_sdk.estimate import energy_model
+
+            estimate = energy_model(board, self.manifest.models["litert"].macs)
         return make_report(
             "run",
             "camera",

@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from edge_device.cameras import check_spec, open_camera
 from edge_device.pipeline import Policy
@@ -16,9 +16,11 @@ from edge_device.runtime import THREADS, Runtime
 from edge_device.sinks import Sink, open_sink
 from edge_sdk.console import warn
 from edge_sdk.errors import EdgeError
-from edge_sdk.estimate import Board
 from edge_sdk.golden import GoldenCheck, unproven_warning
 from edge_sdk.results import Result
+
+if TYPE_CHECKING:
+    from edge_sdk.estimate import Board
 
 
 class Outcome(NamedTuple):
