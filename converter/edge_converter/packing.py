@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +18,7 @@ from edge_sdk.engines import Engine, EngineInfo, open_engine
 from edge_sdk.errors import FileError, ModelError
 from edge_sdk.files import is_folder
 from edge_sdk.frames import Frame
-from edge_sdk.golden import LEAST_STEPS, answers, difference
+from edge_sdk.golden import LEAST_STEPS, answers, steps_apart
 from edge_sdk.manifest import (
     LEAST_SAMPLES,
     Budget,
@@ -118,12 +119,13 @@ def manifest_for(model: bytes, contents: Contents, golden: Golden, origin: Origi
     """
     graph = read_graph(model)
     with open_engine("litert", model) as engine:
-        info, steps = engine.info, _steps(model, golden)
+        info = engine.info
         tensor = TensorEntry.of(engine.inputs[0])
         outputs = tuple(
             OutputEntry(role, TensorEntry.of(spec))
             for role, spec in zip(contents.roles, engine.outputs, strict=True)
         )
+    steps = _steps(model, golden, outputs, graph.precision)
     return Manifest(
         contents.name,
         contents.version,
@@ -219,18 +221,14 @@ def patches(
     return frames
 
 
-def _steps(model: bytes, golden: Golden) -> int:
+def _steps(model: bytes, golden: Golden, outputs: Sequence[OutputEntry], precision: str) -> int:
     """CONTRACTS.md: max(4, 1 + the largest difference between XNNPACK and no delegate), in output
     steps; for float outputs the rule needs none and 4 stands.
     """
     with open_engine("litert", model, resolver="builtin-without-delegates") as engine:
         other = answers(engine, golden.inputs)
-    gaps = [
-        difference(wanted, found)
-        for wanted, found in zip(golden.outputs, other, strict=True)
-        if np.issubdtype(wanted.dtype, np.integer)
-    ]
-    return max(LEAST_STEPS, 1 + int(max(gaps, default=0)))
+    seen = steps_apart(outputs, precision, golden.outputs, other)
+    return max(LEAST_STEPS, 1 + math.ceil(seen))
 
 
 def _golden_entry(info: EngineInfo, golden: Golden, origin: Origin, steps: int) -> GoldenEntry:
