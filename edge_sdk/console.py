@@ -8,10 +8,12 @@ import math
 import os
 import signal
 import sys
+import textwrap
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from itertools import zip_longest
 from pathlib import Path
 from types import FrameType
 from typing import Any, TypeVar
@@ -29,6 +31,9 @@ _INTERRUPTED = Interrupted("interrupted", fix="run the same command again")
 
 PATH = click.Path(readable=False, path_type=Path)
 """A path argument: what is wrong with the file is the command's to say, with a fix."""
+
+WIDTH = 80
+"""Columns of a terminal that nobody has made wider."""
 
 THREADS = click.IntRange(1, MOST_THREADS)
 """CPU threads of an inference."""
@@ -85,8 +90,12 @@ def warn(message: str) -> None:
     note(f"warning: {message}")
 
 
-def table(rows: Sequence[Sequence[object]], *, head: Sequence[str] = ()) -> str:
-    """Aligned columns: numbers to the right, the rest to the left."""
+def table(
+    rows: Sequence[Sequence[object]], *, head: Sequence[str] = (), width: int | None = None
+) -> str:
+    """Aligned columns: numbers to the right, the rest to the left. width: the most characters of a
+    line: the widest columns are wrapped at spaces, as far as that goes.
+    """
     texts = [[str(cell) for cell in row] for row in ([head] if head else []) + list(rows)]
     if not texts:
         return ""
@@ -95,16 +104,41 @@ def table(rows: Sequence[Sequence[object]], *, head: Sequence[str] = ()) -> str:
         all(isinstance(row[i], (int, float)) for row in rows) and bool(rows)
         for i in range(len(widths))
     ]
+    if width is not None:
+        widths = _narrowed(widths, texts, width)
     lines = [
         "  ".join(
-            cell.rjust(width) if to_right else cell.ljust(width)
-            for cell, width, to_right in zip(row, widths, right, strict=True)
+            cell.rjust(column) if to_right else cell.ljust(column)
+            for cell, column, to_right in zip(line, widths, right, strict=True)
         ).rstrip()
         for row in texts
+        for line in zip_longest(*map(_wrapped, row, widths), fillvalue="")
     ]
     if head:
-        lines.insert(1, "  ".join("-" * width for width in widths))
+        lines.insert(1, "  ".join("-" * column for column in widths))
     return "\n".join(lines)
+
+
+def _narrowed(widths: list[int], texts: list[list[str]], width: int) -> list[int]:
+    """Widths of columns that fit into `width`, the widest made narrower, no word broken."""
+    least = [
+        max((len(word) for row in texts for word in row[i].split()), default=0)
+        for i in range(len(widths))
+    ]
+    widths = list(widths)
+    while sum(widths) + 2 * (len(widths) - 1) > width:
+        wide = [i for i in range(len(widths)) if widths[i] > least[i]]
+        if not wide:
+            break
+        widths[max(wide, key=lambda i: widths[i])] -= 1
+    return widths
+
+
+def _wrapped(cell: str, width: int) -> list[str]:
+    """The lines of a cell; as it is where it fits."""
+    if len(cell) <= width:
+        return [cell]
+    return textwrap.wrap(cell, width, break_long_words=False, break_on_hyphens=False)
 
 
 def outline(document: dict[str, Any], indent: int = 0) -> str:

@@ -12,9 +12,9 @@ from edge_sdk.bundle import Bundle
 from edge_sdk.console import warn
 from edge_sdk.drawing import annotated, undrawable
 from edge_sdk.errors import ConfigError, DataError, FileError, ImageError
-from edge_sdk.files import is_folder
+from edge_sdk.files import is_folder, prepare_folder
 from edge_sdk.golden import unproven_warning
-from edge_sdk.images import list_images, read_image, write_image
+from edge_sdk.images import SUFFIXES, list_images, read_image, write_image
 from edge_sdk.recognizer import Recognizer, require_pictures
 from edge_sdk.sample_sets import skipped_warning
 
@@ -33,16 +33,22 @@ def predict(
     pictures named by themselves every one must be readable: all are tried before any is answered.
     annotate: a folder for copies with the answer on them.
     Raises FileError or ImageError for one such picture, DataError for several, or where none of a
-    folder's can be read; BundleError, GateFailed and what the engine raises.
+    folder's can be read; FileError for a folder of copies that cannot be written, or lies in one
+    whose pictures are answered; BundleError, GateFailed and what the engine raises.
     """
     files = _expand(pictures)
-    copies = _copies([file for file, _ in files], Path(annotate)) if annotate is not None else []
+    copies: list[Path] = []
+    if annotate is not None:
+        _check_apart(Path(annotate), pictures)
+        copies = _copies([file for file, _ in files], Path(annotate))
     results: list[dict[str, Any]] = []
     unreadable: list[str] = []
     with ExitStack() as stack:
         bundle = stack.enter_context(Bundle.open(path))
         require_pictures(bundle.manifest)
         _require_readable([file for file, named in files if named])
+        if annotate is not None:
+            prepare_folder(Path(annotate), what="annotated copies", option="--annotate")
         model = stack.enter_context(Recognizer.open(bundle, engine, threads=threads))
         if unproven := unproven_warning(model.golden):
             warn(unproven)
@@ -115,8 +121,23 @@ def _expand(pictures: Sequence[str | Path]) -> list[tuple[Path, bool]]:
         else:
             files.append((given, True))
     if not files:
-        raise ConfigError("no pictures to answer", fix="name pictures, or a folder with pictures")
+        given = f" in {', '.join(map(str, pictures))}" if pictures else ""
+        kinds = " ".join(sorted(SUFFIXES))
+        raise ConfigError(
+            f"no pictures to answer{given}", fix=f"name pictures, or a folder with some: {kinds}"
+        )
     return files
+
+
+def _check_apart(copies: Path, pictures: Sequence[str | Path]) -> None:
+    """Raises FileError for copies in a folder that is answered: they would be answered next."""
+    place = Path(os.path.realpath(copies))
+    for folder in filter(_is_folder, map(Path, pictures)):
+        if place.is_relative_to(os.path.realpath(folder)):
+            raise FileError(
+                f"annotated copies in {copies} would be among the pictures of {folder}",
+                fix="name another folder, outside of it, with --annotate",
+            )
 
 
 def _is_folder(path: Path) -> bool:

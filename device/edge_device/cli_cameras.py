@@ -24,12 +24,21 @@ def _text(document: dict[str, Any]) -> str:
         [c["spec"], c["name"] or "-", "usable" if c["usable"] else f"no: {c['because']}", c["fix"]]
         for c in document["cameras"]
     ]
+    every = [kind["parameters"] for kind in document["kinds"]]
+    common = [name for name in every[0] if all(name in names for names in every)]
     kinds = [
-        [kind["write"], kind["help"], " ".join(kind["parameters"])] for kind in document["kinds"]
+        [
+            kind["write"],
+            kind["help"],
+            " ".join(name for name in kind["parameters"] if name not in common),
+        ]
+        for kind in document["kinds"]
     ]
+    head = ("attached", "name", "here", "fix")
     return (
-        f"{console.table(attached, head=('attached', 'name', 'here', 'fix'))}\n\n"
-        f"{console.table(kinds, head=('write', 'for', 'parameters'))}\n\n"
-        "Parameters follow a ?, in URLs a #: v4l2:/dev/video0?fps=30&width=1280&height=720, "
-        "rtsp://HOST/PATH#fps=10"
+        f"{console.table(attached, head=head, width=console.WIDTH)}\n\n"
+        f"{console.table(kinds, head=('write', 'for', 'also takes'), width=console.WIDTH)}\n\n"
+        f"All take {', '.join(common)}, behind a ? or, in URLs, behind a #:\n"
+        "  v4l2:/dev/video0?fps=30&width=1280&height=720\n"
+        "  rtsp://HOST/PATH#fps=10"
     )

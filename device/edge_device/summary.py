@@ -135,7 +135,8 @@ def _energy(document: Mapping[str, Any]) -> str:
 
 
 def _durations(document: Mapping[str, Any]) -> list[list[str]]:
-    rows = [["latency", *_cells(document["latency"])]]
+    name = "latency of a query" if document.get("multi_stream") else "latency"
+    rows = [[name, *_cells(document["latency"])]]
     for name, values in document["stages"].items():
         if values["p50"] is not None:
             rows.append([f"  {name}", *_cells(values)])

@@ -24,15 +24,20 @@ _UNREAD_THROTTLING = "throttling cannot be read on this machine"
 """What `invalid_because` says where no rule was broken that could be looked at."""
 
 _LATENCIES = {
-    "p50": "half of the frames are faster",
-    "p90": "nine of ten are faster",
-    "p99": "99 of 100 are faster",
+    "p50": "half of the {} are faster",
+    "p90": "nine of ten {} are faster",
+    "p99": "99 of 100 {} are faster",
 }
 
 
 def run_tiles(run: Mapping[str, Any], build: Mapping[str, Any]) -> list[Tile]:
-    """The summary: rate and latency, then accuracy and size where there is a build record."""
-    latency, n = mapping(run.get("latency")), run.get("n")
+    """The summary: rate and latency, then accuracy and size where there is a build record.
+
+    The latencies of multi-stream are those of queries, of several frames each.
+    """
+    latency, n, one = mapping(run.get("latency")), run.get("n"), "frames"
+    if query := mapping(run.get("multi_stream")):
+        n, one = query.get("queries"), "queries"
     rate = number(run.get("fps"))
     return [
         Tile("Frames per second", ABSENT if rate is None else significant(rate), _frames(run)),
@@ -40,7 +45,7 @@ def run_tiles(run: Mapping[str, Any], build: Mapping[str, Any]) -> list[Tile]:
             Tile(
                 f"Latency {name}",
                 percentile(latency.get(name), name, n),
-                "" if latency.get(name) is None else words,
+                "" if latency.get(name) is None else words.format(one),
             )
             for name, words in _LATENCIES.items()
         ),

@@ -132,16 +132,52 @@ def test_annotated_copies_of_equal_names_stand_side_by_side(
 def test_an_annotated_copy_never_replaces_a_picture(
     answers: Make, refused: Make, tiny_bundle: Make, write_pictures: Make, tmp_path: Path
 ) -> None:
-    """By bare names in the pictures' own folder, and again with the first copies among them."""
+    """By bare names in the picture's own folder, and again with the first copy beside it."""
     bundle = tiny_bundle(shape=(8, 8, 3))
     (picture,) = write_pictures(tmp_path / "images", 1)
     before = picture.read_bytes()
     with contextlib.chdir(picture.parent):
         answers("predict", bundle, picture.name, "--annotate", ".")
         assert sorted(p.name for p in Path().iterdir()) == ["000.png", "images-000.png.png"]
-        message = refused("predict", bundle, ".", "--annotate", ".")
+        both = sorted(p.name for p in Path().iterdir())
+        message = refused("predict", bundle, *both, "--annotate", ".")
     assert "would replace a picture" in message and "another folder" in message
     assert picture.read_bytes() == before
+
+
+@pytest.mark.parametrize("place", [".", "out", "../link"])
+def test_copies_do_not_go_where_pictures_are_answered(
+    place: str, refused: Make, tiny_bundle: Make, photos: Path
+) -> None:
+    """The next answers would be about them, too."""
+    (photos.parent / "link").symlink_to(photos)
+    before = sorted(photos.iterdir())
+    copies = photos / place
+    message = refused("predict", tiny_bundle(shape=(8, 8, 3)), photos, "--annotate", copies)
+    assert f"would be among the pictures of {photos}" in message
+    assert "--annotate" in message
+    assert sorted(photos.iterdir()) == before
+
+
+def test_a_folder_for_copies_is_tried_before_the_model_is_opened(
+    refused: Make, tiny_bundle: Make, photos: Path, tmp_path: Path, fresh_state: Path
+) -> None:
+    """A bundle that has been opened is remembered: this one has not."""
+    (tmp_path / "file").touch()
+    bundle = tiny_bundle(shape=(8, 8, 3))
+    message = refused("predict", bundle, photos, "--annotate", tmp_path / "file" / "out")
+    assert f"cannot write annotated copies to {tmp_path}/file/out" in message
+    assert "with --annotate" in message
+    assert not list((fresh_state / "accepted").glob("*"))
+
+
+def test_a_folder_without_pictures_is_named(
+    refused: Make, tiny_bundle: Make, tmp_path: Path
+) -> None:
+    (tmp_path / "empty").mkdir()
+    message = refused("predict", tiny_bundle(), tmp_path / "empty")
+    assert f"no pictures to answer in {tmp_path}/empty" in message
+    assert ".jpg" in message
 
 
 def test_an_unreadable_picture_of_a_folder_is_skipped_and_listed(

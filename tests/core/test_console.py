@@ -250,6 +250,20 @@ def test_tables() -> None:
     assert console.table([]) == ""
 
 
+def test_a_table_is_wrapped_where_it_would_be_too_wide() -> None:
+    rows = [["v4l2:/dev/video0", 7, "no: may not be opened by this user", "sudo usermod -aG x"]]
+    assert console.table(rows, head=["camera", "n", "here", "fix"], width=50) == (
+        "camera            n  here           fix\n"
+        "----------------  -  -------------  --------------\n"
+        "v4l2:/dev/video0  7  no: may not    sudo usermod\n"
+        "                     be opened by   -aG x\n"
+        "                     this user"
+    )
+    assert console.table(rows, width=200) == console.table(rows)
+    assert console.table([["x" * 30, "y y"]], width=10) == "x" * 30 + "  y\n" + " " * 32 + "y"
+    assert console.table([["a", ""], ["b b b", ""]], width=3) == "a\nb\nb\nb"
+
+
 def test_figures() -> None:
     assert console.size(236240) == "236,240 bytes"
     assert console.share(0.97512) == "97.51 %"

@@ -22,14 +22,18 @@ SAMPLES = [{"t_s": float(t), "celsius": 50.0 + t, "mhz": 1500.0} for t in range(
 
 
 def test_a_query_of_multi_stream_is_not_a_frame(run_page: Make) -> None:
-    section = run_page(
+    page = run_page(
         multi_stream={"samples_per_query": 8, "queries": 112},
         latency={"p50": 4.0, "p90": 5.0, "p99": None},
-    ).section("latency")
+    )
+    section = page.section("latency")
     assert "Latency of a query of 8 frames, from its asking to its last answer" in section
     assert "too few samples (112 &lt; 662)" in section
     assert "number of queries" in section
     assert "Latency of one frame" not in section
+    top = page.text[: page.text.index("Latency of a query")]
+    assert "half of the queries are faster" in top and "frames are faster" not in top
+    assert "too few samples (112 < 662)" in top
 
 
 def test_the_rates_that_were_tried(run_page: Make) -> None:

@@ -64,7 +64,8 @@ def test_why_a_device_is_not_usable(machine: Any) -> None:
         first_usable([pi, metadata, refused])
     for word in ("video0", "unicam", "video1", "video9", "may not be opened"):
         assert word in str(caught.value)
-    assert "--camera" in caught.value.fix
+    for words in ("--camera rtsp://", "folder:", "video:", "edge-sdk cameras"):
+        assert words in caught.value.fix
 
 
 def test_real_files_that_are_no_devices(tmp_path: Path) -> None:
@@ -175,6 +176,7 @@ def test_the_command(command: Callable[..., Any]) -> None:
     assert done.returncode == 0, done.stderr
     for words in ("picamera2", "v4l2:/dev/video0", "rtsp://HOST/PATH#fps=10", "folder:PATH"):
         assert words in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 80
     document = json.loads(command("cameras", "--json").stdout)
     assert set(document) == {"schema", "cameras", "kinds"}
     assert {camera["kind"] for camera in document["cameras"]} == {"picamera2", "v4l2"}

@@ -309,6 +309,9 @@ def test_an_engine_without_bounds_is_warned_about(
 
 
 def test_without_a_camera_the_fix_names_some(bundle: Path, command: Command) -> None:
+    attached = json.loads(command("cameras", "--json").stdout)["cameras"]
+    if any(camera["usable"] for camera in attached):
+        pytest.skip("NOT TESTED: a camera is attached here, and run would take it")
     error, fix = refused(command("run", bundle, "--json"))
     assert "camera" in error
     assert "folder:" in fix

@@ -135,6 +135,18 @@ def test_files_that_are_no_video(tmp_path: Path, write_video: Writer) -> None:
     assert "ffmpeg" in caught.value.fix
 
 
+@pytest.mark.parametrize(
+    ("data", "because"),
+    [(b"", "it is empty"), (b"no video " * 99, "it is damaged, cut off, or no video")],
+)
+def test_why_a_file_is_no_video_is_said_in_words(data: bytes, because: str, tmp_path: Path) -> None:
+    pytest.importorskip("av", reason="NOT TESTED: PyAV is not installed")
+    (tmp_path / "film.mp4").write_bytes(data)
+    with pytest.raises(CameraError) as caught:
+        open_camera(f"video:{tmp_path}/film.mp4")
+    assert str(caught.value) == f"{tmp_path}/film.mp4 cannot be read as a video: {because}"
+
+
 def test_a_video_without_pictures(tmp_path: Path) -> None:
     av = pytest.importorskip("av", reason="NOT TESTED: PyAV is not installed")
     path = tmp_path / "sound.wav"

@@ -44,7 +44,7 @@ class VideoCamera(ReplayedCamera):
         try:
             container = self._av.open(self._path)
         except (self._av.error.FFmpegError, ValueError) as error:
-            raise self._unusable(str(error)) from error
+            raise self._unusable(_in_words(error, self._path)) from error
         if not container.streams.video:
             container.close()
             raise self._unusable("it holds no picture track")
@@ -81,6 +81,13 @@ class VideoCamera(ReplayedCamera):
             f"{self._path} cannot be read as a video: {because}",
             fix="copy it again, or convert it with ffmpeg to H.264 in MP4",
         )
+
+
+def _in_words(error: Exception, path: str) -> str:
+    """Why FFmpeg refuses a file, without its numbers."""
+    if type(error).__name__ != "InvalidDataError":
+        return getattr(error, "strerror", None) or str(error)
+    return "it is damaged, cut off, or no video" if Path(path).stat().st_size else "it is empty"
 
 
 def _expected_frames(container: Any, stream: Any) -> tuple[int, float]:
