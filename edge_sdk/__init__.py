@@ -8,11 +8,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from edge_sdk.accuracy import Evaluation
     from edge_sdk.bundle import Bundle
     from edge_sdk.detection_evaluation import DetectionEvaluation, evaluate_detections
     from edge_sdk.engines import Engine, open_engine
     from edge_sdk.errors import EdgeError
-    from edge_sdk.evaluation import Evaluation, evaluate
+    from edge_sdk.evaluation import evaluate
     from edge_sdk.frames import Frame
     from edge_sdk.images import read_image
     from edge_sdk.recognizer import Recognizer
@@ -44,7 +45,7 @@ _HOMES = {
     "DetectionEvaluation": "detection_evaluation",
     "EdgeError": "errors",
     "Engine": "engines",
-    "Evaluation": "evaluation",
+    "Evaluation": "accuracy",
     "Frame": "frames",
     "Recognizer": "recognizer",
     "Result": "results",

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from edge_sdk import console
+from edge_sdk import console, tables
 
 _ENGINE = click.option("--engine", default="litert", show_default=True, help="Which interpreter.")
 _THREADS = click.option(
@@ -43,7 +43,7 @@ def predict(
 
     document = answer_pictures(bundle, images, engine=engine, threads=threads, annotate=annotate)
     rows = [[entry["path"], _answer(entry)] for entry in document["results"]]
-    console.answer(document, console.table(rows), as_json=as_json)
+    console.answer(document, tables.table(rows), as_json=as_json)
 
 
 @click.command()
@@ -59,9 +59,10 @@ def predict(
 @console.json_option
 def evaluate(bundle: Path, data: str, engine: str, threads: int, as_json: bool) -> None:
     """Accuracy of BUNDLE on the pictures of SOURCE; mAP of one that finds things."""
+    from edge_sdk.accuracy import Evaluation
     from edge_sdk.bundle import Bundle
     from edge_sdk.detection_evaluation import DetectionEvaluation, evaluate_detections
-    from edge_sdk.evaluation import Evaluation, describe, warnings
+    from edge_sdk.evaluation import describe, warnings
     from edge_sdk.evaluation import evaluate as evaluate_classes
 
     with console.Progress() as progress, Bundle.open(bundle) as opened:
@@ -153,7 +154,7 @@ def inspect(path: Path, report: Path | None, as_json: bool) -> None:
         console.warn(line)
     if report is not None:
         write_inspection(report, path, document)
-    describe = describe_folder if document["kind"] == "folder" else console.outline
+    describe = describe_folder if document["kind"] == "folder" else tables.outline
     console.answer(document, describe(document), as_json=as_json)
 
 
@@ -182,7 +183,7 @@ def engines(as_json: bool) -> None:
         [s.name, s.version or "-", "usable" if s.usable else f"no: {s.because}", s.fix or s.help]
         for s in found
     ]
-    text = console.table(rows, head=("engine", "version", "here", "about"))
+    text = tables.table(rows, head=("engine", "version", "here", "about"))
     console.answer(document, text, as_json=as_json)
 
 

@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from edge_sdk.accuracy import Evaluation
 from edge_sdk.bundle import Bundle, load_model
 from edge_sdk.engines import Engine
 from edge_sdk.errors import ConfigError, FileError, ImageError
-from edge_sdk.evaluation import Evaluation, evaluate, warnings
+from edge_sdk.evaluation import evaluate, warnings
 from edge_sdk.files import read_file
 from edge_sdk.manifest import SequenceEntry
 from edge_sdk.ranking import Measured, Question, rank, unranked

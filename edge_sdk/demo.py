@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from edge_sdk import cli, console
+from edge_sdk import cli, console, tables
 from edge_sdk.errors import EdgeError
 
 NAME = "digits-1.0.0"
@@ -58,7 +58,7 @@ def describe(document: dict[str, Any]) -> str:
         ["energy", "not measured (no meter)"],
         ["report", document["report"]],
     ]
-    return f"\n{console.table(rows)}"
+    return f"\n{tables.table(rows)}"
 
 
 def _type(arguments: list[str]) -> None:

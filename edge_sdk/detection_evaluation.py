@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from edge_sdk.average_precision import AveragePrecision
 from edge_sdk.bundle import Bundle
 from edge_sdk.coco import Scene
-from edge_sdk.console import share, table
+from edge_sdk.console import share
 from edge_sdk.engines import EngineInfo
 from edge_sdk.errors import ConfigError, DataError, FileError, ImageError
 from edge_sdk.golden import GoldenCheck
@@ -21,6 +21,7 @@ from edge_sdk.recognizer import Recognizer
 from edge_sdk.results import Detection
 from edge_sdk.sample_sets import MOST_UNREADABLE, PREFIX, check_unreadable, training_prefixes
 from edge_sdk.sources import LabelledPictures, open_source
+from edge_sdk.tables import table
 
 Progress = Callable[[int, int], None]
 

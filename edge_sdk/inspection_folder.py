@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from edge_sdk.console import table
 from edge_sdk.contact_sheet import contact_sheet, thumbnail
 from edge_sdk.errors import DataError, EdgeError
 from edge_sdk.folders import folders_beside_parts, list_folder
@@ -21,6 +20,7 @@ from edge_sdk.looking import Look, look_at_all
 from edge_sdk.similar import GRID, look_alikes, near_duplicates
 from edge_sdk.sources import part_folders
 from edge_sdk.splits import LEAST, held_out, imbalance, split_sizes
+from edge_sdk.tables import table
 
 MOST_LISTED = 20
 """Near-duplicates that the document lists; it counts them all."""

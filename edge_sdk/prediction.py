@@ -121,10 +121,10 @@ def _expand(pictures: Sequence[str | Path]) -> list[tuple[Path, bool]]:
         else:
             files.append((given, True))
     if not files:
-        given = f" in {', '.join(map(str, pictures))}" if pictures else ""
-        kinds = " ".join(sorted(SUFFIXES))
+        where = f" in {', '.join(map(str, pictures))}" if pictures else ""
+        suffixes = " ".join(sorted(SUFFIXES))
         raise ConfigError(
-            f"no pictures to answer{given}", fix=f"name pictures, or a folder with some: {kinds}"
+            f"no pictures to answer{where}", fix=f"name pictures, or a folder with some: {suffixes}"
         )
     return files
 

@@ -32,12 +32,13 @@ from edge_converter.steps.train import phases
 from edge_converter.weights import check_weights
 from edge_hardware import load_board
 from edge_sdk.bundle import write_bundle
-from edge_sdk.console import share, size, table
+from edge_sdk.console import share, size
 from edge_sdk.errors import GateFailed
 from edge_sdk.estimate import Board
 from edge_sdk.files import write_atomic
 from edge_sdk.report import write_build_report
 from edge_sdk.report.gallery import Gallery
+from edge_sdk.tables import table
 
 Say = Callable[[str], None]
 

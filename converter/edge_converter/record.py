@@ -16,9 +16,10 @@ from edge_converter.datasets import Dataset, warnings
 from edge_converter.recipe import Recipe
 from edge_converter.stages import versions
 from edge_converter.steps.shared import joined
+from edge_sdk.accuracy import MOST_MATRIX, Evaluation
 from edge_sdk.bundle import packed_bytes
 from edge_sdk.estimate import Board, energy_model
-from edge_sdk.evaluation import MOST_MATRIX, Evaluation, doubts
+from edge_sdk.evaluation import doubts
 from edge_sdk.sample_sets import pack_prefixes
 from edge_sdk.statistics import paired_difference
 from edge_sdk.tflite.graph import read_graph

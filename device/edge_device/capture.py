@@ -13,16 +13,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from edge_device.cameras import Camera, check_spec, open_camera
+from edge_device.cameras import Camera, open_camera
+from edge_device.cameras.backends import check_spec
 from edge_device.capture_folder import ClassFolder, check_label, check_out
 from edge_device.capture_review import write_review
 from edge_device.capture_session import DELAY_S, Frames, Person, Session, Settings, Taking
 from edge_device.pipeline import Pipeline
-from edge_sdk.console import table
 from edge_sdk.errors import ConfigError, EdgeError, FileError
 from edge_sdk.files import reading
 from edge_sdk.images import SUFFIXES, class_folders, list_images
 from edge_sdk.sources import PARTS
+from edge_sdk.tables import table
 
 FILES = ("folder", "video")
 """Kinds of cameras whose pictures wait for whoever reads them."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from edge_sdk import console
+from edge_sdk import console, tables
 
 
 @click.command()
@@ -36,8 +36,8 @@ def _text(document: dict[str, Any]) -> str:
     ]
     head = ("attached", "name", "here", "fix")
     return (
-        f"{console.table(attached, head=head, width=console.WIDTH)}\n\n"
-        f"{console.table(kinds, head=('write', 'for', 'also takes'), width=console.WIDTH)}\n\n"
+        f"{tables.table(attached, head=head, width=tables.WIDTH)}\n\n"
+        f"{tables.table(kinds, head=('write', 'for', 'also takes'), width=tables.WIDTH)}\n\n"
         f"All take {', '.join(common)}, behind a ? or, in URLs, behind a #:\n"
         "  v4l2:/dev/video0?fps=30&width=1280&height=720\n"
         "  rtsp://HOST/PATH#fps=10"

@@ -9,7 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from edge_device.cameras import check_spec, open_camera
+from edge_device.cameras import open_camera
+from edge_device.cameras.backends import check_spec
 from edge_device.pipeline import Policy
 from edge_device.report import RunReport
 from edge_device.runtime import THREADS, Runtime

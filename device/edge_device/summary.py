@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from edge_device.report import UNREAD_THROTTLING
-from edge_sdk.console import ms, table
+from edge_sdk.console import ms
 from edge_sdk.report.text import amount, joules
+from edge_sdk.tables import table
 
 _SHOWN = ("p50", "p90", "p99", "max")
 _NO_SAMPLES = "too few samples"

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge_device.cameras import BACKENDS, Camera, open_camera
+from edge_device.cameras import Camera, open_camera
+from edge_device.cameras.backends import BACKENDS
 from edge_device.cameras.fake import FakeCamera
 from edge_device.cameras.spec import CameraSpec
 from edge_sdk.errors import CameraError, EdgeError

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from edge_converter import BuildReport, Recipe, build
 from edge_converter.datasets import Dataset, open_dataset
 from edge_sdk import Bundle, evaluate
-from edge_sdk.evaluation import Evaluation
+from edge_sdk.accuracy import Evaluation
 from edge_sdk.manifest import SequenceEntry
 from edge_sdk.preprocess import PreprocessSpec
 from edge_sdk.sources import LabelledPictures

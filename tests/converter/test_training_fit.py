@@ -100,6 +100,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Run]:
     """`run(plan, key="k", folder=None, kill=(epoch, batch), …)`: a training of `network()`; without
     a folder, one of its own.
     """
+
     def train(
         plan: Plan = PLAN,
         *,

@@ -13,7 +13,7 @@ from typing import Any
 import click
 import pytest
 
-from edge_sdk import console
+from edge_sdk import console, tables
 from edge_sdk.errors import BundleError, FileError, GateFailed
 
 Run = Callable[..., tuple[int, str, str]]
@@ -242,26 +242,26 @@ def test_signals_are_given_back() -> None:
 
 def test_tables() -> None:
     rows = [["cat", 5, "a"], ["zebra", 120, "b"]]
-    assert console.table(rows) == "cat      5  a\nzebra  120  b"
-    assert console.table(rows, head=["label", "n", "x"]) == (
+    assert tables.table(rows) == "cat      5  a\nzebra  120  b"
+    assert tables.table(rows, head=["label", "n", "x"]) == (
         "label    n  x\n-----  ---  -\ncat      5  a\nzebra  120  b"
     )
-    assert console.table([], head=["label"]) == "label\n-----"
-    assert console.table([]) == ""
+    assert tables.table([], head=["label"]) == "label\n-----"
+    assert tables.table([]) == ""
 
 
 def test_a_table_is_wrapped_where_it_would_be_too_wide() -> None:
     rows = [["v4l2:/dev/video0", 7, "no: may not be opened by this user", "sudo usermod -aG x"]]
-    assert console.table(rows, head=["camera", "n", "here", "fix"], width=50) == (
+    assert tables.table(rows, head=["camera", "n", "here", "fix"], width=50) == (
         "camera            n  here           fix\n"
         "----------------  -  -------------  --------------\n"
         "v4l2:/dev/video0  7  no: may not    sudo usermod\n"
         "                     be opened by   -aG x\n"
         "                     this user"
     )
-    assert console.table(rows, width=200) == console.table(rows)
-    assert console.table([["x" * 30, "y y"]], width=10) == "x" * 30 + "  y\n" + " " * 32 + "y"
-    assert console.table([["a", ""], ["b b b", ""]], width=3) == "a\nb\nb\nb"
+    assert tables.table(rows, width=200) == tables.table(rows)
+    assert tables.table([["x" * 30, "y y"]], width=10) == "x" * 30 + "  y\n" + " " * 32 + "y"
+    assert tables.table([["a", ""], ["b b b", ""]], width=3) == "a\nb\nb\nb"
 
 
 def test_figures() -> None:
@@ -281,7 +281,7 @@ def test_an_outline_of_a_document() -> None:
         **{"name": "a", "empty": {}, "list": [1, 2], "none": None},
         **{"table": {"inner": 1}, "rows": [{"x": 1}, {"x": 2}], "long": "y" * 300},
     }
-    assert console.outline(document).splitlines() == [
+    assert tables.outline(document).splitlines() == [
         *("name: a", "empty: none", "list: 1, 2", "none: None", "table:", "  inner: 1", "rows:"),
         *("  x: 1", "  x: 2", "long: " + "y" * 197 + "..."),
     ]

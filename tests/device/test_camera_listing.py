@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from edge_device.cameras import BACKENDS, open_camera
+from edge_device.cameras import open_camera
+from edge_device.cameras.backends import BACKENDS
 from edge_device.cameras.listing import Found, cameras_document, first_usable, list_cameras
 from edge_device.cameras.spec import CameraSpec
 from edge_device.cameras.v4l2 import Device, query, sources

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_device.cameras import BACKENDS, check_spec, open_camera
+from edge_device.cameras import open_camera
+from edge_device.cameras.backends import BACKENDS, check_spec
 from edge_device.cameras.spec import masked
 from edge_sdk.errors import ConfigError, EdgeError
 

@@ -9,9 +9,10 @@ from edge_converter.existing.opened import Say
 from edge_converter.existing.outcome import Converted, Measured
 from edge_converter.existing.pictures import Pictures
 from edge_converter.packing import Contents, make_golden, manifest_for
+from edge_sdk.accuracy import Evaluation
 from edge_sdk.engines import open_engine
 from edge_sdk.errors import DataError
-from edge_sdk.evaluation import Evaluation, doubts, evaluate_pictures
+from edge_sdk.evaluation import doubts, evaluate_pictures
 from edge_sdk.recognizer import Recognizer
 from edge_sdk.sample_sets import digest_of
 from edge_sdk.sources import LabelledPictures

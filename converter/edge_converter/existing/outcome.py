@@ -16,9 +16,10 @@ from edge_converter.quantize.conversion import Agreement
 from edge_converter.recipe import Recipe
 from edge_converter.record import outcome
 from edge_converter.stages import versions
-from edge_sdk.console import share, size, table
-from edge_sdk.evaluation import Evaluation
+from edge_sdk.accuracy import Evaluation
+from edge_sdk.console import share, size
 from edge_sdk.statistics import paired_difference
+from edge_sdk.tables import table
 from edge_sdk.tflite.graph import read_graph
 
 

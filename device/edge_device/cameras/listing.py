@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from edge_device.cameras import BACKENDS
+from edge_device.cameras.backends import BACKENDS
 from edge_device.cameras.v4l2 import Device, query
 from edge_sdk.errors import CameraError, EdgeError
 
