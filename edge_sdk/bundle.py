@@ -246,6 +246,8 @@ def _check_entries(entries: list[zipfile.ZipInfo], path: Path) -> None:
             raise BundleError(f"{path}: {name} is not a plain file", fix=_REBUILD)
         if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_LZMA):
             raise BundleError(f"{path}: {name} is compressed in an unknown way", fix=_REBUILD)
+        if entry.compress_type == zipfile.ZIP_STORED and entry.compress_size != entry.file_size:
+            raise BundleError(f"{path}: {name} has two sizes", fix=_REBUILD)
         if entry.file_size > MOST_RATIO * max(entry.compress_size, 1):
             raise BundleError(f"{path}: {name} expands more than {MOST_RATIO} times", fix=_REBUILD)
     total = sum(entry.file_size for entry in entries)

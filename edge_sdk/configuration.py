@@ -64,9 +64,9 @@ def parse(cls: type[T], data: Mapping[str, Any], *, where: str, path: str = "") 
 
 def nearest(word: str, known: typing.Iterable[str]) -> str:
     """A fix line: the closest known word, then all of them."""
-    names = list(known)
     import difflib  # only mistakes need it
 
+    names = list(known)
     close = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
     listing = "known: " + ", ".join(names)
     return f'did you mean "{close[0]}"? ({listing})' if close else listing

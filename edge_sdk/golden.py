@@ -1,6 +1,7 @@
 """The golden rule: may this engine, here, stand for the one that the bundle was proven on?
 
-exact      the engine is the manifest's: every output byte must be equal
+exact      the engine is the manifest's, the model int8 with no post-process built in: every output
+           byte must be equal
 tolerance  another interpreter of the same kind: a few output steps, and the same best class; for a
            detector the same detections
 unproven   anything else: no bound is known until a device accepts it

@@ -92,6 +92,8 @@ def compare_detections(
     lowest = min((float(one.scores.min()) for one in wanted if one.scores.size), default=0.0)
     largest, asked, alone = 0.0, 0, []
     for number, (one, other) in enumerate(zip(wanted, found, strict=True)):
+        if not np.isfinite([*one.scores, *other.scores]).all():
+            return np.inf, f"sample {number}: a score is not a number"
         cut = float(one.scores.min()) if one.full else min(lowest, bounds.least)
         pairs = _pairs(one, other, bounds)
         largest = max([largest, *(abs(one.scores[i] - other.scores[j]) for i, j in pairs.items())])

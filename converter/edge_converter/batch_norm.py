@@ -47,26 +47,32 @@ def recentre(model: Any, batches: Iterable[NDArray[np.float32]]) -> None:
 def equalize(model: Any) -> None:
     """Give all channels that a convolution makes one size, the square mean of He and others
     (arXiv:1502.01852), and the batch norm behind it averages to match: what the Keras model answers
-    stays the same. A convolution with another layer behind it is left as it is.
+    stays the same. A convolution that something else reads too is left as it is.
     """
+    answers = [tensor._keras_history.operation for tensor in model.outputs]
     for norm in filter(_is_plain_norm, model.layers):
         layer = norm.input._keras_history.operation
-        if _is_convolution(layer) and len(layer._outbound_nodes) == 1:
+        alone = layer not in answers and len(layer._outbound_nodes) == 1
+        if _is_convolution(layer) and alone:
             _equalize(layer, norm)
 
 
 def _is_convolution(layer: Any) -> bool:
-    """Without a bias, which batch norm behind it makes needless."""
+    """Without a bias, which batch norm behind it makes needless, and without an activation."""
     import keras
 
     kinds = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D)
-    return isinstance(layer, kinds) and not layer.use_bias and len(layer._inbound_nodes) == 1
+    if not isinstance(layer, kinds) or len(layer._inbound_nodes) != 1:
+        return False
+    return not layer.use_bias and layer.activation is keras.activations.linear
 
 
 def _equalize(layer: Any, norm: Any) -> None:
+    import keras
+
     kernel = layer.kernel.numpy().astype(np.float64)
     # (height, width, in, out), of a depthwise one (height, width, in, multiplier)
-    axes = (0, 1) if type(layer).__name__ == "DepthwiseConv2D" else (0, 1, 2)
+    axes = (0, 1) if isinstance(layer, keras.layers.DepthwiseConv2D) else (0, 1, 2)
     size = np.sqrt(np.square(kernel).mean(axis=axes))
     wanted = np.sqrt(2 / np.prod([kernel.shape[axis] for axis in axes]))
     empty = size <= LEAST_SIZE * size.max()
@@ -80,8 +86,10 @@ def _equalize(layer: Any, norm: Any) -> None:
 def _is_plain_norm(layer: Any) -> bool:
     import keras
 
-    is_norm = isinstance(layer, keras.layers.BatchNormalization)
-    return is_norm and layer.scale and layer.center and len(layer._inbound_nodes) == 1
+    if not isinstance(layer, keras.layers.BatchNormalization) or len(layer._inbound_nodes) != 1:
+        return False
+    last = layer.axis in (-1, layer.input.ndim - 1)
+    return bool(last and layer.scale and layer.center)
 
 
 def _set_averages(

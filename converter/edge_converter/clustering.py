@@ -8,6 +8,7 @@ keep the few large weights, then training in which the weights of a cluster move
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,9 +56,24 @@ class Codebook:
         """
         import tensorflow as tf
 
-        flat, members = tf.reshape(gradient, [-1]), self.members.reshape(-1)
-        sums = tf.math.unsorted_segment_sum(flat, members, self.clusters)
-        return tf.gather(sums, self.members)
+        members = tf.constant(self.members, tf.int32)
+        sums = tf.math.unsorted_segment_sum(gradient, members, self.clusters)
+        return tf.gather(sums, members)
+
+
+def joined_gradients(
+    books: Sequence[Codebook], variables: Sequence[Any], gradients: Sequence[Any]
+) -> list[Any]:
+    """The gradients of Keras variables, those of clustered kernels `joined`. None, of what the loss
+    does not depend on, stays None.
+    """
+    shared = {id(book.kernel): book for book in books}
+    return [
+        shared[id(variable)].joined(gradient)
+        if id(variable) in shared and gradient is not None
+        else gradient
+        for variable, gradient in zip(variables, gradients, strict=True)
+    ]
 
 
 def codebooks(model: Any, clusters: int) -> tuple[list[Codebook], list[str]]:

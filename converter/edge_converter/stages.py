@@ -22,7 +22,7 @@ from typing import Any
 from edge_sdk.errors import EdgeError, FileError
 from edge_sdk.files import sync_folder
 
-FORMAT = 5
+FORMAT = 6
 """Raised when a stage's code changes what it makes from the same inputs."""
 
 _DONE = "done.json"

@@ -42,17 +42,17 @@ METHODS: dict[str, dict[str, Any]] = {
     "int8, ranges by percentile": {"quantize.calibration": "percentile"},
     "int16x8": {"quantize.mode": "int16x8"},
     "int4 weights": {"quantize.mode": "int4"},
-    "int8, quantization-aware training": {"steps": ["train", "qat"]},
-    "half the channels (L1), int8": _CHANNELS,
-    "half the channels (entropy), int8": {**_CHANNELS, "prune.rank": "entropy"},
-    "half the channels, then taught by the unpruned, int8": {
+    "int8, quantization-aware training of 3 epochs": {"steps": ["train", "qat"]},
+    "half the channels (L1) and 20 epochs, int8": _CHANNELS,
+    "half the channels (entropy) and 20 epochs, int8": {**_CHANNELS, "prune.rank": "entropy"},
+    "half the channels (L1) and 20 epochs, then 5 taught by the unpruned, int8": {
         **_CHANNELS,
         "steps": ["train", "prune", "distill"],
         "distill.teacher": "unpruned",
         "distill.epochs": 5,
     },
-    "half the weights zero, int8": {"steps": ["train", "prune"], "prune.unit": "weights"},
-    "16 values a kernel, int8": {"steps": ["train", "cluster"]},
+    "half the weights zero, 5 epochs, int8": {"steps": ["train", "prune"], "prune.unit": "weights"},
+    "16 values a kernel and 3 epochs, int8": {"steps": ["train", "cluster"]},
 }
 
 

@@ -87,7 +87,9 @@ def test_what_cannot_take_up_the_difference_is_left(options: dict[str, bool]) ->
 
 
 def test_channels_get_one_size_and_the_answers_stay() -> None:
-    """But one that is zero, and those whose output something beside the batch norm reads."""
+    """But one that is zero, and those whose output something beside the batch norm reads, or which
+    bend it themselves.
+    """
     import keras
     from keras import layers
 
@@ -102,6 +104,8 @@ def test_channels_get_one_size_and_the_answers_stay() -> None:
     read_twice = layers.Conv2D(4, 1, **plain, name="read_twice")(x)
     x = layers.Add()([read_twice, layers.BatchNormalization()(read_twice)])
     x = layers.BatchNormalization()(layers.Conv2D(4, 1, name="biased")(x))
+    bent = {"use_bias": False, "activation": "tanh", "name": "bent"}
+    x = layers.BatchNormalization()(layers.Conv2D(4, 1, **bent)(x))
     model = keras.Model(given, layers.GlobalAveragePooling2D()(x))
     for layer in model.layers:
         if hasattr(layer, "kernel"):
@@ -112,7 +116,8 @@ def test_channels_get_one_size_and_the_answers_stay() -> None:
             layer.set_weights([random.uniform(0.5, 2, size) for _ in range(4)])
     first = model.get_layer("conv").kernel
     first.assign(first * (np.arange(8) != 5))
-    kernels = {name: model.get_layer(name).kernel.numpy() for name in ("read_twice", "biased")}
+    kept = ("read_twice", "biased", "bent")
+    kernels = {name: model.get_layer(name).kernel.numpy() for name in kept}
     samples = np.concatenate(batches())
     before = np.asarray(model(samples, training=False))
     equalize(model)

@@ -14,7 +14,11 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from edge_converter import Recipe, build
-from edge_converter.clustering import codebooks, kmeans, nearest
+from edge_converter.checkpoints import Checkpoints
+from edge_converter.clustering import codebooks, joined_gradients, kmeans, nearest
+from edge_converter.datasets import Dataset
+from edge_converter.models import build_model, load_model
+from edge_converter.steps.cluster import cluster
 from edge_sdk import Bundle
 from edge_sdk.errors import ConfigError
 
@@ -91,6 +95,58 @@ def test_zeros_of_a_pruned_kernel_stay(model: Any) -> None:
     assert len(np.unique(kernel.numpy())) <= 6
 
 
+def test_the_gradient_of_a_shared_value_is_the_sum_of_its_weights(model: Any) -> None:
+    """And None, of a kernel that the loss does not depend on, stays None."""
+    books, _ = codebooks(model, 8)
+    random = np.random.default_rng(0)
+    weights = model.trainable_variables
+    given = [random.normal(size=weight.shape).astype(np.float32) for weight in weights]
+    given[-2] = None
+    places = {id(weight): place for place, weight in enumerate(weights)}
+    found = joined_gradients(books, weights, given)
+    for book in books[:-1]:
+        mine, summed = given[places[id(book.kernel)]], found[places[id(book.kernel)]].numpy()
+        for number in np.unique(book.members):
+            inside = book.members == number
+            np.testing.assert_allclose(summed[inside], mine[inside].sum(), atol=1e-4)
+    others = {places[id(weight)] for weight in weights} - {places[id(b.kernel)] for b in books}
+    assert all(found[place] is given[place] for place in [*others, places[id(books[-1].kernel)]])
+
+
+class Killed(Exception):
+    pass
+
+
+@pytest.mark.slow
+def test_a_step_that_was_killed_gives_the_same_weights(
+    stripes_file: Path, stripes: Dataset, tmp_path: Path
+) -> None:
+    """Of a network with batch norm, which is made ready once more before it goes on."""
+    settings = {"steps": ["train", "cluster"], "cluster.epochs": 2, "model.name": "edge_net"}
+    small = {"model.options.width": 0.25, "model.options.depth": 0.25}
+    recipe = Recipe.load(stripes_file, settings | small)
+    source = build_model(recipe, (12, 12, 1), 3)
+    source.save(tmp_path / "source.keras")
+
+    def run(name: str, progress: Callable[[str], None] = lambda _: None) -> Any:
+        kept = Checkpoints(tmp_path / name, "key")
+        target = tmp_path / f"{name}.keras"
+        given = {"source": tmp_path / "source.keras", "progress": progress}
+        curves = cluster(recipe, stripes, target, kept, **given).curves
+        return curves, load_model(target, "edge_net", tmp_path).get_weights()
+
+    def die(line: str) -> None:
+        if "epoch 2 of 2" in line:
+            raise Killed
+
+    with pytest.raises(Killed):
+        run("killed", die)
+    lines: list[str] = []
+    (curves, ours), (wanted, theirs) = run("killed", lines.append), run("whole")
+    assert lines[0].startswith("cluster: epoch 2 of 2") and curves == wanted
+    assert all(map(np.array_equal, ours, theirs))
+
+
 def test_more_clusters_than_weights(model: Any) -> None:
     most = max(int(np.prod(w.shape)) for w in model.weights if w.name == "kernel")
     with pytest.raises(ConfigError, match=f"is {most}, and the largest kernel .* has {most}") as e:
@@ -100,8 +156,6 @@ def test_more_clusters_than_weights(model: Any) -> None:
 
 @pytest.mark.slow
 def test_a_clustered_build(project: Callable[..., Path], tmp_path: Path) -> None:
-    from edge_converter.models import load_model
-
     recipe = Recipe.load(project(tmp_path), {"steps": ["train", "cluster"], "cluster.clusters": 4})
     said: list[str] = []
     report = build(recipe, say=said.append)

@@ -101,14 +101,16 @@ def test_what_was_frozen_trains_again(
     stripes_model: Path,
     tmp_path: Path,
 ) -> None:
-    """As training leaves transferred layers: all but the last of them."""
+    """As training leaves transferred layers: all but the last of them. Or the model as a whole."""
     import keras
 
     source = keras.models.load_model(stripes_model)
+    source.trainable = step is not cluster
     for layer in source.layers[:-1]:
         layer.trainable = False
     source.save(tmp_path / "source.keras")
-    settings = {"steps": ["train", step.__name__], f"{step.__name__}.epochs": 1, **key}
+    transfer = {"model.weights": f"file:{stripes_model}"}
+    settings = {"steps": ["train", step.__name__], f"{step.__name__}.epochs": 1, **transfer, **key}
     target, kept = tmp_path / "model.keras", Checkpoints(tmp_path / "kept", "key")
     recipe = Recipe.load(stripes_file, settings)
     step(recipe, stripes, target, kept, source=tmp_path / "source.keras")
@@ -118,6 +120,22 @@ def test_what_was_frozen_trains_again(
             before = source.get_layer(layer.name).bias.numpy()
             same = np.isin(layer.bias.numpy(), before)  # of channels that never answer
             assert same.mean() < 0.5, layer.name
+
+
+def test_what_a_network_of_ones_own_has_fixed_stays(
+    stripes_file: Path, stripes: Dataset, stripes_model: Path, tmp_path: Path
+) -> None:
+    import keras
+
+    source = keras.models.load_model(stripes_model)
+    source.get_layer("conv1").trainable = False
+    source.save(tmp_path / "source.keras")
+    recipe = Recipe.load(stripes_file, {"steps": ["train", "cluster"], "cluster.epochs": 1})
+    target, kept = tmp_path / "model.keras", Checkpoints(tmp_path / "kept", "key")
+    cluster(recipe, stripes, target, kept, source=tmp_path / "source.keras")
+    before, after = (m.get_layer for m in (source, keras.models.load_model(target)))
+    for name, same in (("conv1", True), ("conv2", False)):
+        assert np.array_equal(before(name).bias, after(name).bias) == same
 
 
 def test_the_two_ranks_choose_differently(pruned: Callable[..., tuple[Trained, Any]]) -> None:

@@ -47,7 +47,7 @@ def recipe(
 ) -> Recipe:
     source = f"file:{weights}" if weights else "none"
     if name == "edge_net":
-        options = {"width": 0.25, "depth": 0.25}
+        options = {"width": 0.25, "depth": 0.25, **options}
     return Recipe.parse(
         {
             "name": "doors",

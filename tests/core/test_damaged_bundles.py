@@ -124,6 +124,14 @@ def test_with_bytes_after_it_is_refused(whole: bytes, tmp_path: Path) -> None:
     assert "is damaged" in refused(whole + whole[-64:], tmp_path)
 
 
+def test_a_stored_member_has_one_size(whole: bytes, tmp_path: Path) -> None:
+    """As many bytes are read as it has, whatever the other size says."""
+    size = whole.rindex(b"PK\1\2") + 24
+    stated = int.from_bytes(whole[size : size + 4], "little")
+    changed = whole[:size] + (stated - 1).to_bytes(4, "little") + whole[size + 4 :]
+    assert "has two sizes" in refused(sealed(changed), tmp_path)
+
+
 def as_link(name: str) -> zipfile.ZipInfo:
     info = zipfile.ZipInfo(name)
     info.external_attr = (stat.S_IFLNK | 0o777) << 16

@@ -235,6 +235,16 @@ def test_no_detections_where_there_should_be_some(built_in: Manifest, count: flo
     assert check.because.endswith("nothing else is there")
 
 
+def test_a_score_that_is_no_number_is_never_near(built_in: Manifest) -> None:
+    wanted = pictures([3], EQUAL)
+    found = taken(wanted, np.arange(PLACES))
+    found[2][0, 0, 1] = np.nan
+    for one, other in ((wanted, found), (found, wanted), (found, found)):
+        check = checked(built_in, one, other)
+        assert (check.passed, check.largest) == (False, np.inf)
+        assert check.because == "sample 0: a score is not a number"
+
+
 def test_a_built_in_post_process_is_never_exact(built_in: Manifest) -> None:
     golden = built_in.golden
     info = EngineInfo(golden.engine, golden.version, golden.resolver, golden.delegate, 1)  # type: ignore[arg-type]

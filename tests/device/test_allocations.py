@@ -57,4 +57,5 @@ def test_nothing_is_allocated_for_a_frame(
         finally:
             tracemalloc.stop()
     assert most < SIDE * SIDE * 3 // 2
-    assert after - before < FRAMES  # less than a byte a frame
+    # What stays takes 16 bytes or more, each frame; other threads make a few objects of their own.
+    assert after - before < 16 * FRAMES / 2

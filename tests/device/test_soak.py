@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import mmap
 import subprocess
 import sys
 import time
@@ -47,9 +48,10 @@ def test_a_few_points_have_none() -> None:
 
 
 def test_memory_that_is_kept_is_seen() -> None:
-    soak, kept = Soak(), []
-    for second in range(40):
-        kept.append(bytearray(b"x" * 5_000_000))  # 1 % of what a test process has is far less
+    soak, kept, content = Soak(), [], b"x" * 5_000_000
+    for second in range(40):  # 1 % of what a test process has is far less than one of them
+        kept.append(mmap.mmap(-1, len(content)))  # not memory that was freed before, and counts yet
+        kept[-1].write(content)
         soak.sample(second * SECOND_NS)
     found = soak.as_dict(4000)
     assert found["constant"] is False

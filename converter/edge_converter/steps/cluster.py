@@ -11,7 +11,7 @@ import numpy as np
 
 from edge_converter.batch_norm import equalize, recentre
 from edge_converter.checkpoints import Checkpoints
-from edge_converter.clustering import Codebook, codebooks, large_kernels
+from edge_converter.clustering import Codebook, codebooks, joined_gradients, large_kernels
 from edge_converter.datasets import Dataset
 from edge_converter.fitting import Progress, Task, fit, prepare
 from edge_converter.losses import hard_loss, supervised
@@ -52,7 +52,7 @@ def cluster(
     model = load_trained(recipe, source)
     recentre(model, some_batches(recipe, data))
     equalize(model)
-    unfreeze_all(model)
+    unfreeze_all(recipe, model)
     books, small = codebooks(model, recipe.cluster.clusters)
     _share(books)
     task = Task(
@@ -61,7 +61,7 @@ def cluster(
         hard_loss(recipe.train.loss),
         model,
         after_step=lambda _: _share(books),
-        joined=partial(_joined, books, model.trainable_variables),
+        joined=partial(joined_gradients, books, model.trainable_variables),
     )
     curves = fit(task, *feeds(recipe, data), recovery(recipe, "cluster"), checkpoints, progress)
     model.save(target)
@@ -71,16 +71,6 @@ def cluster(
 def _share(books: Sequence[Codebook]) -> None:
     for book in books:
         book.share()
-
-
-def _joined(
-    books: Sequence[Codebook], variables: Sequence[Any], gradients: Sequence[Any]
-) -> list[Any]:
-    shared = {id(book.kernel): book for book in books}
-    return [
-        shared[id(variable)].joined(gradient) if id(variable) in shared else gradient
-        for variable, gradient in zip(variables, gradients, strict=True)
-    ]
 
 
 def _note(books: Sequence[Codebook], small: Sequence[str]) -> str:

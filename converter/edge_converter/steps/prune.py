@@ -66,7 +66,7 @@ def prune(
         model, note = _without_channels(recipe, data, model)
     else:
         equalize(model)
-    unfreeze_all(model)
+    unfreeze_all(recipe, model)
     task = Task(model, supervised(weighted_loss(recipe, data)), hard_loss(recipe.train.loss), model)
     if settings.unit == "weights":
         plan, steps = replace(plan, patience=0), plan.epochs * feed.steps

@@ -173,14 +173,16 @@ def unfreeze(model: Any, head: Sequence[str], count: int) -> None:
         layer.trainable = number >= len(others) - count and not _is_batch_norm(layer)
 
 
-def unfreeze_all(model: Any) -> None:
-    """Let all layers train, batch norm too.
+def unfreeze_all(recipe: Recipe, model: Any) -> None:
+    """Let all layers train, batch norm too, where weights were transferred; in other networks what
+    is frozen was meant to be.
 
-    `model.trainable = True` does nothing where that is what it was: TensorFlow skips an attribute
-    that stays the same, and with it what Keras would tell the layers.
+    `model.trainable = True` would do nothing where that is what it was: TensorFlow skips an
+    attribute that stays the same, and with it what Keras would tell the layers.
     """
-    for layer in leaves(model):
-        layer.trainable = True
+    if recipe.model.weights != "none" or _is_file(recipe):
+        for layer in model._flatten_layers():  # itself first
+            layer.trainable = True
 
 
 def leaves(model: Any) -> list[Any]:
