@@ -120,11 +120,7 @@ class Evaluation:
         """The evaluate document of CONTRACTS.md. confusion: null above 100 classes."""
         small = len(self.labels) <= MOST_MATRIX
         return {
-            "schema": "edge-sdk/evaluate/1",
-            "bundle": bundle,
-            "engine": self.engine.as_dict() if self.engine else None,
-            "golden": self.golden.as_dict() if self.golden else None,
-            "n": self.n,
+            **common(self, bundle),
             "correct": self.correct,
             "accuracy": self.accuracy,
             "interval": self.interval.as_list(),
@@ -135,14 +131,27 @@ class Evaluation:
                 for label, s in self.per_class.items()
             },
             "mAP": None,
-            "labels": list(self.labels),
             "confusion": self.confusion.tolist() if small else None,
             "confusions": [list(pair) for pair in self.confusions[:MOST_CONFUSIONS]],
             "mistakes": [asdict(mistake) for mistake in self.mistakes],
-            "part": self.part,
-            "unreadable": list(self.unreadable),
-            "seen_in_training": self.seen_in_training,
         }
+
+
+def common(found: Any, bundle: dict[str, str]) -> dict[str, Any]:
+    """What the evaluate document says of a classifier and of a detector alike. found: Evaluation or
+    DetectionEvaluation.
+    """
+    return {
+        "schema": "edge-sdk/evaluate/1",
+        "bundle": bundle,
+        "engine": found.engine.as_dict() if found.engine else None,
+        "golden": found.golden.as_dict() if found.golden else None,
+        "n": found.n,
+        "labels": list(found.labels),
+        "part": found.part,
+        "unreadable": list(found.unreadable),
+        "seen_in_training": found.seen_in_training,
+    }
 
 
 def _distinct(labels: Sequence[str]) -> list[str]:

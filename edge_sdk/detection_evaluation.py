@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_sdk.accuracy import common
 from edge_sdk.average_precision import AveragePrecision
 from edge_sdk.bundle import Bundle
 from edge_sdk.coco import Scene
@@ -59,19 +60,11 @@ class DetectionEvaluation:
     def as_dict(self, *, bundle: dict[str, str]) -> dict[str, Any]:
         """The evaluate document of CONTRACTS.md; what only classifiers have is null."""
         return {
-            "schema": "edge-sdk/evaluate/1",
-            "bundle": bundle,
-            "engine": self.engine.as_dict() if self.engine else None,
-            "golden": self.golden.as_dict() if self.golden else None,
-            "n": self.n,
+            **common(self, bundle),
             **dict.fromkeys(("accuracy", "interval", "top5", "macro_f1")),
             "per_class": {label: {"n": s.n, "ap": s.ap} for label, s in self.per_class.items()},
             "mAP": self.mean_ap,
             "mAP_50": self.mean_ap_50,
-            "labels": list(self.labels),
-            "part": self.part,
-            "unreadable": list(self.unreadable),
-            "seen_in_training": self.seen_in_training,
         }
 
 

@@ -12,6 +12,8 @@ from typing import Any
 
 from scipy import stats
 
+from edge_converter.stages import FORMAT
+
 ROOT = Path(__file__).resolve().parents[2]
 SHARED = ROOT.parent / "shared" / "data"
 SIGNS = {
@@ -45,11 +47,13 @@ def build(recipe: str, out: Path, settings: Mapping[str, Any]) -> Document:
 
 
 def kept(recipe: str, place: Path, settings: Mapping[str, Any]) -> tuple[Document, Path]:
-    """`build` in `place`, and its bundle; kept there with its commit until the recipe changes. All
-    builds in one place share stages, a teacher among them.
+    """`build` in `place`, and its bundle; kept there with its commit until the recipe changes, or
+    what a stage makes of it. All builds in one place share stages, a teacher among them.
     """
     text = (RECIPES / f"{recipe}.toml").read_text("utf-8")
-    digest = hashlib.sha256(json.dumps([text, settings], sort_keys=True).encode()).hexdigest()
+    digest = hashlib.sha256(
+        json.dumps([FORMAT, text, settings], sort_keys=True).encode()
+    ).hexdigest()
     bundle = place / f"{digest[:8]}.edge"
     record = bundle.with_suffix(".json")
     if not record.exists():

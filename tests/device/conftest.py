@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
 import threading
+import time
 from collections.abc import Callable
 
 import pytest
@@ -60,6 +62,38 @@ class SharedClock:
 def shared_clock() -> SharedClock:
     """A SharedClock: `now_ns`, `sleep` (for the camera), `advance`, `stop` (for the consumer)."""
     return SharedClock()
+
+
+@pytest.fixture(scope="session")
+def refused() -> Callable[..., tuple[str, str]]:
+    """`refused(done, status=1)`: the error and the fix of a command that ended with them, and with
+    nothing on stdout.
+    """
+
+    def read(done: subprocess.CompletedProcess[str], status: int = 1) -> tuple[str, str]:
+        assert done.returncode == status, done.stderr
+        assert done.stdout == ""
+        assert "Traceback" not in done.stderr
+        error, fix = done.stderr.splitlines()[-2:]
+        assert error.startswith("error: ")
+        assert fix.startswith("fix: ")
+        return error, fix
+
+    return read
+
+
+@pytest.fixture(scope="session")
+def wait_for() -> Callable[[Callable[[], bool], subprocess.Popen[str]], None]:
+    """`wait_for(there, process)`: until `there()`, while the process lives."""
+
+    def wait(there: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+        until = time.monotonic() + 60
+        while not there():
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < until, "nothing happened for a minute"
+            time.sleep(0.01)
+
+    return wait
 
 
 @pytest.fixture

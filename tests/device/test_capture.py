@@ -12,7 +12,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from contextlib import chdir
 from pathlib import Path
@@ -26,6 +25,8 @@ from edge_sdk.frames import Frame
 from edge_sdk.images import list_images, read_image, write_image
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
+Refused = Callable[..., tuple[str, str]]
+WaitFor = Callable[[Callable[[], bool], subprocess.Popen[str]], None]
 Write = Callable[..., list[Path]]
 
 CAPTURE = [sys.executable, "-m", "edge_sdk.cli", "capture"]
@@ -53,17 +54,6 @@ def answered(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
     return document
 
 
-def refused(done: subprocess.CompletedProcess[str]) -> tuple[str, str]:
-    """The error and the fix of a command that ended with them, and nothing on stdout."""
-    assert done.returncode == 1, done.stderr
-    assert done.stdout == ""
-    assert "Traceback" not in done.stderr
-    error, fix = done.stderr.splitlines()[-2:]
-    assert error.startswith("error: ")
-    assert fix.startswith("fix: ")
-    return error, fix
-
-
 @pytest.fixture
 def here(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Command:
     """As `command`, in this process and in `tmp_path`: for what needs no process of its own."""
@@ -84,14 +74,6 @@ def names(folder: Path) -> list[str]:
 def start(*arguments: str | Path, cwd: Path, **options: Any) -> subprocess.Popen[str]:
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
     return subprocess.Popen([*CAPTURE, *map(str, arguments)], cwd=cwd, text=True, **pipes)
-
-
-def wait_for(there: Callable[[], bool], process: subprocess.Popen[str]) -> None:
-    until = time.monotonic() + 60
-    while not there():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < until, "nothing happened for a minute"
-        time.sleep(0.01)
 
 
 def test_a_folder_is_filled_every_interval_of_the_film(
@@ -283,7 +265,7 @@ def test_a_live_camera(tmp_path: Path, camera_server: Callable[[str], Any], here
     assert "secret" not in done.stdout + done.stderr + page
 
 
-def test_ctrl_c_and_sigterm_keep_what_was_taken(tmp_path: Path) -> None:
+def test_ctrl_c_and_sigterm_keep_what_was_taken(tmp_path: Path, wait_for: WaitFor) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         folder = tmp_path / "images" / f"label{number}"
         process = start(*SYNTHETIC, "--label", folder.name, "--json", cwd=tmp_path)
@@ -299,7 +281,9 @@ def test_ctrl_c_and_sigterm_keep_what_was_taken(tmp_path: Path) -> None:
         assert all(read_image(path).width == 640 for path in folder.iterdir())
 
 
-def test_ctrl_c_before_the_first_picture_leaves_no_folder(tmp_path: Path) -> None:
+def test_ctrl_c_before_the_first_picture_leaves_no_folder(
+    tmp_path: Path, wait_for: WaitFor
+) -> None:
     preview = tmp_path / "preview.jpg"
     line = ["--camera", "synthetic", "--delay", "600", "--label", "x", "--preview", preview]
     process = start(*line, "--review", cwd=tmp_path)
@@ -312,7 +296,7 @@ def test_ctrl_c_before_the_first_picture_leaves_no_folder(tmp_path: Path) -> Non
 
 
 def test_a_camera_that_dies_leaves_its_pictures(
-    tmp_path: Path, write_pictures: Write, command: Command
+    tmp_path: Path, write_pictures: Write, command: Command, refused: Refused, wait_for: WaitFor
 ) -> None:
     paths = write_pictures(tmp_path / "photos", 3, size=(64, 48))
     camera = f"folder:{tmp_path / 'photos'}?fps=max&loop=1"
@@ -347,7 +331,7 @@ def with_little_room(folder: Path, environment: dict[str, str]) -> subprocess.Co
 
 
 def test_a_full_disk_ends_it_and_keeps_what_is_there(
-    tmp_path: Path, write_pictures: Write, unmeasured: dict[str, str]
+    tmp_path: Path, write_pictures: Write, unmeasured: dict[str, str], refused: Refused
 ) -> None:
     """The third picture is too large for it."""
     write_pictures(tmp_path / "photos", 2, size=(64, 48))
@@ -361,7 +345,7 @@ def test_a_full_disk_ends_it_and_keeps_what_is_there(
 
 
 def test_a_full_disk_from_the_start_leaves_no_class(
-    tmp_path: Path, write_pictures: Write, unmeasured: dict[str, str]
+    tmp_path: Path, write_pictures: Write, unmeasured: dict[str, str], refused: Refused
 ) -> None:
     write_pictures(tmp_path / "photos", 1, size=(640, 480))
     done = with_little_room(tmp_path, unmeasured)
@@ -386,7 +370,7 @@ def test_a_full_disk_from_the_start_leaves_no_class(
     ],
 )
 def test_a_label_that_is_no_folder_name(
-    label: str, words: str, tmp_path: Path, here: Command
+    label: str, words: str, tmp_path: Path, here: Command, refused: Refused
 ) -> None:
     error, fix = refused(here("capture", *SYNTHETIC, "--label", label))
     assert words in error
@@ -423,7 +407,7 @@ def test_a_label_of_any_script(photos: str, tmp_path: Path, here: Command) -> No
     ],
 )
 def test_errors_have_a_fix_and_leave_nothing(
-    arguments: list[str], words: str, tmp_path: Path, here: Command
+    arguments: list[str], words: str, tmp_path: Path, here: Command, refused: Refused
 ) -> None:
     for folder in ("split/train", "split/test", "split.png"):
         (tmp_path / folder).mkdir(parents=True)
@@ -586,7 +570,7 @@ def test_a_review_in_a_browser(photos: str, tmp_path: Path, here: Command) -> No
 
 
 def test_a_review_that_cannot_be_written_is_told_after_the_answer(
-    photos: str, tmp_path: Path, here: Command
+    photos: str, tmp_path: Path, here: Command, refused: Refused
 ) -> None:
     (tmp_path / "images" / "review.html").mkdir(parents=True)
     line = ["--camera", photos, "--label", "open", "--review"]

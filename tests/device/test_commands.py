@@ -10,7 +10,6 @@ import shlex
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,8 @@ from typing import Any
 import pytest
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
+Refused = Callable[..., tuple[str, str]]
+WaitFor = Callable[[Callable[[], bool], subprocess.Popen[str]], None]
 
 EDGE_SDK = [sys.executable, "-m", "edge_sdk.cli"]
 RUN = [*EDGE_SDK, "run"]
@@ -26,26 +27,6 @@ RUN = [*EDGE_SDK, "run"]
 @pytest.fixture(scope="module")
 def bundle(tiny_bundle: Callable[..., Path]) -> Path:
     return tiny_bundle()
-
-
-def wait_for(there: Callable[[], bool], process: subprocess.Popen[str]) -> None:
-    """Until `there`, while the process lives."""
-    until = time.monotonic() + 60
-    while not there():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < until, "nothing happened for a minute"
-        time.sleep(0.01)
-
-
-def refused(done: subprocess.CompletedProcess[str], status: int = 1) -> tuple[str, str]:
-    """The error and the fix of a command that ended with them, and nothing on stdout."""
-    assert done.returncode == status, done.stderr
-    assert done.stdout == ""
-    assert "Traceback" not in done.stderr
-    error, fix = done.stderr.splitlines()[-2:]
-    assert error.startswith("error: ")
-    assert fix.startswith("fix: ")
-    return error, fix
 
 
 def test_run_prints_one_document_and_leaves_the_files(
@@ -166,7 +147,7 @@ def test_progress_on_a_terminal(
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("camera", ["synthetic?fps=100", "synthetic?fps=max", "synthetic?fps=0.5"])
 def test_a_signal_ends_a_run_with_its_report(
-    bundle: Path, tmp_path: Path, number: signal.Signals, camera: str
+    bundle: Path, tmp_path: Path, number: signal.Signals, camera: str, wait_for: WaitFor
 ) -> None:
     lines = tmp_path / "r.jsonl"
     options = ["--jsonl", str(lines), "--report", str(tmp_path / "report"), "--json"]
@@ -187,7 +168,7 @@ def test_a_signal_ends_a_run_with_its_report(
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_a_benchmark_with_its_report(
-    bundle: Path, tmp_path: Path, number: signal.Signals
+    bundle: Path, tmp_path: Path, number: signal.Signals, wait_for: WaitFor
 ) -> None:
     process = subprocess.Popen(
         [
@@ -235,7 +216,7 @@ def test_a_signal_ends_the_search_for_a_rate_with_its_report(
     assert "It was stopped after 0 trials, before a rate was found." in page
 
 
-def test_a_soak_goes_on_until_it_is_ended(bundle: Path, tmp_path: Path) -> None:
+def test_a_soak_goes_on_until_it_is_ended(bundle: Path, tmp_path: Path, wait_for: WaitFor) -> None:
     process = subprocess.Popen(
         [*EDGE_SDK, "bench", str(bundle), "--soak", "--json", "--report", str(tmp_path / "report")],
         stdout=subprocess.PIPE,
@@ -308,7 +289,9 @@ def test_an_engine_without_bounds_is_warned_about(
     assert "unproven" in done.stdout
 
 
-def test_without_a_camera_the_fix_names_some(bundle: Path, command: Command) -> None:
+def test_without_a_camera_the_fix_names_some(
+    bundle: Path, command: Command, refused: Refused
+) -> None:
     attached = json.loads(command("cameras", "--json").stdout)["cameras"]
     if any(camera["usable"] for camera in attached):
         pytest.skip("NOT TESTED: a camera is attached here, and run would take it")
@@ -319,7 +302,7 @@ def test_without_a_camera_the_fix_names_some(bundle: Path, command: Command) -> 
 
 
 @pytest.mark.parametrize("fps", ["0", "-1", "abc"])
-def test_a_rate_that_is_none(bundle: Path, fps: str, command: Command) -> None:
+def test_a_rate_that_is_none(bundle: Path, fps: str, command: Command, refused: Refused) -> None:
     error, fix = refused(command("run", bundle, "--camera", f"folder:x?fps={fps}"))
     assert f"fps is '{fps}'" in error
     assert "fps=max" in fix
@@ -341,7 +324,7 @@ def test_a_rate_that_is_none(bundle: Path, fps: str, command: Command) -> None:
     ],
 )
 def test_errors_have_a_fix(
-    bundle: Path, tmp_path: Path, arguments: list[str], command: Command
+    bundle: Path, tmp_path: Path, arguments: list[str], command: Command, refused: Refused
 ) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").touch()
@@ -353,7 +336,7 @@ def test_errors_have_a_fix(
     "arguments", [["run", "--camera", "fake", "--frames", "5"], ["bench", "--seconds", "0.1"]]
 )
 def test_a_report_without_a_place_is_refused_before_anything_is_measured(
-    bundle: Path, arguments: list[str], command: Command
+    bundle: Path, arguments: list[str], command: Command, refused: Refused
 ) -> None:
     """Measured first, its answer would stand before the error."""
     name, *options = arguments
@@ -364,7 +347,7 @@ def test_a_report_without_a_place_is_refused_before_anything_is_measured(
 
 
 def test_a_run_that_cannot_begin_leaves_the_old_results(
-    bundle: Path, tmp_path: Path, command: Command
+    bundle: Path, tmp_path: Path, command: Command, refused: Refused
 ) -> None:
     lines = tmp_path / "r.jsonl"
     lines.write_text("precious")
