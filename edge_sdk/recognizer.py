@@ -20,6 +20,7 @@ from edge_sdk.errors import NotAvailableYet
 from edge_sdk.frames import Frame
 from edge_sdk.golden import GoldenCheck, check_tensors
 from edge_sdk.manifest import Manifest
+from edge_sdk.preparing import Prepared, Preparer
 from edge_sdk.preprocess import Placement, Preprocessor, PreprocessSpec
 from edge_sdk.results import Classification, Detection, Result, StageTimes
 from edge_sdk.tasks import classify
@@ -112,15 +113,28 @@ class Recognizer:
         """Which interpreter answers."""
         return self.engine.info
 
-    def __call__(self, value: Value, *, capture_ns: int = 0) -> Result:
+    def __call__(
+        self, value: Value, *, capture_ns: int = 0, prepared: Prepared | None = None
+    ) -> Result:
         """Answer about one frame; for task "sequence" about frames or features (sources.Value).
-        `capture_ns`: what getting it cost, for the record.
+        `capture_ns`: what getting it cost, for the record. prepared: the frame, by `preparer`.
         """
+        if prepared is not None and isinstance(value, Frame):
+            return self.answer(prepared.write, value, capture_ns, prepared.took_ns)
         frame = value if isinstance(value, Frame) else _last(value)
         return self.answer(lambda tensor: self.preprocessor(value, tensor), frame, capture_ns)
 
-    def answer(self, fill: Fill, frame: Frame, capture_ns: int = 0) -> Result:
-        """The same with the input tensor written by `fill`; `frame` is what the answer is about."""
+    def preparer(self) -> Preparer | None:
+        """What prepares frames in another thread; None where single frames are not answered."""
+        spec = self.manifest.input.preprocess
+        if spec is None or self.manifest.sequence is not None:
+            return None
+        return Preparer(spec, self.engine.inputs[0], self._now_ns)
+
+    def answer(self, fill: Fill, frame: Frame, capture_ns: int = 0, prepared_ns: int = 0) -> Result:
+        """The same with the input tensor written by `fill`; `frame` is what the answer is about.
+        prepared_ns: the preprocessing that was done before.
+        """
         started = self._now_ns()
         placement = self.engine.fill(0, fill)
         filled = self._now_ns()
@@ -128,7 +142,9 @@ class Recognizer:
         invoked = self._now_ns()
         classes, detections = self._answers(placement, frame)
         done = self._now_ns()
-        stages = StageTimes(capture_ns, filled - started, invoked - filled, done - invoked)
+        stages = StageTimes(
+            capture_ns, prepared_ns + filled - started, invoked - filled, done - invoked
+        )
         return Result(classes, frame.index, frame.sensor_ns, done, stages, frame.source, detections)
 
     def scores(self) -> NDArray[np.float32]:

@@ -12,7 +12,6 @@ import hashlib
 
 from edge_sdk.bundle import Bundle
 from edge_sdk.engines import Engine, open_engine
-from edge_sdk.engines.isolated import try_model
 from edge_sdk.errors import FileError
 from edge_sdk.files import state_folder, write_atomic
 from edge_sdk.golden import GoldenCheck, require_golden
@@ -28,6 +27,8 @@ def open_bundle_engine(
     """
     known = _is_accepted(bundle, name)
     if not known:
+        from edge_sdk.engines.isolated import try_model  # most starts need no child
+
         try_model(name, bundle.model())
     engine = open_engine(name, bundle.model(), threads=threads)
     try:
@@ -44,6 +45,8 @@ def open_bare_engine(model: bytes, name: str = "litert", *, threads: int = 1) ->
     """An engine on a .tflite file given by itself. Raises as `open_bundle_engine`, but for golden
     outputs: there are none.
     """
+    from edge_sdk.engines.isolated import try_model
+
     try_model(name, model)
     return open_engine(name, model, threads=threads)
 

@@ -125,7 +125,13 @@ class Runtime:
             return stop() or self._now_ns() >= until
 
         self._sequences = SequenceRecognizer(self._recognizer) if self.manifest.sequence else None
-        pipeline = Pipeline(camera, self._queue(camera), stop=over, now_ns=self._now_ns)
+        pipeline = Pipeline(
+            camera,
+            self._queue(camera),
+            preparer=self._recognizer.preparer(),
+            stop=over,
+            now_ns=self._now_ns,
+        )
         self._pipeline = pipeline
         try:
             for result in self._answers(pipeline):
@@ -174,10 +180,11 @@ class Runtime:
         return "all" if self._newest_window else self._used_policy
 
     def _answers(self, pipeline: Pipeline) -> Iterator[Result]:
-        for frame, capture_ns in pipeline:
+        for frame, capture_ns, prepared in pipeline:
             self._frame = frame
             if self._sequences is None:
-                yield self._marked(self._recognizer(frame, capture_ns=capture_ns))
+                answer = self._recognizer(frame, capture_ns=capture_ns, prepared=prepared)
+                yield self._marked(answer)
                 continue
             behind = self._newest_window and pipeline.waiting > 0
             result = self._sequences.push(frame, capture_ns=capture_ns, behind=behind)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
-
 from edge_sdk.engines import Engine, Resolver, missing_package
 from edge_sdk.engines.interpreter import InterpreterEngine
 
@@ -11,6 +9,7 @@ from edge_sdk.engines.interpreter import InterpreterEngine
 def open_model(model: bytes, *, threads: int, resolver: Resolver) -> Engine:
     """Open a .tflite model. Raises MissingPackage, ModelError."""
     try:
+        from ai_edge_litert import __version__
         from ai_edge_litert.interpreter import Interpreter, OpResolverType
     except ImportError as error:
         raise missing_package("litert", error) from error
@@ -25,7 +24,7 @@ def open_model(model: bytes, *, threads: int, resolver: Resolver) -> Engine:
             experimental_op_resolver_type=kinds[resolver],
         ),
         name="litert",
-        version=version("ai-edge-litert"),
+        version=__version__,
         resolver=resolver,
         threads=threads,
     )

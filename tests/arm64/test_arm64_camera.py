@@ -71,7 +71,7 @@ def test_pictures_through_the_pipeline_are_answered_as_from_a_folder() -> None:
         open_camera(PICTURES, inference=(96, 96)) as camera,
         Pipeline(camera, "latest") as pipeline,
     ):
-        for frame, _ in pipeline:
+        for frame, *_ in pipeline:
             assert 0 < frame.sensor_ns <= time.monotonic_ns()
             assert frame.picture is not None
             assert frame.shown.color == frame.color == "yuvj420p"

@@ -100,10 +100,10 @@ def _run(path: Path) -> Run:
     with (
         _recognizer(path) as recognizer,
         open_camera(spec) as camera,
-        Pipeline(camera, "latest") as pipeline,
+        Pipeline(camera, "latest", preparer=recognizer.preparer()) as pipeline,
     ):
-        for frame, capture_ns in pipeline:
-            results.append(recognizer(frame, capture_ns=capture_ns))
+        for frame, capture_ns, prepared in pipeline:
+            results.append(recognizer(frame, capture_ns=capture_ns, prepared=prepared))
         drops = pipeline.drops
     missing = FRAMES - len({result.index for result in results})
     counted = results[_WARM_UP:-1]  # the last answer waits for no next frame

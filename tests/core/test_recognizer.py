@@ -122,3 +122,37 @@ def test_opening_what_is_not_there(tmp_path: Path) -> None:
     (tmp_path / "x.edge").write_text("no bundle")
     with pytest.raises(BundleError):
         open_recognizer(tmp_path / "x.edge")
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "float32"])
+@pytest.mark.parametrize("fit", ["stretch", "crop", "letterbox"])
+def test_a_prepared_frame_is_answered_as_the_frame_itself(
+    dtype: str, fit: Any, tiny_bundle: Callable[..., Path]
+) -> None:
+    """Also after its memory had another frame in it."""
+    preprocess = PreprocessSpec("rgb", fit, mean=(0.0,), std=(255.0,))
+    path = tiny_bundle(shape=(8, 8, 3), dtype=dtype, preprocess=preprocess)
+    random = np.random.default_rng(3)
+    frames = [Frame(random.integers(0, 256, (9, 16, 3), np.uint8), "bgr", 5) for _ in range(4)]
+    with open_recognizer(path) as recognizer:
+        prepare = recognizer.preparer()
+        assert prepare is not None
+        for frame in frames:
+            prepared = prepare(frame)
+            result = recognizer(frame, capture_ns=3, prepared=prepared)
+            prepare.release(prepared)
+            scores = recognizer.scores()
+            direct = recognizer(frame, capture_ns=3)
+            assert (result.classes, result.sensor_ns) == (direct.classes, 5)
+            assert (scores == recognizer.scores()).all()
+
+
+def test_what_preparing_took_is_part_of_preprocess(tiny_bundle: Callable[..., Path]) -> None:
+    ticks = itertools.count(1000, 10)
+    with Bundle.open(tiny_bundle()) as bundle:
+        recognizer = Recognizer.open(bundle, now_ns=lambda: next(ticks))
+    with recognizer:
+        prepare = recognizer.preparer()
+        assert prepare is not None
+        frame = frame_of(range(16))
+        assert recognizer(frame, prepared=prepare(frame)).stages.preprocess == 20

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,15 @@ from edge_device.cameras.spec import CameraSpec
 from edge_device.pipeline import DEPTH, Pipeline
 from edge_sdk.errors import CameraError, ConfigError
 from edge_sdk.frames import Frame
+from edge_sdk.preparing import Preparer
+from edge_sdk.preprocess import PreprocessSpec
+from edge_sdk.tensors import QuantParams, TensorSpec
 
 PICTURE = Frame(np.zeros((4, 4, 3), np.uint8), "rgb")
+
+FED = TensorSpec("input", (1, 4, 4, 3), "uint8", QuantParams(1.0, 0))
+AS_IT_IS = PreprocessSpec("rgb", "stretch", mean=(0.0,), std=(1.0,))
+"""A tensor that holds the picture's own numbers."""
 
 
 def test_overload_answers_about_the_newest_frame_and_counts_the_rest(shared_clock: Any) -> None:
@@ -26,7 +34,7 @@ def test_overload_answers_about_the_newest_frame_and_counts_the_rest(shared_cloc
     start = shared_clock.now_ns()
     seen = []
     with Pipeline(camera, "latest", now_ns=shared_clock.now_ns) as pipeline:
-        for frame, capture_ns in pipeline:
+        for frame, capture_ns, _ in pipeline:
             seen.append((frame.index, shared_clock.now_ns() - frame.sensor_ns, pipeline.drops))
             assert capture_ns == 0
             if len(seen) == 300:
@@ -132,3 +140,52 @@ def test_closing_from_another_thread_ends_the_consumer() -> None:
     assert not consumer.is_alive()
     assert seen == []
     released.set()
+
+
+@pytest.mark.parametrize("policy", ["latest", "all", "block"])
+def test_what_was_prepared_stays_while_its_frame_is_answered(policy: Any) -> None:
+    """Picture n is of grey n; two come for each answer. Memory goes round, never too early."""
+    turn = threading.Semaphore(1)
+    tensors = set()
+
+    def pictures() -> Iterator[Frame]:
+        for index in range(400):
+            if index % 2 == 0:
+                turn.acquire()
+            yield Frame(np.full((8, 8, 3), index % 256, np.uint8), "rgb")
+
+    with (
+        FakeCamera(script=pictures()) as camera,
+        Pipeline(camera, policy, preparer=Preparer(AS_IT_IS, FED)) as pipeline,
+    ):
+        for frame, _, prepared in pipeline:
+            turn.release()
+            if prepared is None:  # most were dropped until then
+                continue
+            tensors.add(id(prepared.tensor))
+            for _ in range(3):
+                assert np.all(prepared.tensor == frame.index % 256)
+    assert 2 <= len(tensors) <= DEPTH[pipeline.policy] + 2
+
+
+def test_where_no_frame_is_dropped_each_is_prepared() -> None:
+    camera = open_camera("fake?frames=300&fps=max")
+    with camera, Pipeline(camera, "block", preparer=Preparer(AS_IT_IS, FED)) as pipeline:
+        assert [captured.prepared is not None for captured in pipeline] == [True] * 300
+
+
+def test_where_most_frames_are_dropped_they_are_not_prepared(shared_clock: Any) -> None:
+    """A camera of 60 fps, and answers that take a second."""
+    spec = CameraSpec("fake?fps=60", "fake", fps=60)
+    camera = FakeCamera(spec, now_ns=shared_clock.now_ns, sleep=shared_clock.sleep)
+    preparer = Preparer(AS_IT_IS, FED, shared_clock.now_ns)
+    prepared = []
+    with Pipeline(camera, preparer=preparer, now_ns=shared_clock.now_ns) as pipeline:
+        for captured in pipeline:
+            prepared.append(captured.prepared is not None)
+            if len(prepared) == 10:
+                break
+            shared_clock.advance(1.0)
+        shared_clock.stop()
+    camera.close()
+    assert prepared == [True] + [False] * 9
