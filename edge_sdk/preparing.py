@@ -29,7 +29,9 @@ class Prepared(NamedTuple):
 
     def write(self, tensor: NDArray[Any]) -> Placement:
         """Fill the engine's own tensor."""
-        np.copyto(tensor, self.tensor)
+        # numpy lets other threads run while it copies, and then waits for them to stop; the invoke
+        # that follows lets them run, too.
+        tensor.data.cast("B")[:] = self.tensor.data.cast("B")
         return self.placement
 
 

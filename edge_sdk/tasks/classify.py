@@ -37,7 +37,7 @@ class Classifier:
     """`top` of the `scores` of a stored output of shape (1, …, classes).
 
     Quantization keeps the order, so of an 8-bit row only the best are made numbers, and those by a
-    table: after an invoke nothing of this is in the caches, and each call into numpy costs.
+    table: after an invoke nothing of this is in the caches, and each call costs.
     """
 
     def __init__(
@@ -67,10 +67,15 @@ class Classifier:
         # The best come last, and from the back the first of equals does: a stable sort, of bytes
         # a radix sort.
         places = row[::-1].argsort(kind="stable")[: -self._k - 1 : -1].tolist()
-        order = [row.size - 1 - place for place in places]
         data = row.tobytes()
-        best = [self._values[data[index]] for index in order]
-        return _named(order, best, self._labels, self._min_score)
+        last = len(data) - 1
+        best = []
+        for place in places:
+            index = last - place
+            score = self._values[data[index]]
+            if score >= self._min_score:
+                best.append(Classification(self._labels[index], index, score))
+        return tuple(best)
 
 
 def top(
@@ -84,14 +89,8 @@ def top(
     least = np.partition(values, -k)[-k] if 0 < k < len(values) else -np.inf
     candidates = np.flatnonzero(values >= least)
     order = candidates[np.argsort(-values[candidates], kind="stable")][:k]
-    return _named(order.tolist(), values[order].tolist(), labels, min_score)
-
-
-def _named(
-    order: Sequence[int], values: Sequence[float], labels: Sequence[str], min_score: float
-) -> tuple[Classification, ...]:
     return tuple(
         Classification(labels[index], index, score)
-        for index, score in zip(order, values, strict=True)
+        for index, score in zip(order.tolist(), values[order].tolist(), strict=True)
         if score >= min_score
     )
