@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-SHARED = ROOT.parent / "shared" / "data"
 sys.path.insert(0, str(Path(__file__).parent))
 
 import beyond  # noqa: E402
@@ -21,10 +20,6 @@ import overload  # noqa: E402
 import pipelined  # noqa: E402
 import side_by_side  # noqa: E402
 import start  # noqa: E402
-from builds import verdict  # noqa: E402
-
-MOST_BEYOND_MS, MOST_FIRST_S, MOST_MB = 0.25, 0.25, 75.0
-"""Bars of an answer beyond its invoke, and of the first result and its memory."""
 
 
 def main() -> None:
@@ -32,7 +27,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         parts = [
-            *(_head(), _help(), *_networks(folder), pipelined.section(folder)),
+            *(_head(), _help(), cost.section(folder), start.first_result(folder)),
+            pipelined.section(folder),
             *(side_by_side.section(folder), overload.section(folder)),
             *(beyond.detector(folder), beyond.tiny(folder), _overhead()),
         ]
@@ -65,63 +61,6 @@ def _help() -> str:
     )
 
 
-def _networks(folder: Path) -> list[str]:
-    if not SHARED.is_dir():
-        return ["## Cost of an answer\n\nNot measured: the models are not on this machine."]
-    picture = SHARED / "images" / "cat_720p.jpg"
-    rows = cost.measure(SHARED / "models", picture, folder)
-    pictures = folder / "pictures"
-    pictures.mkdir()
-    (pictures / picture.name).write_bytes(picture.read_bytes())
-    first = start.measure_first_result(folder / f"{rows[0]['network']}.edge", pictures)
-    return [
-        "## Cost of an answer\n\nCPU time (all threads) of preprocess + invoke + postprocess to "
-        "the five best classes; beyond: without the invoke in it. Each answer is followed by a "
-        "bare invoke on the same interpreter. One thread; median [quartiles].\n\n"
-        + _table(
-            (
-                "network",
-                "frame",
-                "input path",
-                "bare invoke ms",
-                "invoke within ms",
-                "beyond it ms",
-                "bar",
-                "whole / bare",
-                "rounds",
-            ),
-            [
-                (
-                    r["network"],
-                    r["frame"],
-                    r["tail"],
-                    *(_quartiles(r[key]) for key in ("bare", "invoke", "beyond")),
-                    f"<= {MOST_BEYOND_MS:g}: {verdict(r['beyond'][1] <= MOST_BEYOND_MS)}",
-                    _quartiles(r["ratio"]),
-                    r["rounds"],
-                )
-                for r in rows
-            ],
-        ),
-        "## First result\n\n`edge-sdk run` for one frame, from process start to the first result, "
-        "and to the exit with its report; bundle accepted before, golden check included; peak "
-        "resident memory.\n\n"
-        + _table(
-            ("bundle", "first result s [min - max]", "bar", "exit s [min - max]", "peak MB", "bar"),
-            [
-                (
-                    first["bundle"],
-                    _seconds(first["first"]),
-                    f"<= {MOST_FIRST_S:g}: {verdict(first['first']['median_s'] <= MOST_FIRST_S)}",
-                    _seconds(first["exit"]),
-                    f"{first['rss_mb']:.0f}",
-                    f"<= {MOST_MB:g}: {verdict(first['rss_mb'] <= MOST_MB)}",
-                )
-            ],
-        ),
-    ]
-
-
 def _overhead() -> str:
     rows = [overhead.measure(12, 2), overhead.measure(80, 1)]
     return (
@@ -148,15 +87,6 @@ def _overhead() -> str:
 
 def _spread(middle: float, ends: list[float]) -> str:
     return f"{middle:.1f} [{ends[0]:.1f} - {ends[1]:.1f}]"
-
-
-def _seconds(found: dict[str, float]) -> str:
-    return f"{found['median_s']:.2f} [{found['min_s']:.2f} - {found['max_s']:.2f}]"
-
-
-def _quartiles(found: list[float]) -> str:
-    low, middle, high = found
-    return f"{middle:.3f} [{low:.3f} - {high:.3f}]"
 
 
 def _table(head: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:
