@@ -1,5 +1,5 @@
 """A frame in steady state allocates nothing but its small answer: no picture-sized buffer, and
-nothing that stays.
+nothing that stays; answered at once, or streamed.
 """
 
 from __future__ import annotations
@@ -7,13 +7,17 @@ from __future__ import annotations
 import gc
 import tracemalloc
 from collections.abc import Callable
+from itertools import repeat
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from edge_device.cameras.fake import FakeCamera
+from edge_device.pipeline import Pipeline
 from edge_sdk import Bundle, Frame, Recognizer
 from edge_sdk.preprocess import PreprocessSpec
+from edge_sdk.recognizer import open_recognizer
 
 WIDTH, HEIGHT, SIDE = 320, 240, 96
 FRAMES = 300
@@ -59,3 +63,32 @@ def test_nothing_is_allocated_for_a_frame(
     assert most < SIDE * SIDE * 3 // 2
     # What stays takes 16 bytes or more, each frame; other threads make a few objects of their own.
     assert after - before < 16 * FRAMES / 2
+
+
+def test_nothing_is_allocated_for_a_frame_of_a_stream(tiny_bundle: Callable[..., Path]) -> None:
+    """Nor by the capture thread, which prepares the next frame meanwhile."""
+    preprocess = PreprocessSpec("bgr", "letterbox", mean=(0.0,), std=(255.0,))
+    path = tiny_bundle(shape=(SIDE, SIDE, 3), preprocess=preprocess)
+    with (
+        open_recognizer(path) as recognizer,
+        FakeCamera(script=repeat(frame("rgb"))) as camera,
+        Pipeline(camera, "block", preparer=recognizer.preparer()) as pipeline,
+    ):
+        answers = (recognizer(shown, prepared=prepared) for shown, _, prepared in pipeline)
+        for _ in range(20):
+            next(answers)
+        gc.collect()
+        tracemalloc.start()
+        try:
+            next(answers)
+            before, _ = tracemalloc.get_traced_memory()
+            tracemalloc.reset_peak()
+            for _ in range(FRAMES):
+                next(answers)
+            gc.collect()
+            after, most = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert most - before < SIDE * SIDE * 3 // 2
+    # The fake camera's record of what was asked of it takes 8 bytes a frame, in growing steps.
+    assert after - before < 16 * FRAMES
