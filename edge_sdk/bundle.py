@@ -1,8 +1,7 @@
 """The bundle, NAME-VERSION.edge: reading, checking and writing one.
 
-A zip whose comment is the SHA-256 (hex) of all bytes before it, so that damage anywhere is seen
-before anything is parsed; then the list of members in the manifest, each with size and SHA-256.
-This is integrity, not authenticity: whoever can write a bundle can write its hash.
+What edge_sdk.archive reads is checked against the list of members in the manifest, each with size
+and SHA-256. This is integrity, not authenticity: whoever can write a bundle can write its hash.
 """
 
 from __future__ import annotations
@@ -10,9 +9,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import re
-import shlex
-import stat
 import zipfile
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -22,27 +18,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_sdk.archive import MOST_BYTES, REBUILD, check_digest, or_convert, read_members, to_archive
 from edge_sdk.errors import BundleError, ModelError
 from edge_sdk.files import read_file, write_atomic
 from edge_sdk.manifest import Manifest, MemberEntry, parse_manifest
-
-MOST_ENTRIES = 64
-MOST_BYTES = 256 * 1024 * 1024
-MOST_RATIO = 20
-MEMBERS = (
-    "manifest.json",
-    "model.tflite",
-    "model_edgetpu.tflite",
-    "labels.txt",
-    "golden.npz",
-    "build.json",
-)
-_PIECE = 4096
-_TIME = (1980, 1, 1, 0, 0, 0)
-_CONVERTIBLE = (".keras", ".h5", ".onnx")
-"""Models that `edge-sdk convert` makes a bundle of. A .keras file is a zip file, too."""
-_REBUILD = "build it again, or copy it again from where it was built"
-_DIGEST = re.compile(rb"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,8 +70,8 @@ class Bundle:
         """
         path = Path(path)
         data = read_file(path, what="bundle", most_bytes=MOST_BYTES)
-        sha256 = _check_digest(data, path)
-        members = _read_members(data, path)
+        sha256 = check_digest(data, path)
+        members = read_members(data, path)
         del data  # the members are copies of all that is in it
         manifest = parse_manifest(members["manifest.json"], where=f"{path.name}: manifest.json")
         _check_members(manifest, members, path)
@@ -101,7 +80,7 @@ class Bundle:
     def read(self, member: str) -> bytes:
         """The bytes of a member. Raises BundleError where the bundle has none of that name."""
         if member not in self._members:
-            raise BundleError(f"{self.path} has no {member}", fix=_REBUILD)
+            raise BundleError(f"{self.path} has no {member}", fix=REBUILD)
         return self._members[member]
 
     def model(self, kind: str = "litert") -> bytes:
@@ -160,116 +139,25 @@ def write_bundle(
         for name, data in members.items()
     }
     manifest = replace(manifest, members=listed)
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w") as archive:
-        for name, data in (("manifest.json", manifest.to_json()), *members.items()):
-            _write_member(archive, name, data, compressed=name in compressed)
-        archive.comment = b"0" * 64
-    body = file.getvalue()[:-64]
-    data = body + hashlib.sha256(body).hexdigest().encode()
-    found = _read_members(data, Path(path))
+    data = to_archive({"manifest.json": manifest.to_json(), **members}, compressed)
+    found = read_members(data, Path(path))
     _check_members(parse_manifest(found["manifest.json"], where="manifest.json"), found, Path(path))
     write_atomic(path, data)
-
-
-def packed_bytes(data: bytes) -> int:
-    """How many bytes `data` takes as a compressed member."""
-    with zipfile.ZipFile(io.BytesIO(), "w") as archive:
-        _write_member(archive, "model.tflite", data, compressed=True)
-        return archive.infolist()[0].compress_size
-
-
-def _write_member(archive: zipfile.ZipFile, name: str, data: bytes, *, compressed: bool) -> None:
-    info = zipfile.ZipInfo(name, _TIME)
-    info.external_attr = 0o644 << 16
-    archive.writestr(info, data, zipfile.ZIP_LZMA if compressed else zipfile.ZIP_STORED)
-
-
-def _check_digest(data: bytes, path: Path) -> str:
-    """The SHA-256 (hex) of the whole file. Its end is the one of all before it."""
-    if data[:4] != b"PK\x03\x04":
-        fix = _or_convert(path, "name a .edge file made by edge-sdk build")
-        raise BundleError(f"{path} is not a bundle", fix=fix)
-    if not _DIGEST.fullmatch(data[-64:]):
-        fix = _or_convert(path, _REBUILD)
-        raise BundleError(f"{path} is truncated or is not a bundle", fix=fix)
-    digest = hashlib.sha256(memoryview(data)[:-64])
-    if digest.hexdigest().encode() != data[-64:]:
-        raise BundleError(f"{path} is damaged: its SHA-256 does not match", fix=_REBUILD)
-    digest.update(data[-64:])
-    return digest.hexdigest()
-
-
-def _or_convert(path: Path, fix: str) -> str:
-    """`fix`, or the command that makes a bundle of what has the name of a model."""
-    known = path.suffix.lower() in _CONVERTIBLE
-    return shlex.join(["edge-sdk", "convert", str(path)]) if known else fix
-
-
-def _read_members(data: bytes, path: Path) -> dict[str, bytes]:
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            entries = archive.infolist()
-            _check_entries(entries, path)
-            return {entry.filename: _read_member(archive, entry) for entry in entries}
-    except BundleError:
-        raise
-    except Exception as error:  # zipfile raises a dozen kinds on crafted files
-        raise BundleError(f"{path} cannot be unpacked: {error}", fix=_REBUILD) from error
-
-
-def _read_member(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
-    """As ZipFile.read does, but LZMA in small pieces: read at once, it is unpacked to whatever size
-    it has before it is cut to the one that the entry states, and that may be a lie.
-    """
-    with archive.open(entry) as file:
-        if entry.compress_type == zipfile.ZIP_STORED:
-            return file.read()
-        return b"".join(iter(lambda: file.read(_PIECE), b""))
-
-
-def _check_entries(entries: list[zipfile.ZipInfo], path: Path) -> None:
-    if len(entries) > MOST_ENTRIES:
-        raise BundleError(
-            f"{path} has {len(entries)} members, at most {MOST_ENTRIES}", fix=_REBUILD
-        )
-    seen: set[str] = set()
-    for entry in entries:
-        name = entry.filename
-        if name not in MEMBERS:
-            raise BundleError(f"{path} has an unknown member {name!r}", fix=_REBUILD)
-        if name in seen:
-            raise BundleError(f"{path} has {name} twice", fix=_REBUILD)
-        seen.add(name)
-        mode = entry.external_attr >> 16
-        if stat.S_IFMT(mode) not in (0, stat.S_IFREG):
-            raise BundleError(f"{path}: {name} is not a plain file", fix=_REBUILD)
-        if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_LZMA):
-            raise BundleError(f"{path}: {name} is compressed in an unknown way", fix=_REBUILD)
-        if entry.compress_type == zipfile.ZIP_STORED and entry.compress_size != entry.file_size:
-            raise BundleError(f"{path}: {name} has two sizes", fix=_REBUILD)
-        if entry.file_size > MOST_RATIO * max(entry.compress_size, 1):
-            raise BundleError(f"{path}: {name} expands more than {MOST_RATIO} times", fix=_REBUILD)
-    total = sum(entry.file_size for entry in entries)
-    if total > MOST_BYTES:
-        raise BundleError(f"{path} holds {total} bytes, at most {MOST_BYTES}", fix=_REBUILD)
-    if "manifest.json" not in seen:
-        raise BundleError(f"{path} has no manifest.json", fix=_REBUILD)
 
 
 def _check_members(manifest: Manifest, members: dict[str, bytes], path: Path) -> None:
     needed = {manifest.labels.file, manifest.golden.file}
     needed |= {model.file for model in manifest.models.values()}
     for name in sorted(needed - set(members)):
-        raise BundleError(f"{path}: {name} is missing", fix=_REBUILD)
+        raise BundleError(f"{path}: {name} is missing", fix=REBUILD)
     for name in sorted(set(members) - set(manifest.members) - {"manifest.json"}):
-        raise BundleError(f"{path}: {name} is not in the manifest's list", fix=_REBUILD)
+        raise BundleError(f"{path}: {name} is not in the manifest's list", fix=REBUILD)
     for name, entry in manifest.members.items():
         data = members.get(name)
         if data is None:
-            raise BundleError(f"{path}: {name} is missing", fix=_REBUILD)
+            raise BundleError(f"{path}: {name} is missing", fix=REBUILD)
         if len(data) != entry.bytes or hashlib.sha256(data).hexdigest() != entry.sha256:
-            raise BundleError(f"{path}: {name} does not match its SHA-256", fix=_REBUILD)
+            raise BundleError(f"{path}: {name} does not match its SHA-256", fix=REBUILD)
     _check_labels(manifest, members[manifest.labels.file], path)
     if "build.json" in members:
         _check_json(members["build.json"], path)
@@ -279,12 +167,12 @@ def _check_labels(manifest: Manifest, data: bytes, path: Path) -> None:
     try:
         labels = data.decode("utf-8").splitlines()
     except UnicodeDecodeError as error:
-        raise BundleError(f"{path}: {manifest.labels.file} is not UTF-8", fix=_REBUILD) from error
+        raise BundleError(f"{path}: {manifest.labels.file} is not UTF-8", fix=REBUILD) from error
     if len(labels) != manifest.labels.count:
         raise BundleError(
             f"{path}: {manifest.labels.file} has {len(labels)} labels, "
             f"the manifest says {manifest.labels.count}",
-            fix=_REBUILD,
+            fix=REBUILD,
         )
 
 
@@ -293,7 +181,7 @@ def _check_json(data: bytes, path: Path) -> None:
         if not isinstance(json.loads(data), dict):
             raise ValueError("not an object")
     except (ValueError, RecursionError) as error:
-        raise BundleError(f"{path}: build.json is not JSON: {error}", fix=_REBUILD) from error
+        raise BundleError(f"{path}: build.json is not JSON: {error}", fix=REBUILD) from error
 
 
 def _read_golden(data: bytes, manifest: Manifest, path: Path) -> Golden:
@@ -303,13 +191,13 @@ def _read_golden(data: bytes, manifest: Manifest, path: Path) -> Golden:
     try:
         loaded = _load_arrays(data, wanted)
     except Exception as error:  # numpy and zipfile raise many kinds on crafted files
-        raise BundleError(f"{path}: {entry.file} cannot be read: {error}", fix=_REBUILD) from error
+        raise BundleError(f"{path}: {entry.file} cannot be read: {error}", fix=REBUILD) from error
     for name, tensor in wanted.items():
         array = loaded.get(name)
         shape = (entry.samples, *tensor.shape)
         if array is None or array.shape != shape or array.dtype != tensor.dtype:
             raise BundleError(
-                f"{path}: {entry.file} has no {name} of {tensor.dtype}{list(shape)}", fix=_REBUILD
+                f"{path}: {entry.file} has no {name} of {tensor.dtype}{list(shape)}", fix=REBUILD
             )
     outputs = tuple(loaded[f"output_{i}"] for i in range(len(manifest.outputs)))
     return Golden((loaded["input_0"],), outputs)
@@ -338,5 +226,5 @@ def load_model(path: str | Path) -> tuple[bytes, Bundle | None]:
         return bundle.model(), bundle
     raise ModelError(
         f"{path} is neither a bundle nor a .tflite model",
-        fix=_or_convert(path, "name a .edge or .tflite file"),
+        fix=or_convert(path, "name a .edge or .tflite file"),
     )

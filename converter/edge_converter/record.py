@@ -17,7 +17,7 @@ from edge_converter.recipe import Recipe
 from edge_converter.stages import versions
 from edge_converter.steps.shared import joined
 from edge_sdk.accuracy import MOST_MATRIX, Evaluation
-from edge_sdk.bundle import packed_bytes
+from edge_sdk.archive import packed_bytes
 from edge_sdk.estimate import Board, energy_model
 from edge_sdk.evaluation import doubts
 from edge_sdk.sample_sets import pack_prefixes

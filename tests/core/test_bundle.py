@@ -17,7 +17,8 @@ import numpy as np
 import pytest
 
 from edge_sdk import Bundle
-from edge_sdk.bundle import MEMBERS, load_model, write_bundle
+from edge_sdk.archive import MEMBERS
+from edge_sdk.bundle import load_model, write_bundle
 from edge_sdk.errors import BundleError, FileError, ModelError
 from edge_sdk.manifest import LabelsEntry, Manifest, ModelEntry
 from edge_sdk.tflite.tiny import tiny_classifier

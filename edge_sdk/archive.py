@@ -1,0 +1,136 @@
+"""The file of a bundle: a zip whose comment is the SHA-256 (hex) of all bytes before it, so that
+damage anywhere is seen before anything is parsed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+import shlex
+import stat
+import zipfile
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+from edge_sdk.errors import BundleError
+
+MOST_ENTRIES = 64
+MOST_BYTES = 256 * 1024 * 1024
+MOST_RATIO = 20
+MEMBERS = (
+    "manifest.json",
+    "model.tflite",
+    "model_edgetpu.tflite",
+    "labels.txt",
+    "golden.npz",
+    "build.json",
+)
+REBUILD = "build it again, or copy it again from where it was built"
+"""The fix for nearly all that may be wrong with a bundle."""
+
+_PIECE = 4096
+_TIME = (1980, 1, 1, 0, 0, 0)
+_CONVERTIBLE = (".keras", ".h5", ".onnx")
+"""Models that `edge-sdk convert` makes a bundle of. A .keras file is a zip file, too."""
+_DIGEST = re.compile(rb"[0-9a-f]{64}")
+
+
+def to_archive(members: Mapping[str, bytes], compressed: Collection[str] = ()) -> bytes:
+    """The bytes of a bundle with these members, in this order. compressed: names of those that are
+    packed by LZMA; the others are stored as they are. The same members give the same bytes.
+    """
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, data in members.items():
+            _write_member(archive, name, data, compressed=name in compressed)
+        archive.comment = b"0" * 64
+    body = file.getvalue()[:-64]
+    return body + hashlib.sha256(body).hexdigest().encode()
+
+
+def check_digest(data: bytes, path: Path) -> str:
+    """The SHA-256 (hex) of the whole file. Its end is the one of all before it.
+
+    Raises BundleError.
+    """
+    if data[:4] != b"PK\x03\x04":
+        fix = or_convert(path, "name a .edge file made by edge-sdk build")
+        raise BundleError(f"{path} is not a bundle", fix=fix)
+    if not _DIGEST.fullmatch(data[-64:]):
+        fix = or_convert(path, REBUILD)
+        raise BundleError(f"{path} is truncated or is not a bundle", fix=fix)
+    digest = hashlib.sha256(memoryview(data)[:-64])
+    if digest.hexdigest().encode() != data[-64:]:
+        raise BundleError(f"{path} is damaged: its SHA-256 does not match", fix=REBUILD)
+    digest.update(data[-64:])
+    return digest.hexdigest()
+
+
+def or_convert(path: Path, fix: str) -> str:
+    """`fix`, or the command that makes a bundle of what has the name of a model."""
+    known = path.suffix.lower() in _CONVERTIBLE
+    return shlex.join(["edge-sdk", "convert", str(path)]) if known else fix
+
+
+def packed_bytes(data: bytes) -> int:
+    """How many bytes `data` takes as a compressed member."""
+    with zipfile.ZipFile(io.BytesIO(), "w") as archive:
+        _write_member(archive, "model.tflite", data, compressed=True)
+        return archive.infolist()[0].compress_size
+
+
+def read_members(data: bytes, path: Path) -> dict[str, bytes]:
+    """The members by name, each of a known one, within the limits. Raises BundleError."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            entries = archive.infolist()
+            _check_entries(entries, path)
+            return {entry.filename: _read_member(archive, entry) for entry in entries}
+    except BundleError:
+        raise
+    except Exception as error:  # zipfile raises a dozen kinds on crafted files
+        raise BundleError(f"{path} cannot be unpacked: {error}", fix=REBUILD) from error
+
+
+def _read_member(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
+    """As ZipFile.read does, but LZMA in small pieces: read at once, it is unpacked to whatever size
+    it has before it is cut to the one that the entry states, and that may be a lie.
+    """
+    with archive.open(entry) as file:
+        if entry.compress_type == zipfile.ZIP_STORED:
+            return file.read()
+        return b"".join(iter(lambda: file.read(_PIECE), b""))
+
+
+def _check_entries(entries: list[zipfile.ZipInfo], path: Path) -> None:
+    if len(entries) > MOST_ENTRIES:
+        raise BundleError(f"{path} has {len(entries)} members, at most {MOST_ENTRIES}", fix=REBUILD)
+    seen: set[str] = set()
+    for entry in entries:
+        name = entry.filename
+        if name not in MEMBERS:
+            raise BundleError(f"{path} has an unknown member {name!r}", fix=REBUILD)
+        if name in seen:
+            raise BundleError(f"{path} has {name} twice", fix=REBUILD)
+        seen.add(name)
+        mode = entry.external_attr >> 16
+        if stat.S_IFMT(mode) not in (0, stat.S_IFREG):
+            raise BundleError(f"{path}: {name} is not a plain file", fix=REBUILD)
+        if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_LZMA):
+            raise BundleError(f"{path}: {name} is compressed in an unknown way", fix=REBUILD)
+        if entry.compress_type == zipfile.ZIP_STORED and entry.compress_size != entry.file_size:
+            raise BundleError(f"{path}: {name} has two sizes", fix=REBUILD)
+        if entry.file_size > MOST_RATIO * max(entry.compress_size, 1):
+            raise BundleError(f"{path}: {name} expands more than {MOST_RATIO} times", fix=REBUILD)
+    total = sum(entry.file_size for entry in entries)
+    if total > MOST_BYTES:
+        raise BundleError(f"{path} holds {total} bytes, at most {MOST_BYTES}", fix=REBUILD)
+    if "manifest.json" not in seen:
+        raise BundleError(f"{path} has no manifest.json", fix=REBUILD)
+
+
+def _write_member(archive: zipfile.ZipFile, name: str, data: bytes, *, compressed: bool) -> None:
+    info = zipfile.ZipInfo(name, _TIME)
+    info.external_attr = 0o644 << 16
+    archive.writestr(info, data, zipfile.ZIP_LZMA if compressed else zipfile.ZIP_STORED)
