@@ -30,6 +30,7 @@ from edge_sdk.report.run_sections import (
 from edge_sdk.report.summary import (
     build_banner,
     build_tiles,
+    build_warnings,
     engine_words,
     run_banners,
     run_tiles,
@@ -87,7 +88,7 @@ def _run_page(command: str, run: dict[str, Any], build: dict[str, Any]) -> str:
         "benchmark report" if command == "bench" else f"{command} report",
         _title(mapping(run.get("bundle")) or build),
         f"{escape(engine_words(run))}<br>{escape(run.get('camera') or run.get('scenario') or '')}",
-        run_banners(run),
+        run_banners(run) + build_warnings(build),
         run_tiles(run, build),
     )
     sections = [

@@ -113,8 +113,12 @@ def build_banner(build: Mapping[str, Any]) -> str:
         shown = banner("good", "Passed.", "Every limit that a build can check was kept.")
     elif build.get("passed") is False:
         shown = banner("bad", "Failed:", "a limit was exceeded, no bundle was written.")
-    warnings = [banner("warn", "Warning:", str(line)) for line in listed(build.get("warnings"))]
-    return shown + "".join(warnings)
+    return shown + build_warnings(build)
+
+
+def build_warnings(build: Mapping[str, Any]) -> str:
+    """What the build warned of: it holds wherever the bundle is used."""
+    return "".join(banner("warn", "Warning:", str(line)) for line in listed(build.get("warnings")))
 
 
 def _because(reason: Any) -> str:

@@ -22,7 +22,7 @@ from edge_sdk.errors import (
     ModelError,
     NotAvailableYet,
 )
-from edge_sdk.images import read_image
+from edge_sdk.images import read_image, write_image
 from edge_sdk.tasks.anchors import BLAZEFACE, Anchors
 from edge_sdk.tasks.overlap import overlap
 from edge_sdk.tflite.detection import detection_operator
@@ -57,8 +57,11 @@ def packed(tmp_path: Path) -> Make:
             options["labels"] = tmp_path / "labels.txt"
             options["labels"].write_text("".join(f"{label}\n" for label in labels))
         said: list[str] = []
+        data = options.pop("data", None)
         given = ConvertOptions(**{"task": "detect", "mean": (0.0,), "std": (255.0,)} | options)
-        convert(tmp_path / "model.tflite", given, out=tmp_path / "x.edge", say=said.append)
+        convert(
+            tmp_path / "model.tflite", given, data=data, out=tmp_path / "x.edge", say=said.append
+        )
         return Bundle.open(tmp_path / "x.edge"), said
 
     return run
@@ -143,6 +146,30 @@ def test_thresholds(packed: Make, refused: Make, tiny_detector: Make) -> None:
     for text in ("much", "green=", "1.5", "green=-1"):
         with pytest.raises(ConfigError, match="--min-score is"):
             parse_options(min_score=(text,))
+
+
+def test_golden_samples_that_show_nothing(
+    packed: Make, tiny_detector: Make, tmp_path: Path
+) -> None:
+    """They prove little: whoever converts, or looks at a report, is told, and how to mend it."""
+    model = tiny_detector("built-in")
+    bundle, said = packed(model, COLORS)
+    assert bundle.build["warnings"] == [] and not any("golden" in line for line in said)
+
+    bundle, said = packed(model, COLORS, std=(2550.0,))  # all pixels are almost black
+    (warning,) = bundle.build["warnings"]
+    assert f"warning: {warning}" in said
+    assert "finds nothing in the 10 made-up pictures of its golden samples" in warning
+    assert "--data DIR" in warning
+
+    (tmp_path / "dark").mkdir()
+    for name in range(10):
+        black = Frame(np.zeros((8, 8, 3), np.uint8), "rgb")
+        write_image(tmp_path / "dark" / f"{name}.png", black)
+    bundle, _ = packed(model, COLORS, data=tmp_path / "dark")
+    (warning,) = bundle.build["warnings"]
+    assert "finds nothing in the 10 pictures of its golden samples" in warning
+    assert "whose first 10 pictures by name" in warning
 
 
 def test_what_is_no_detector(refused: Make, tiny_detector: Make) -> None:

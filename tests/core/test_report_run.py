@@ -46,6 +46,15 @@ def test_the_summary_of_a_run(run_page: Make, build_document: Make) -> None:
         assert words in text
 
 
+def test_what_the_build_warned_of_holds_for_the_run(
+    run_page: Make, build_document: Make, hostile: str
+) -> None:
+    build = {**build_document(), "warnings": ["its golden samples prove little", hostile]}
+    text = run_page(build).text
+    assert "Warning: its golden samples prove little" in text and f"Warning: {hostile}" in text
+    assert "Warning:" not in run_page(build_document()).text
+
+
 def test_stages_show_medians_as_a_bar_and_all_percentiles(run_page: Make) -> None:
     section = run_page().section("latency")
     for value in ("31.97", "0.034", "0.655", "1.232", "0.014"):

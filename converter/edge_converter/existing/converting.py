@@ -22,6 +22,7 @@ from edge_converter.existing.outcome import Converted, conversion_document
 from edge_converter.existing.pictures import Pictures, look, synthetic
 from edge_converter.existing.request import Request, check_request
 from edge_converter.existing.saved_model_folder import open_saved_model
+from edge_converter.existing.showing import showing
 from edge_converter.existing.tflite_file import open_tflite, quantize_tflite
 from edge_converter.packing import (
     Contents,
@@ -105,9 +106,14 @@ def _pack(request: Request, opened: Opened, places: tuple[Path, Path] | None) ->
         converted.model, preprocess, pictures.all, "data" if request.data else "synthetic"
     )
     manifest = manifest_for(converted.model, contents, golden, origin)
+    warnings = showing(manifest, labels, golden)
+    for line in warnings:
+        say(f"warning: {line}")
     measured = measure(converted, contents, pictures.labelled, say)
     dataset = dataset_entry(request.data, pictures, measured)
-    document = conversion_document(opened, converted, recipe, contents, dataset, measured, origin)
+    document = conversion_document(
+        *(opened, converted, recipe, contents, dataset, measured, origin), warnings=warnings
+    )
     write_bundle(
         request.bundle,
         manifest,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -54,8 +54,12 @@ def conversion_document(
     dataset: dict[str, Any] | None,
     measured: Measured | None,
     origin: Origin,
+    *,
+    warnings: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """The build document of a bundle that `convert` packs. It travels: no names of files."""
+    """The build document of a bundle that `convert` packs. It travels: no names of files. warnings:
+    what whoever uses the bundle should know, too.
+    """
     graph = read_graph(converted.model)
     sides = {
         side: _outcome(blob, getattr(measured, side, None))
@@ -78,6 +82,7 @@ def conversion_document(
         "converted": sides["model"] | {"quantization": graph.precision},
         **_loss(measured),
         "agreement": {name: found.as_dict() for name, found in converted.agreement.items()},
+        "warnings": list(warnings),
         "left_in_float": list(converted.left_in_float),
         "budget": None,
         "passed": True,
