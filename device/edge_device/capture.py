@@ -17,7 +17,8 @@ from edge_device.cameras import Camera, open_camera
 from edge_device.cameras.backends import check_spec
 from edge_device.capture_folder import ClassFolder, check_label, check_out
 from edge_device.capture_review import write_review
-from edge_device.capture_session import DELAY_S, Frames, Person, Session, Settings, Taking
+from edge_device.capture_session import Frames, Person, Session, Taking
+from edge_device.capture_settings import DELAY_S, OUT, Settings
 from edge_device.pipeline import Pipeline
 from edge_sdk.errors import ConfigError, EdgeError, FileError
 from edge_sdk.files import reading
@@ -237,17 +238,17 @@ def next_steps(document: dict[str, Any]) -> list[str]:
     out = Path(document["folder"])
     lines = []
     if len(class_folders(out)) < 2:
-        where = "" if out == Path("images") else f" --out {shlex.quote(str(out))}"
+        where = "" if out == OUT else f" --out {shlex.quote(str(out))}"
         camera = shlex.quote(document["camera"])
         lines.append(f"edge-sdk capture --camera {camera} --label ANOTHER{where}")
     whole = out.parent if out.name in PARTS else out
     lines.append(f"edge-sdk inspect {shlex.quote(str(whole))}")
-    project = whole.parent if whole.name == "images" else Path()
+    project = whole.parent if whole.name == OUT.name else Path()
     recipe = project / "recipe.toml"
     if not recipe.exists():
         lines.append(f"edge-sdk init {shlex.quote(str(project))}".removesuffix(" ."))
     build = f"edge-sdk build {shlex.quote(str(recipe))}".removesuffix(" recipe.toml")
-    if whole.name != "images":
+    if whole.name != OUT.name:
         build += f" --set data.source={shlex.quote(f'folder:{whole}')}"
     return [*lines, build]
 

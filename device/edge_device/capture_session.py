@@ -9,15 +9,11 @@ from pathlib import Path
 
 from edge_device.capture_folder import ClassFolder
 from edge_device.capture_quality import Fault, quality, viewable
+from edge_device.capture_settings import Settings
 from edge_sdk.contact_sheet import thumbnail
 from edge_sdk.frames import Frame
 from edge_sdk.images import write_image
 from edge_sdk.similar import MOST_BITS, Hash, perceptual_hash
-
-COUNT, INTERVAL_S, DELAY_S = 50, 0.5, 3.0
-"""Defaults. The delay is for the hand to leave the keyboard and the exposure to settle; a file has
-none.
-"""
 
 PREVIEW_S = 0.5
 """How often a preview is renewed; also with each picture that is taken."""
@@ -29,20 +25,6 @@ STILL = 20
 """So many almost equal pictures one after another are worth a word."""
 
 Frames = Generator[Frame, None, None]
-
-
-@dataclass(frozen=True)
-class Settings:
-    """count: pictures of each label. interval_s: from one to the next. delay_s: before the first of
-    a label; None is DELAY_S for a camera, 0 for a file. keep_similar: also what is almost the same
-    as the last one kept. preview: a picture file that is replaced again and again.
-    """
-
-    count: int = COUNT
-    interval_s: float = INTERVAL_S
-    delay_s: float | None = None
-    keep_similar: bool = False
-    preview: Path | None = None
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from edge_device.capture_settings import COUNT, DELAY_S, INTERVAL_S, OUT, Settings
 from edge_sdk import console
 
 
@@ -31,7 +32,7 @@ from edge_sdk import console
 @click.option(
     "--count",
     type=click.IntRange(min=1),
-    default=50,
+    default=COUNT,
     show_default=True,
     metavar="N",
     help="Pictures of each label.",
@@ -39,7 +40,7 @@ from edge_sdk import console
 @click.option(
     "--out",
     type=console.PATH,
-    default=Path("images"),
+    default=OUT,
     show_default=True,
     metavar="DIR",
     help="Where the class folders stand. What is in them stays.",
@@ -48,7 +49,7 @@ from edge_sdk import console
     "--interval",
     "interval_s",
     type=console.Finite(min=0, min_open=True),
-    default=0.5,
+    default=INTERVAL_S,
     show_default=True,
     metavar="S",
     help="Seconds from one picture to the next; of a file, seconds of the film.",
@@ -58,7 +59,7 @@ from edge_sdk import console
     "delay_s",
     type=console.Finite(min=0),
     metavar="S",
-    help="Seconds before the first (default: 3; of a file 0).",
+    help=f"Seconds before the first (default: {DELAY_S:g}; of a file 0).",
 )
 @click.option("--keep-similar", is_flag=True, help="Keep what is almost the same as the last one.")
 @click.option(
@@ -77,7 +78,7 @@ def capture(
     with console.stop_signals(lambda: stopped.append(True)), console.Progress() as progress:
         from edge_device.capture import capture as run_capture
         from edge_device.capture import describe, reviewed
-        from edge_device.capture_session import Person, Settings
+        from edge_device.capture_session import Person
 
         def notice(line: str) -> None:
             progress.clear()

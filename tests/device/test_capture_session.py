@@ -12,7 +12,8 @@ import pytest
 
 from edge_device.capture_folder import ClassFolder
 from edge_device.capture_quality import Quality, quality, viewable
-from edge_device.capture_session import STILL, Person, Session, Settings, Taking
+from edge_device.capture_session import STILL, Person, Session, Taking
+from edge_device.capture_settings import Settings
 from edge_sdk.frames import Frame
 from edge_sdk.images import read_image
 
