@@ -15,6 +15,7 @@ from http.server import BaseHTTPRequestHandler
 import cv2
 import numpy as np
 from control import State, serve, turns
+from numpy.typing import NDArray
 
 WHO_MAY = "Basic " + b64encode(b"eye:s3cret").decode()
 
@@ -56,10 +57,15 @@ class Handler(BaseHTTPRequestHandler):
 def picture(number: int) -> bytes:
     width, height = State.size
     pixels = np.full((height, width, 3), 8 * number % 256, np.uint8)
-    jpeg = cv2.imencode(".jpg", pixels)[1].tobytes()
-    if State.mode == "corrupt":
-        return bytes(len(jpeg))
-    return jpeg[: len(jpeg) // 2] if State.mode == "truncated" else jpeg
+    if State.mode == "truncated":  # noise, so that its half is more than a head
+        jpeg = _jpeg(np.random.default_rng(number).integers(0, 256, pixels.shape, np.uint8))
+        return jpeg[: len(jpeg) // 2]
+    jpeg = _jpeg(pixels)
+    return bytes(len(jpeg)) if State.mode == "corrupt" else jpeg
+
+
+def _jpeg(pixels: NDArray[np.uint8]) -> bytes:
+    return cv2.imencode(".jpg", pixels)[1].tobytes()
 
 
 if __name__ == "__main__":

@@ -17,8 +17,6 @@ _MJPEG = {
     # The first picture tells all there is to know.
     "probesize": "32",
     "analyzeduration": "0",
-    # Half a picture is none.
-    "err_detect": "explode",
 }
 
 

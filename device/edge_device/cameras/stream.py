@@ -22,6 +22,11 @@ is noticed and left long before that (recovery.py).
 
 _LOW_LATENCY = {"fflags": "nobuffer", "flags": "low_delay"}
 
+_WHOLE_PICTURES = {"err_detect": "explode"}
+"""Half a JPEG is none, where the decoder would fill up the rest with grey. It is the decoder's
+option: given to the demuxer it does nothing.
+"""
+
 
 @dataclass(frozen=True)
 class Source:
@@ -96,6 +101,8 @@ class StreamCamera(Camera):
         stream = container.streams.video[0]
         # Threads that each decode another frame would hold that many frames back.
         stream.thread_type = "SLICE"
+        if stream.codec_context.name == "mjpeg":
+            stream.codec_context.options = _WHOLE_PICTURES
         return container, stream
 
     def _decoded(self) -> Generator[Frame, None, None]:
