@@ -104,7 +104,7 @@ def test_whoever_reads_slowly_gets_the_newest_frame(steady_camera: Url, kind: st
     ("path", "says", "fix"),
     [
         ("/nothing", "has no such stream", "path of the URL"),
-        ("/private", "asks for a user and a password", "USER:PASSWORD@HOST"),
+        ("/private", "asks for a user and a password", "http://USER:PASSWORD@HOST"),
     ],
 )
 def test_what_a_server_refuses(steady_camera: Url, path: str, says: str, fix: str) -> None:

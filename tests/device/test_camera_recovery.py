@@ -238,7 +238,21 @@ def test_a_first_picture_that_does_not_come_is_an_error() -> None:
     seconds = count(0, 1_000_000_000)
     with pytest.raises(CameraError, match="gave no picture in 10 s") as caught:
         RecoveringCamera(SPEC, Openings([HANG]), now_ns=lambda: next(seconds))
-    assert caught.value.fix
+    assert caught.value.fix == FakeCamera.remedy
+
+
+def test_an_opening_that_does_not_come_back_is_an_error() -> None:
+    """Of what hangs while it is opened nothing is known but that it is a live camera."""
+    seconds, over = count(0, 1_000_000_000), threading.Event()
+
+    def hang() -> Camera:
+        over.wait()
+        return FakeCamera(script=[])
+
+    with pytest.raises(CameraError, match="gave no picture in 10 s") as caught:
+        RecoveringCamera(SPEC, hang, now_ns=lambda: next(seconds))
+    over.set()
+    assert "switched on" in caught.value.fix and "another program" in caught.value.fix
 
 
 def test_the_newest_frame_waits_and_the_others_are_counted(

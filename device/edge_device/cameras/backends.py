@@ -41,6 +41,8 @@ class Backend:
         return f"{kind}:{self.address}" if self.address else kind
 
 
+_NUMBER = "[0-9]{1,3}"
+
 _COMMON = ("fps", "width", "height", "rotate", "hflip")
 _NETWORK = "edge_device.cameras.network"
 
@@ -80,12 +82,22 @@ def check_spec(text: str) -> CameraSpec:
         _check_address(spec, backend)
         return spec
     shown = masked(text)
-    if text and _exists(Path(text)):
-        kind = "folder" if Path(text).is_dir() else "video"
-        raise ConfigError(f"camera {shown!r} does not say its kind", fix=f"write {kind}:{shown}")
+    if written := _meant(text):
+        raise ConfigError(f"camera {shown!r} does not say its kind", fix=f"write {written}")
     raise ConfigError(
         f"unknown camera {shown!r}", fix=f"write KIND:ADDRESS; {nearest(kind, BACKENDS)}"
     )
+
+
+def _meant(text: str) -> str:
+    """How to write what is clear without its kind: a device, a file, a camera's number; or ""."""
+    if text.startswith("/dev/"):
+        return f"v4l2:{text}"
+    if text and _exists(Path(text)):
+        return f"folder:{text}" if Path(text).is_dir() else f"video:{text}"
+    if re.fullmatch(_NUMBER, text):
+        return f"v4l2:/dev/video{text} for a USB camera, picamera2:{text} for the Pi's own"
+    return ""
 
 
 def _exists(path: Path) -> bool:
@@ -102,8 +114,12 @@ def _check_address(spec: CameraSpec, backend: Backend) -> None:
         raise ConfigError(f"camera {spec.text!r} does not say which {spec.kind}", fix=fix)
     if given and not wanted:
         raise ConfigError(f"camera {spec.text!r}: {spec.kind} has no address", fix=fix)
-    if wanted == "[0]" and given and not re.fullmatch("[0-9]{1,3}", given):
+    if wanted == "[0]" and given and not re.fullmatch(_NUMBER, given):
+        fix = f"write {spec.kind}:0, or another number that edge-sdk cameras shows"
         raise ConfigError(f"camera {spec.text!r}: {given!r} is no camera's number", fix=fix)
+    if spec.kind == "v4l2" and re.fullmatch(_NUMBER, given):
+        fix = f"write v4l2:/dev/video{given}"
+        raise ConfigError(f"camera {spec.text!r}: {given!r} is no device", fix=fix)
     if backend.url and not _has_host(spec.address):
         escapes = "in a user or a password write %40 for @, %23 for #, %2F for /"
         raise ConfigError(f"camera {spec.text!r} is no URL", fix=f"{fix}; {escapes}")

@@ -138,6 +138,11 @@ class RecoveringCamera(Camera):
     Raises what `open_one` raises, and CameraError where the first frame does not come.
     """
 
+    remedy = (
+        "check that the camera is switched on, connected (or reachable from here), and not used by "
+        "another program"
+    )
+
     def __init__(
         self,
         spec: CameraSpec,

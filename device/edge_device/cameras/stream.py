@@ -137,7 +137,8 @@ class StreamCamera(Camera):
 
     def _failed(self, error: Exception) -> CameraError:
         because, fix = _explained(error)
-        return CameraError(f"camera {self.spec.text!r} {because}", fix=fix or self.remedy)
+        fix = fix.replace("{kind}", self.spec.kind) or self.remedy
+        return CameraError(f"camera {self.spec.text!r} {because}", fix=fix)
 
 
 def _explained(error: Exception) -> tuple[str, str]:
@@ -169,7 +170,7 @@ _EXPLAINED = {
     ),
     "HTTPUnauthorizedError": (
         "asks for a user and a password, or knows others",
-        "write them into the URL: rtsp://USER:PASSWORD@HOST/PATH, with %40 for an @ in them",
+        "write them into the URL: {kind}://USER:PASSWORD@HOST/PATH, with %40 for an @ in them",
     ),
     "HTTPForbiddenError": ("forbids this stream", "let the user of the URL see it"),
     "HTTPNotFoundError": (
