@@ -61,7 +61,7 @@ def capture(
             fix=f"capture one label at a time: --label {labels[0]}",
         )
     with ExitStack() as stack:
-        source = stack.enter_context(_open(camera, files))
+        source = stack.enter_context(_open(camera, files, person.stop))
         takings = [Taking(ClassFolder(out, label)) for label in labels]
         frames = stack.enter_context(closing(_frames(source, files, person.stop)))
         session = Session(frames, _paced(settings, files, source), person)
@@ -105,9 +105,9 @@ def _check(labels: Sequence[str], out: Path, settings: Settings) -> None:
         )
 
 
-def _open(camera: str, files: bool) -> Camera:
+def _open(camera: str, files: bool, stop: Callable[[], bool]) -> Camera:
     if not files:
-        return open_camera(camera)
+        return open_camera(camera, stop=stop)
     time = _FilmTime()
     return open_camera(camera, now_ns=time.now_ns, sleep=time.sleep)
 

@@ -255,6 +255,19 @@ def test_an_opening_that_does_not_come_back_is_an_error() -> None:
     assert "switched on" in caught.value.fix and "another program" in caught.value.fix
 
 
+def test_whoever_stops_need_not_wait_for_the_first_frame() -> None:
+    seconds, over = count(0, 1_000_000_000), threading.Event()
+
+    def hang() -> Camera:
+        over.wait()
+        return FakeCamera(script=[])
+
+    with RecoveringCamera(SPEC, hang, stop=lambda: True, now_ns=lambda: next(seconds)) as camera:
+        over.set()
+        camera.interrupt()
+        assert camera.read() is None
+
+
 def test_the_newest_frame_waits_and_the_others_are_counted(
     recovering: Callable[..., RecoveringCamera],
 ) -> None:

@@ -10,6 +10,7 @@ import re
 import select
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -293,6 +294,22 @@ def test_ctrl_c_before_the_first_picture_leaves_no_folder(
     assert process.returncode == 0, stderr
     assert "0 captured" in stdout and "stopped" in stdout
     assert not (tmp_path / "images" / "x").exists()
+
+
+def test_sigterm_while_the_camera_is_opened(tmp_path: Path) -> None:
+    """It takes the connection and says nothing: that is waited for, but not by whoever is told to
+    end.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(60)
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/a.mjpg"
+        process = start("--camera", url, "--label", "x", "--json", cwd=tmp_path)
+        with silent.accept()[0]:
+            process.send_signal(signal.SIGTERM)
+            stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode == 0, stderr
+    document = json.loads(stdout)
+    assert (document["ended"], document["captured"]) == ("stopped", 0)
 
 
 def test_a_camera_that_dies_leaves_its_pictures(

@@ -175,6 +175,7 @@ def open_camera(
     spec: str,
     *,
     inference: tuple[int, int] | None = None,
+    stop: Callable[[], bool] = lambda: False,
     now_ns: Clock = time.monotonic_ns,
     sleep: Sleep | None = None,
 ) -> Camera:
@@ -184,7 +185,8 @@ def open_camera(
     then delivers frames about that size, with the large one as their `picture`.
 
     A live camera (picamera2, v4l2, rtsp, http) has given its first frame, and is opened again by
-    itself when it fails after that.
+    itself when it fails after that. Its first frame may take seconds; `stop` is asked meanwhile,
+    and where it says True the camera comes without one, for whoever stops to close.
     Raises ConfigError for a SPEC that cannot be read, MissingPackage, FileError for a path that is
     not there, CameraError for a camera that cannot be opened.
     """
@@ -196,7 +198,7 @@ def open_camera(
         return open_one()
     from edge_device.cameras.recovery import RecoveringCamera
 
-    return RecoveringCamera(asked, open_one, now_ns=now_ns, sleep=sleep)
+    return RecoveringCamera(asked, open_one, stop=stop, now_ns=now_ns, sleep=sleep)
 
 
 def _open_backend(spec: CameraSpec, **options: Any) -> Camera:

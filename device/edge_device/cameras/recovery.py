@@ -134,7 +134,7 @@ class RecoveringCamera(Camera):
 
     open_one: opens the camera once; called in a thread. timeout_s: how long it may give nothing;
     None: LEAST_PATIENCE_S and PATIENCE_PERIODS, by the SPEC's fps or the rate that was seen.
-    reopened: how often it was lost and came back.
+    stop: True ends the wait for the first frame. reopened: how often it was lost and came back.
     Raises what `open_one` raises, and CameraError where the first frame does not come.
     """
 
@@ -150,6 +150,7 @@ class RecoveringCamera(Camera):
         *,
         timeout_s: float | None = None,
         backoff: Backoff | None = None,
+        stop: Callable[[], bool] = lambda: False,
         now_ns: Clock = time.monotonic_ns,
         sleep: Sleep | None = None,
     ) -> None:
@@ -164,7 +165,7 @@ class RecoveringCamera(Camera):
         self._lost, self._because = 0, ""
         self._away = False
         self._feed = Feed(open_one, now_ns)
-        self._await_first()
+        self._await_first(stop)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -177,9 +178,11 @@ class RecoveringCamera(Camera):
         back = "not back yet" if self._away else "in use again"
         return (*notes, f"the camera was lost {times}, {back}; the last time: {self._because}")
 
-    def _await_first(self) -> None:
+    def _await_first(self, stop: Callable[[], bool]) -> None:
         feed = self._feed
         while not feed.begun.wait(_LOOK_S):
+            if stop():
+                return
             if self._stalled():
                 feed.leave()
                 raise self._never_began(feed.camera or self)
