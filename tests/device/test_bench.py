@@ -228,3 +228,7 @@ def test_options_that_make_no_sense(bundle: Path) -> None:
     for seconds, repeats in ((0, 1), (-1, 1), (math.nan, 1), (1, 0)):
         with pytest.raises(ConfigError, match="repeats"):
             run_bench(bundle, seconds=seconds, repeats=repeats)
+    for unused, only in (({"latency_bound_ms": 5.0}, "server"), ({"streams": 4}, "multi-stream")):
+        with pytest.raises(ConfigError, match="offline has no use for") as caught:
+            run_bench(bundle, scenario="offline", **unused)  # type: ignore[arg-type]
+        assert f"--scenario {only}" in caught.value.fix

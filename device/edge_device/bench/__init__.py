@@ -69,6 +69,7 @@ def run_bench(
     """
     seconds = (math.inf if soak else SECONDS) if seconds is None else seconds
     _check(scenario, seconds, repeats, soak)
+    _check_used(scenario, latency_bound_ms, streams)
     given = (latency_bound_ms, streams, stop, progress)
     load = SCENARIOS[scenario](Options(bundle, engine, threads, made_up_frames(), *given))
     watch = Soak() if soak else None
@@ -203,3 +204,18 @@ def _check(scenario: str, seconds: float, repeats: int, soak: bool) -> None:
         )
     if soak and repeats > 1:
         raise ConfigError(f"a soak of {repeats} repeats", fix="leave out --repeats: it goes on")
+
+
+def _check_used(scenario: str, latency_bound_ms: float | None, streams: int) -> None:
+    """Raises ConfigError for what only another scenario looks at."""
+    bound = "" if latency_bound_ms is None else f"a latency bound of {latency_bound_ms:g} ms"
+    queries = "" if streams == SAMPLES_PER_QUERY else f"queries of {streams} frames"
+    for given, option, only in (
+        (bound, "--latency-bound", "server"),
+        (queries, "--streams", "multi-stream"),
+    ):
+        if given and scenario != only:
+            raise ConfigError(
+                f"{scenario} has no use for {given}",
+                fix=f"leave {option} out, or use --scenario {only}",
+            )
