@@ -10,10 +10,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import flatbuffers
+import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 
 from edge_device.streaming import stream
+from edge_sdk.bundle import Golden, write_bundle
+from edge_sdk.engines import open_engine
 from edge_sdk.errors import CameraError, FileError
+from edge_sdk.frames import Frame
+from edge_sdk.golden import answers
+from edge_sdk.images import write_image
+from edge_sdk.tflite.tiny import tiny_classifier
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 Refused = Callable[..., tuple[str, str]]
@@ -74,6 +83,59 @@ def test_a_camera_that_fails_ends_a_run_with_its_report(
     saved = json.loads((report / "run.json").read_text("utf-8"))
     assert saved["results"] == len(lines.read_text("utf-8").splitlines()) >= 1
     assert saved["unreadable"] == 3
+
+
+def fails_on_white() -> bytes:
+    """A model of one pixel / 255, which it takes for the number of a row of weights; there is no
+    row 1.
+    """
+    model = schema.ModelT.InitFromPackedBuf(tiny_classifier((1, 1, 1), dtype="float32"), 0)
+    graph = model.subgraphs[0]
+    _, index, size, weights, _, row, _ = graph.tensors
+    index.shape, index.type, weights.shape, row.shape = [1] * 4, size.type, [1, 3], [1, 1, 1, 1, 3]
+    model.buffers[size.buffer].data = np.frombuffer(np.array([1, 3], np.int32).tobytes(), np.uint8)
+    kinds = schema.BuiltinOperator
+    steps = [(kinds.CAST, [0], [1]), (kinds.GATHER, [3, 1], [5]), (kinds.RESHAPE, [5, 2], [6])]
+    for code, operator, (kind, taken, made) in zip(
+        model.operatorCodes, graph.operators, steps, strict=True
+    ):
+        code.builtinCode, code.deprecatedBuiltinCode, code.version = kind, kind, 1
+        operator.inputs, operator.outputs = taken, made
+        operator.builtinOptions, operator.builtinOptionsType = None, 0
+    graph.operators[1].builtinOptionsType = schema.BuiltinOptions.GatherOptions
+    graph.operators[1].builtinOptions = schema.GatherOptionsT()
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+@pytest.mark.parametrize("dark", [0, 3])
+def test_an_interpreter_that_raises_in_invoke_ends_a_run(
+    tiny_parts: Callable[..., Any], tmp_path: Path, command: Command, refused: Refused, dark: int
+) -> None:
+    """With its report, where anything was answered before."""
+    manifest, members = tiny_parts(shape=(1, 1, 1), dtype="float32")
+    members["model.tflite"] = fails_on_white()
+    golden = np.zeros((10, 1, 1, 1, 1), np.float32)
+    with open_engine("litert", members["model.tflite"]) as engine:
+        members["golden.npz"] = Golden((golden,), answers(engine, (golden,))).to_npz()
+    write_bundle(tmp_path / "x.edge", manifest, members)
+    for number in range(5):
+        level = 0 if number < dark else 255
+        picture = Frame(np.full((4, 4, 3), level, np.uint8), "rgb")
+        write_image(tmp_path / "pictures" / f"{number}.png", picture)
+    done = command(
+        *("run", tmp_path / "x.edge", "--camera", f"folder:{tmp_path / 'pictures'}?fps=max"),
+        *("--policy", "all", "--report", tmp_path / "report"),
+    )
+    error, _ = refused(done)
+    assert "litert" in error and "could not run the model" in error
+    saved = tmp_path / "report" / "run.json"
+    assert saved.exists() == (dark > 0)
+    if dark:
+        document = json.loads(saved.read_text("utf-8"))
+        assert document["results"] == dark
+        assert "could not run the model" in document["notes"][0]
 
 
 def test_a_run_without_an_answer_leaves_the_old_report(
