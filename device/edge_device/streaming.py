@@ -71,7 +71,7 @@ def stream(
             )
         )
         warn_unproven(runtime.golden)
-        source = stack.enter_context(open_camera(camera, inference=runtime.input_size))
+        source = stack.enter_context(open_camera(camera, inference=runtime.input_size, stop=stop))
         # Last, for opening one may make a file: not for a run that cannot begin.
         opened = [stack.enter_context(open_sink(spec)) for spec in sinks]
         results = runtime.run(source, seconds=seconds, frames=frames, stop=stop)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+import socket
 import subprocess
 import sys
 import time
@@ -83,6 +85,25 @@ def test_a_camera_that_fails_ends_a_run_with_its_report(
     saved = json.loads((report / "run.json").read_text("utf-8"))
     assert saved["results"] == len(lines.read_text("utf-8").splitlines()) >= 1
     assert saved["unreadable"] == 3
+
+
+def test_sigterm_while_the_camera_is_opened(bundle: Path) -> None:
+    """It takes the connection and says nothing; whoever is told to end does not wait for it."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(60)
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/a.mjpg"
+        process = subprocess.Popen(
+            [*(sys.executable, "-m", "edge_sdk.cli", "run", bundle), "--camera", url, "--json"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        with silent.accept()[0]:
+            process.send_signal(signal.SIGTERM)
+            stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode == 0, stderr
+    document = json.loads(stdout)
+    assert (document["results"], document["camera"]) == (0, url)
 
 
 def fails_on_white() -> bytes:
