@@ -143,6 +143,8 @@ def test_it_gives_up_lowering_and_says_that_it_did_not_hold(
     assert times == Server.MOST_TIMES
     assert load.detail(recorder.figures)["server"]["held"] is False
     assert load.value(recorder.figures, None) is None
+    report = make_report("bench", "server", load.made[1], [recorder]).as_dict()
+    assert "the latency bound was not held" in report["mlperf"]["because"]
 
 
 def test_too_few_answers_tell_nothing_about_the_bound(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from edge_device.cameras import open_camera
 from edge_device.cameras.backends import BACKENDS
 from edge_device.cameras.listing import Found, cameras_document, first_usable, list_cameras
 from edge_device.cameras.spec import CameraSpec
-from edge_device.cameras.v4l2 import Device, query, sources
+from edge_device.cameras.v4l2 import Device, device_of, query, sources
 from edge_sdk.errors import CameraError
 
 CAMERA = Device("uvcvideo", "HD Webcam", True)
@@ -112,6 +113,22 @@ def test_a_v4l2_camera_that_is_none(tmp_path: Path, path: str, says: str, fix: s
     with pytest.raises(CameraError, match=says) as caught:
         open_camera(f"v4l2:{tmp_path / path}")
     assert fix in caught.value.fix
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "of_node", "captures"),
+    [
+        (0x84A00001, 0x04200001, True),  # a USB camera's pictures
+        (0x84A00001, 0x04A00000, False),  # its metadata, in a node of its own
+        (0x00000001, 0, True),  # a driver from before nodes said what they can do
+        (0x00000002, 0, False),
+    ],
+)
+def test_what_a_node_can_do_is_what_counts(capabilities: int, of_node: int, captures: bool) -> None:
+    """struct v4l2_capability of <linux/videodev2.h>, as uvcvideo fills it in."""
+    words = struct.pack("=3I12x", 0x00060606, capabilities, of_node)
+    texts = b"uvcvideo".ljust(16, b"\0") + b"HD Webcam".ljust(32, b"\0") + b"usb-1".ljust(32, b"\0")
+    assert device_of(texts + words) == Device("uvcvideo", "HD Webcam", captures)
 
 
 def test_a_device_that_this_user_may_not_open(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from edge_device.cameras.fake import FakeCamera
 from edge_device.cameras.network import source_of
 from edge_device.cameras.pyav import to_frame
 from edge_device.cameras.spec import CameraSpec
-from edge_device.cameras.stream import Thinning
+from edge_device.cameras.stream import Thinning, taken_ns
 from edge_sdk.errors import CameraError
 from edge_sdk.frames import Frame
 from edge_sdk.yuv import planes
@@ -294,6 +295,19 @@ def test_planes_that_cannot_be_a_picture(shape: tuple[int, ...]) -> None:
     frame = Frame(np.zeros(shape, np.uint8), "yuv420p")
     with FakeCamera(script=[frame]) as camera, pytest.raises(CameraError, match="gave"):
         camera.read()
+
+
+@pytest.mark.parametrize(
+    ("kernel_us", "taken"),
+    [
+        (99_966_667, 99_966_667_000),  # 33 ms ago
+        (100_000_001, 100_000_000_000),  # not yet
+        (99_000_000, 100_000_000_000),  # too long ago to be its time
+        (1_763_800_000_000_000, 100_000_000_000),  # the time of day
+    ],
+)
+def test_the_kernels_time_of_a_frame_where_it_is_one(kernel_us: int, taken: int) -> None:
+    assert taken_ns(Fraction(kernel_us, 1_000_000), 100_000_000_000) == taken
 
 
 def test_what_pyav_is_asked_for() -> None:

@@ -173,6 +173,27 @@ def test_a_camera_that_stalls_is_opened_again(
     assert f"no picture for {patience_s:.1f} s" in camera.notes[0]
 
 
+def test_the_time_away_is_no_frame_period(
+    recovering: Callable[..., RecoveringCamera], driven_clock: Any
+) -> None:
+    """100 s without a picture: the next stall is noticed as soon as the first."""
+    read = threading.Event()
+    openings = Openings(steadily(read, 0.033), [picture(8, 101.0), HANG], [picture(9, 200.0), HANG])
+    camera = recovering(openings, spec=CameraSpec("live", "rtsp"))
+    for _ in range(3):
+        camera.read()
+        read.set()
+    for times, value in ((1, 8), (2, 9)):
+        seen: list[Frame | None] = []
+        reader = threading.Thread(target=lambda seen=seen: seen.append(camera.read()))
+        reader.start()
+        driven_clock.advance(2.02)
+        until(lambda times=times: len(openings.opened) > times)
+        reader.join(30)
+        assert values(*seen) == [value]
+    assert "no picture for 2.0 s" in camera.notes[0]
+
+
 def test_what_hangs_in_a_driver_is_left_behind_and_closed_when_it_comes_back(
     recovering: Callable[..., RecoveringCamera], driven_clock: Any
 ) -> None:

@@ -37,6 +37,13 @@ def test_a_thing_keeps_its_number() -> None:
     assert seen == [[None]] + [[1]] * 19
 
 
+def test_a_jump_moves_half_of_the_velocity() -> None:
+    """4 pixels, then 8: 18 is expected next, not 20; 13 overlaps enough of the one alone."""
+    tracker = Tracker()
+    seen = [tracks(tracker, [at(x, size=10)], frame) for frame, x in enumerate((0, 4, 12, 13))]
+    assert seen == [[None], [1], [1], [1]]
+
+
 def test_what_is_answered_is_otherwise_untouched() -> None:
     tracker = Tracker()
     found = [at(10), at(200, index=1)]

@@ -6,6 +6,7 @@ import errno
 import math
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any
 
 from edge_device.cameras import Camera
@@ -128,17 +129,22 @@ class StreamCamera(Camera):
         return whole
 
     def _when_ns(self, packet: Any, arrived_ns: int) -> int:
-        """The kernel's time where it is one: of the last second."""
         if self._source.kernel_time and packet.pts is not None:
-            kernel_ns = int(packet.pts * packet.time_base * 1_000_000_000)
-            if 0 <= arrived_ns - kernel_ns < 1_000_000_000:
-                return kernel_ns
+            return taken_ns(packet.pts * packet.time_base, arrived_ns)
         return arrived_ns
 
     def _failed(self, error: Exception) -> CameraError:
         because, fix = _explained(error)
         fix = fix.replace("{kind}", self.spec.kind) or self.remedy
         return CameraError(f"camera {self.spec.text!r} {because}", fix=fix)
+
+
+def taken_ns(kernel_s: Fraction, arrived_ns: int) -> int:
+    """When a picture was taken that arrived now: the kernel's time, in seconds, where it is one, of
+    the last second; some drivers have another clock.
+    """
+    kernel_ns = int(kernel_s * 1_000_000_000)
+    return kernel_ns if 0 <= arrived_ns - kernel_ns < 1_000_000_000 else arrived_ns
 
 
 def _explained(error: Exception) -> tuple[str, str]:

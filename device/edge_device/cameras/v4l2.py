@@ -39,9 +39,15 @@ class Device:
 def query(path: Path) -> Device:
     """Ask the kernel about `path`. Raises CameraError where it is no device that answers."""
     try:
-        answer = _ask(path)
+        return device_of(_ask(path))
     except OSError as error:
         raise _refused(path, error) from error
+
+
+def device_of(answer: bytes) -> Device:
+    """What a struct v4l2_capability says. A USB camera has a second node, for metadata: what counts
+    is what the node can do, not the camera behind it.
+    """
     driver, name, _, _, capabilities, of_device = _CAPABILITY.unpack(answer)
     flags = of_device if capabilities & _DEVICE_CAPS else capabilities
     return Device(_text(driver), _text(name), bool(flags & _VIDEO_CAPTURE))
