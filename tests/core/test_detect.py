@@ -354,6 +354,25 @@ def test_candidates_are_those_at_or_above_the_threshold(dtype: str, activation: 
         assert np.allclose(scores, values[rows, columns], rtol=1e-5)
 
 
+@pytest.mark.parametrize(("dtype", "zero"), [("uint8", 0), ("int8", -128)])
+def test_a_score_that_is_the_least_is_shown(dtype: Any, zero: int) -> None:
+    """0.5 is step 128 of 256 exactly: at the least score nothing may be lost to rounding."""
+    spec = TensorSpec("scores", (1, 3, 1), dtype, QuantParams(1 / 256, zero))
+    stored = np.array([[127], [128], [129]]) + zero
+    rows, _, scores = scores_above(stored.astype(dtype), spec, "none", 0.5)
+    assert (rows.tolist(), scores.tolist()) == ([1, 2], [0.5, 129 / 256])
+
+
+def test_a_background_that_a_built_in_post_process_answers(detector_bundle: Make) -> None:
+    """label_offset 1: its class 0 is nothing, and the first label names class 1."""
+    path = detector_bundle("built-in", label_offset=1, labels=("green", "blue", "none"))
+    with open_recognizer(path) as recognizer:
+        result = recognizer(picture((1, 1, RED), (4, 2, GREEN), (6, 6, BLUE)))
+    assert {(label, edges[0]) for label, _, _, edges in shown(result.detections)} == {
+        *(("green", 40), ("blue", 60))
+    }
+
+
 def test_many_candidates_and_many_things(detector_bundle: Make) -> None:
     """A white picture: three classes of 4,096 pixels each, all equally sure."""
     with Bundle.open(detector_bundle(size=64)) as bundle, Recognizer.open(bundle) as recognizer:

@@ -58,8 +58,12 @@ def test_cameras_in_the_order_of_their_numbers(machine: Any, tmp_path: Path) -> 
 
 def test_why_a_device_is_not_usable(machine: Any) -> None:
     busy = CameraError("/dev/video9 may not be opened by this user", fix="sudo usermod")
-    pi, metadata, refused = machine(video0=PORT, video1=METADATA, video9=busy)
-    assert (pi.usable, pi.fix) == (False, "use picamera2")
+    coder = Device("rpi-hevc-dec", "rpi-hevc-dec", True)
+    pi, metadata, also_pi, refused = machine(
+        video0=PORT, video1=METADATA, video2=coder, video9=busy
+    )
+    for found in (pi, also_pi):
+        assert (found.usable, found.fix) == (False, "use picamera2")
     assert "gives no pictures" in metadata.because
     assert (refused.because, refused.fix) == (str(busy), "sudo usermod")
     with pytest.raises(CameraError) as caught:

@@ -137,3 +137,16 @@ def test_quality_is_that_of_the_grey_picture() -> None:
     assert Quality(39.9, 500.0).fault == "dark"
     assert Quality(40.0, 99.9).fault == "blurred"
     assert Quality(40.0, 100.0).fault == ""
+
+
+def test_enter_counts_from_when_it_is_asked_for(taking: Taking) -> None:
+    """Pressed twice while the label before was taken; once more after the third picture."""
+    pressed = iter([True, True, False, *(False, False, True)])
+    session = Session(
+        frames(n / 10 for n in range(9)),
+        Settings(1, delay_s=0.0),
+        Person(entered=lambda: next(pressed)),
+    )
+    session.ask("x")
+    session.fill(taking)
+    assert taken(taking) == [3]
