@@ -150,6 +150,17 @@ def test_overload_is_told_exactly(bundle: Path, shared_clock: Any) -> None:
     assert f"{document['deadline_misses']} later than 10 ms" in summary(document)
 
 
+def test_a_camera_slower_than_the_model_is_answered_once_a_frame(bundle: Path) -> None:
+    """Four frames a second, answers in well under a millisecond: none twice, none dropped."""
+    with Runtime(bundle) as runtime, open_camera("fake?fps=4&frames=5") as camera:
+        results = list(runtime.run(camera))
+        document = runtime.report().as_dict()
+    assert [result.index for result in results] == list(range(5))
+    assert len({result.sensor_ns for result in results}) == 5
+    assert (document["results"], document["policy"]) == (5, "latest")
+    assert document["drops"] + document["warmup"]["drops"] == 0
+
+
 def test_a_run_ends_after_so_many_frames(bundle: Path) -> None:
     with Runtime(bundle) as runtime, open_camera("fake?fps=max") as camera:
         assert len(list(runtime.run(camera, frames=7))) == 7
