@@ -63,6 +63,8 @@ def read_coco(path: str | Path) -> LabelledPictures:
     data = read_file(path, what="COCO annotation", most_bytes=_MOST_BYTES)
     try:
         document = json.loads(data)
+        if not isinstance(document, dict):
+            raise ValueError("it is no JSON object")
         categories = sorted(document["categories"], key=lambda category: int(category["id"]))
         numbers = {int(category["id"]): i for i, category in enumerate(categories)}
         truths = _truths(document["annotations"], numbers)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from edge_sdk.bundle import Bundle
 from edge_sdk.engines import Engine, EngineInfo
-from edge_sdk.errors import NotAvailableYet
+from edge_sdk.errors import ConfigError, NotAvailableYet
 from edge_sdk.frames import Frame
 from edge_sdk.golden import GoldenCheck, check_tensors
 from edge_sdk.manifest import Manifest
@@ -44,7 +44,8 @@ class Recognizer:
 
     min_score: answers below it are left out; None takes what the manifest says. top: at most so
     many classes. golden: how the bundle's samples came out on this engine, None where not asked.
-    Not thread-safe. Raises ModelError when the engine's tensors are not the manifest's.
+    Not thread-safe. Raises ConfigError for a min_score that is none, ModelError when the engine's
+    tensors are not the manifest's.
     """
 
     def __init__(
@@ -58,6 +59,8 @@ class Recognizer:
         golden: GoldenCheck | None = None,
         now_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
+        if min_score is not None and not 0 <= min_score <= 1:
+            raise ConfigError(f"min_score is {min_score}", fix="use 0 to 1")
         self.manifest = manifest
         self.labels = labels
         self.engine = engine
@@ -178,7 +181,7 @@ def require_pictures(manifest: Manifest) -> None:
         raise NotAvailableYet(
             f"{manifest.name} answers about sequences of {manifest.sequence.frames} frames; that "
             "is not available yet here",
-            fix="measure it with `edge-sdk evaluate`, or use a classify bundle",
+            fix="stream frames through it with `edge-sdk run`, or use `edge-sdk evaluate`",
         )
 
 

@@ -55,5 +55,8 @@ def main(system: str, folder: Path) -> None:
 
 if __name__ == "__main__":
     if len(sys.argv) != 3 or sys.argv[1] not in TARGETS:
-        sys.exit("usage: wheelhouse.py bookworm|trixie FOLDER")
+        sys.exit(
+            "error: no Raspberry Pi OS is named\n"
+            "fix: make wheelhouse OS=bookworm, or OS=trixie (python hardware/wheelhouse.py OS FOLDER)"
+        )
     main(sys.argv[1], Path(sys.argv[2]))

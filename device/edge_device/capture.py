@@ -15,14 +15,16 @@ from typing import Any, Literal, NamedTuple
 
 from edge_device.cameras import Camera, open_camera
 from edge_device.cameras.backends import check_spec
+from edge_device.cameras.listing import first_usable, list_cameras
 from edge_device.capture_folder import ClassFolder, check_label, check_out
 from edge_device.capture_review import write_review
 from edge_device.capture_session import Frames, Person, Session, Taking
 from edge_device.capture_settings import DELAY_S, OUT, Settings
 from edge_device.pipeline import Pipeline
+from edge_device.preview import check_preview
 from edge_sdk.errors import ConfigError, EdgeError, FileError
 from edge_sdk.files import reading
-from edge_sdk.images import SUFFIXES, class_folders, list_images
+from edge_sdk.images import class_folders, list_images
 from edge_sdk.sources import PARTS
 from edge_sdk.tables import table
 
@@ -40,18 +42,20 @@ class Outcome(NamedTuple):
 
 
 def capture(
-    camera: str,
+    camera: str | None,
     labels: Sequence[str],
     out: Path,
     settings: Settings | None = None,
     person: Person | None = None,
 ) -> Outcome:
-    """Fill `out/LABEL` for each label from the camera of that SPEC; what is there stays.
+    """Fill `out/LABEL` for each label from the camera of that SPEC, None: the first that is usable;
+    what is there stays.
 
     What goes wrong before the first picture is raised: ConfigError, FileError, CameraError,
     MissingPackage. An error after that ends it, and what was written stays.
     """
     settings, person = settings or Settings(), person or Person()
+    camera = camera or first_usable(list_cameras())
     files = check_spec(camera).kind in FILES
     _check(labels, out, settings)
     if len(labels) > 1 and (files or person.entered is None):
@@ -94,8 +98,7 @@ def _check(labels: Sequence[str], out: Path, settings: Settings) -> None:
     preview = settings.preview
     if preview is None:
         return
-    if preview.suffix.lower() not in SUFFIXES:
-        raise ConfigError(f"preview {preview} is no picture file", fix="end it in .jpg or .png")
+    check_preview(preview)
     with reading(preview, what="preview"):
         inside = out.resolve() in preview.resolve().parents
     if inside:

@@ -10,16 +10,11 @@ from pathlib import Path
 from edge_device.capture_folder import ClassFolder
 from edge_device.capture_quality import Fault, quality, viewable
 from edge_device.capture_settings import Settings
+from edge_device.preview import PREVIEW_S, PREVIEW_SIDE
 from edge_sdk.contact_sheet import thumbnail
 from edge_sdk.frames import Frame
 from edge_sdk.images import write_image
 from edge_sdk.similar import MOST_BITS, Hash, perceptual_hash
-
-PREVIEW_S = 0.5
-"""How often a preview is renewed; also with each picture that is taken."""
-
-PREVIEW_SIDE = 640
-"""Pixels of a preview's longer side."""
 
 STILL = 20
 """So many almost equal pictures one after another are worth a word."""
@@ -106,6 +101,7 @@ class Session:
                 return
 
     def _show(self, frame: Frame, *, now: bool = False) -> None:
+        """Renew the preview, where it is time to; `now`: with a picture that is taken."""
         path = self._settings.preview
         if path is not None and (now or frame.sensor_ns >= self._preview_ns):
             self._preview_ns = frame.sensor_ns + round(PREVIEW_S * 1e9)

@@ -72,6 +72,12 @@ _POSITIVE = console.Finite(min=0, min_open=True)
     "--track", is_flag=True, help="Number what is found: the same thing has the same from then on."
 )
 @click.option("--jsonl", metavar="FILE", help="Add each result to FILE, a line of JSON.")
+@click.option(
+    "--preview",
+    type=console.PATH,
+    metavar="FILE.jpg",
+    help="Replace FILE with what is seen and the answer on it, twice a second.",
+)
 @_REPORT
 @console.json_option
 def run(

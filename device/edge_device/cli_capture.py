@@ -17,9 +17,9 @@ from edge_sdk import console
 @click.command()
 @click.option(
     "--camera",
-    required=True,
     metavar="SPEC",
-    help="As for `edge-sdk run`: picamera2, v4l2:/dev/video0, video:PATH, folder:PATH.",
+    help="As for `edge-sdk run`: picamera2, v4l2:/dev/video0, video:PATH, folder:PATH. "
+    "Default: the first that `edge-sdk cameras` finds usable.",
 )
 @click.option(
     "--label",
@@ -71,7 +71,12 @@ from edge_sdk import console
 @click.option("--review", is_flag=True, help="Write DIR/review.html: all classes with pictures.")
 @console.json_option
 def capture(
-    camera: str, labels: tuple[str, ...], out: Path, review: bool, as_json: bool, **settings: Any
+    camera: str | None,
+    labels: tuple[str, ...],
+    out: Path,
+    review: bool,
+    as_json: bool,
+    **settings: Any,
 ) -> None:
     """Fill class folders with pictures from a camera, until there are enough or Ctrl-C."""
     stopped: list[bool] = []

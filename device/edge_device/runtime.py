@@ -98,6 +98,11 @@ class Runtime:
         """How the bundle's golden samples came out here."""
         return self._subject.golden
 
+    @property
+    def frame(self) -> Frame | None:
+        """The one that the newest result is about (of a sequence, its last); None before that."""
+        return self._frame
+
     def run(
         self,
         camera: Camera,
@@ -112,9 +117,15 @@ class Runtime:
         frames have overtaken are left out and counted as drops, but no frame is.
         Ends with the camera, after `seconds` or `frames` answers, soon after `stop` (asked again
         and again, while frames are awaited too) says True, or by leaving the loop.
-        Raises CameraError, EngineError; ConfigError where the bundle wants features, not frames.
+        Raises CameraError, EngineError; ConfigError where the bundle wants features, not frames, or
+        seconds or frames are none.
         """
         _require_frames(self.manifest)
+        if not seconds > 0 or not frames >= 1:
+            raise ConfigError(
+                f"a run of {seconds} seconds and {frames} frames",
+                fix="use more than 0 seconds and at least 1 frame, or leave them out",
+            )
         self._tracker = Tracker() if self._tracks else None
         started = self._now_ns()
         until = started + seconds * 1e9
@@ -232,8 +243,18 @@ class Runtime:
             "reopened": camera.reopened if camera else 0,
             "missed": camera.missed if camera else 0,
             "preprocess": {"resized_by": self._resized_by},
-            "notes": list(camera.notes) if camera else [],
+            "notes": [*(camera.notes if camera else ()), *self._too_short()],
         }
+
+    def _too_short(self) -> list[str]:
+        """Why a sequence was not answered, where it was not."""
+        sequence = self.manifest.sequence
+        if sequence is None or self._sequences is None or self._recorder.results:
+            return []
+        return [
+            f"no answer: the bundle wants {sequence.frames} frames before the first, the camera "
+            f"gave {self._sequences.steps}"
+        ]
 
 
 def _require_frames(manifest: Manifest) -> None:

@@ -22,7 +22,7 @@ class SequenceRecognizer:
     """Answers about the newest steps: first when the model's number of them has come, then after
     every `stride` more (both are the manifest's).
 
-    skipped: windows that were due and gave way to newer ones.
+    steps: what came so far. skipped: windows that were due and gave way to newer ones.
     Raises ConfigError where the bundle is not one of task "sequence".
     """
 
@@ -33,7 +33,7 @@ class SequenceRecognizer:
                 f"{recognizer.manifest.name} answers about single pictures",
                 fix="name a bundle of task sequence",
             )
-        self.skipped = 0
+        self.skipped = self.steps = 0
         self._recognizer = recognizer
         self._window = Window(recognizer.preprocessor)
         self._stride = sequence.stride
@@ -48,6 +48,7 @@ class SequenceRecognizer:
 
         Raises ModelError, EngineError.
         """
+        self.steps += 1
         self._until_due -= 1
         if not self._until_due:
             self.skipped += self._due

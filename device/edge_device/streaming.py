@@ -21,6 +21,7 @@ from edge_sdk.golden import GoldenCheck, unproven_warning
 from edge_sdk.results import Result
 
 if TYPE_CHECKING:
+    from edge_device.preview import Preview
     from edge_sdk.estimate import Board
 
 
@@ -44,20 +45,23 @@ def stream(
     seconds: float = math.inf,
     frames: float = math.inf,
     sinks: Sequence[str] = (),
+    preview: Path | None = None,
     board: Board | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Outcome:
     """Answer about the camera's frames and hand each result to every sink.
 
-    camera: None is the first that is usable. What goes wrong before the first answer is raised:
-    EdgeError; CameraError where there is no camera. An error after that (a disk full) ends the run
-    with the report of what was measured until then.
+    camera: None is the first that is usable. preview: a picture file that is replaced with the
+    newest answer, again and again (preview.Preview). What goes wrong before the first answer is
+    raised: EdgeError; CameraError where there is no camera. An error after that (a disk full) ends
+    the run with the report of what was measured until then.
     """
     if camera is None:
         from edge_device.cameras.listing import first_usable, list_cameras
 
         camera = first_usable(list_cameras())
     check_spec(camera)
+    shown = _open_preview(preview)
     with ExitStack() as stack:
         runtime = stack.enter_context(
             Runtime(
@@ -75,7 +79,7 @@ def stream(
         # Last, for opening one may make a file: not for a run that cannot begin.
         opened = [stack.enter_context(open_sink(spec)) for spec in sinks]
         results = runtime.run(source, seconds=seconds, frames=frames, stop=stop)
-        error = _hand_over(results, opened)
+        error = _hand_over(results, runtime, opened, shown)
         report = runtime.report(board=board)
         if error is not None and not report.n:
             raise error
@@ -90,19 +94,34 @@ def warn_unproven(golden: GoldenCheck) -> None:
         warn(line)
 
 
-def _hand_over(results: Generator[Result, None, None], sinks: Sequence[Sink]) -> EdgeError | None:
-    """Each result to every sink, and at the end all sinks closed; the first error, if any."""
+def _open_preview(path: Path | None) -> Preview | None:
+    if path is None:
+        return None
+    from edge_device.preview import Preview  # few runs draw
+
+    return Preview(path)
+
+
+def _hand_over(
+    results: Generator[Result, None, None],
+    runtime: Runtime,
+    sinks: Sequence[Sink],
+    preview: Preview | None,
+) -> EdgeError | None:
+    """Each result to every sink and the preview, and at the end all closed; the first error."""
     errors = []
     try:
         with closing(results):
             for result in results:
                 for sink in sinks:
                     sink.write(result)
+                if preview is not None and runtime.frame is not None:
+                    preview.show(runtime.frame, result)
     except EdgeError as error:
         errors.append(error)
-    for sink in sinks:
+    for close in [sink.close for sink in sinks] + ([preview.close] if preview else []):
         try:
-            sink.close()
+            close()
         except EdgeError as error:
             errors.append(error)
     return errors[0] if errors else None

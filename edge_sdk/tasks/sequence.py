@@ -52,19 +52,19 @@ class FeaturePreprocessor:
 
     def __call__(self, values: NDArray[np.float32], out: NDArray[Any]) -> None:
         """Fill `out` (the tensor itself) from (frames, features). Raises ModelError for another
-        shape.
+        shape, and for NaN or an infinity.
         """
         shape = "x".join(map(str, values.shape))
         _check(values.shape == self.tensor.shape[1:], f"{shape} features", self.tensor)
-        out[0] = quantize(values, self.tensor)
+        out[0] = quantize(_finite(values), self.tensor)
 
     def step(self, values: NDArray[np.float32], out: NDArray[Any]) -> None:
         """One row of features: fills `out` (1, features; the tensor's dtype). Raises ModelError for
-        another number of them.
+        another number of them, and for NaN or an infinity.
         """
         shape = "x".join(map(str, values.shape))
         _check(values.shape == self.tensor.shape[2:], f"{shape} features a step", self.tensor)
-        out[0] = quantize(values, self.tensor)
+        out[0] = quantize(_finite(values), self.tensor)
 
 
 class Window:
@@ -94,6 +94,14 @@ class Window:
         behind = len(self._steps) - oldest
         out[0, :behind] = self._steps[oldest:, 0]
         out[0, behind:] = self._steps[:oldest, 0]
+
+
+def _finite(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    if not np.all(np.isfinite(values)):
+        raise ModelError(
+            "the features hold NaN or an infinity", fix="put a number there, or leave the step out"
+        )
+    return values
 
 
 def _check(fits: bool, what: str, tensor: TensorSpec) -> None:

@@ -285,7 +285,8 @@ def test_files_that_are_none(
 def test_no_json_and_no_file(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text("[1, 2")
     (tmp_path / "b.json").write_text("[" * 100_000)
-    for name in ("a.json", "b.json"):
+    (tmp_path / "d.json").write_text("[]")
+    for name in ("a.json", "b.json", "d.json"):
         with pytest.raises(DataError, match="not COCO's annotations"):
             read_coco(tmp_path / name)
     with pytest.raises(FileError, match="does not exist"):

@@ -66,6 +66,19 @@ def test_other_features_are_refused() -> None:
         FeaturePreprocessor(tensor)(np.zeros((2, 4), np.float32), np.zeros((1, 4, 2), np.float32))
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("dtype", ["int8", "float32"])
+def test_features_that_are_no_numbers_are_refused(dtype: str, value: float) -> None:
+    tensor = TensorSpec("features", (1, 4, 2), dtype, STORED)
+    fill, out = FeaturePreprocessor(tensor), np.zeros((1, 4, 2), dtype)
+    rows = np.zeros((4, 2), np.float32)
+    rows[3, 1] = value
+    with pytest.raises(ModelError, match="NaN or an infinity"):
+        fill(rows, out)
+    with pytest.raises(ModelError, match="NaN or an infinity"):
+        fill.step(rows[3], out[:, 0])
+
+
 def test_a_clip_is_answered_as_of_its_newest_frame(tiny_bundle: Callable[..., Path]) -> None:
     with (
         Bundle.open(tiny_bundle(shape=(3, 8, 6, 3))) as bundle,
@@ -143,7 +156,7 @@ def test_a_sequence_is_not_answered_a_picture_at_a_time(
     printed = capsys.readouterr()
     assert printed.out == ""
     assert "answers about sequences of 3 frames" in printed.err
-    assert "edge-sdk evaluate" in printed.err
+    assert "edge-sdk run" in printed.err and "edge-sdk evaluate" in printed.err
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edge_device.cameras.listing import list_cameras
 from edge_sdk.cli import main
 from edge_sdk.frames import Frame
 from edge_sdk.images import list_images, read_image, write_image
@@ -442,7 +443,6 @@ def test_errors_have_a_fix_and_leave_nothing(
     "arguments",
     [
         ["--camera", "synthetic"],
-        ["--label", "x"],
         [*SYNTHETIC, "--label", "x", "--count", "0"],
         [*SYNTHETIC, "--label", "x", "--interval", "0"],
         [*SYNTHETIC, "--label", "x", "--interval", "-1"],
@@ -454,6 +454,18 @@ def test_usage(arguments: list[str], tmp_path: Path, here: Command) -> None:
     done = here("capture", *arguments)
     assert done.returncode == 2
     assert done.stdout == ""
+    assert names(tmp_path) == []
+
+
+def test_without_a_camera_it_is_the_first_that_is_usable(
+    tmp_path: Path, here: Command, refused: Refused
+) -> None:
+    """As of `run`; pictures that are made up are never meant."""
+    if first := [camera for camera in list_cameras() if camera.usable]:
+        pytest.skip(f"NOT TESTED: a camera is attached, {first[0].spec}")
+    error, fix = refused(here("capture", "--label", "x"))
+    assert "no camera is named" in error
+    assert "edge-sdk cameras" in fix
     assert names(tmp_path) == []
 
 

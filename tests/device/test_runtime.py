@@ -267,6 +267,16 @@ def test_what_cannot_be_opened(bundle: Path, tmp_path: Path) -> None:
     for deadline in (-1.0, math.nan):
         with pytest.raises(ConfigError, match="deadline"):
             Runtime(bundle, deadline_ms=deadline)
+    for score in (-0.1, 7.0, math.nan):
+        with pytest.raises(ConfigError, match="min_score"):
+            Runtime(bundle, min_score=score)
+    for options in ({"frames": 0}, {"seconds": 0}, {"seconds": math.nan}, {"frames": math.nan}):
+        with (
+            Runtime(bundle) as runtime,
+            open_camera("fake?frames=3&fps=max") as camera,
+            pytest.raises(ConfigError, match="a run of"),
+        ):
+            next(runtime.run(camera, **options))
 
 
 def test_golden_outputs_that_do_not_match(tiny_parts: Callable[..., Any], tmp_path: Path) -> None:

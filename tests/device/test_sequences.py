@@ -149,6 +149,16 @@ def test_a_run_over_pictures(
     assert [line["index"] for line in written] == [2, 3, 4, 5]
 
 
+def test_a_camera_that_ends_before_the_first_window(tiny_bundle: Callable[..., Path]) -> None:
+    with (
+        Runtime(tiny_bundle(shape=CLIP)) as runtime,
+        open_camera(f"synthetic?frames={CLIP[0] - 1}&fps=max") as camera,
+    ):
+        assert list(runtime.run(camera)) == []
+        notes = runtime.report().as_dict()["notes"]
+    assert notes == ["no answer: the bundle wants 3 frames before the first, the camera gave 2"]
+
+
 def test_no_camera_gives_features(tiny_bundle: Callable[..., Path]) -> None:
     with (
         Runtime(tiny_bundle(shape=FEATURES)) as runtime,

@@ -204,7 +204,7 @@ class RecoveringCamera(Camera):
             if found is not None:
                 self._lose(str(found))
             elif self._stalled():
-                self._lose(f"no picture for {self._patience_s():.1f} s")
+                self._lose(f"it gave no picture for {self._patience_s():.1f} s")
         return None
 
     def _close(self) -> None:
@@ -260,7 +260,7 @@ class RecoveringCamera(Camera):
 
     def _lose(self, because: str) -> None:
         """Leave this opening and begin the next one, after a while."""
-        because = because.removeprefix(f"camera {self.spec.text!r} ")
+        because = because.replace(f"camera {self.spec.text!r}", "it", 1)
         self._feed.leave()
         self._count_unreadable()
         self._produced_before += self._feed.produced

@@ -1,0 +1,87 @@
+"""The picture file of what `run` sees: through the command, and on a driven clock."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge_device.preview import PREVIEW_S, PREVIEW_SIDE, Preview
+from edge_sdk.drawing import annotated
+from edge_sdk.errors import ConfigError, FileError
+from edge_sdk.frames import Frame
+from edge_sdk.images import read_image
+from edge_sdk.results import Classification, Result, StageTimes
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
+
+STILL = Frame(np.full((48, 64, 3), 200, np.uint8), "bgr")
+
+
+def answer(label: str) -> Result:
+    return Result((Classification(label, 0, 0.75),), 0, 0, 0, StageTimes())
+
+
+def test_run_leaves_the_last_answer_in_the_preview(
+    command: Command, tiny_bundle: Callable[..., Path], tmp_path: Path
+) -> None:
+    path = tmp_path / "now.png"
+    camera = "synthetic?frames=3&width=320&height=240&fps=max"
+    done = command("run", tiny_bundle(), "--camera", camera, "--preview", path, "--json")
+    assert done.returncode == 0, done.stderr
+    shown = read_image(path)
+    assert (shown.width, PREVIEW_SIDE) == (PREVIEW_SIDE, 640)
+    assert shown.height > PREVIEW_SIDE * 240 / 320  # the strip with the best class is below
+
+
+def test_it_is_renewed_when_it_is_time(tmp_path: Path) -> None:
+    now = [0]
+    preview = Preview(tmp_path / "now.png", now_ns=lambda: now[0])
+    seen = []
+    for label, at_s in (("a", 0.0), ("b", 0.4), ("c", PREVIEW_S), ("d", 0.6)):
+        now[0] = round(at_s * 1e9)
+        preview.show(STILL, answer(label))
+        preview.close()
+        seen.append(read_image(tmp_path / "now.png").pixels.tobytes())
+    assert seen[0] == seen[1] != seen[2] == seen[3]
+    drawn = annotated(STILL, answer("c"))
+    assert PREVIEW_SIDE * drawn.height // drawn.width == read_image(tmp_path / "now.png").height
+
+
+@pytest.mark.parametrize("later", ["show", "close"])
+def test_what_cannot_be_written_is_said_once(tmp_path: Path, later: str) -> None:
+    preview = Preview(tmp_path / "file" / "now.png")
+    (tmp_path / "file").write_text("not a folder")
+    preview.show(STILL, answer("a"))
+    with pytest.raises(FileError, match=r"now\.png"):
+        if later == "close":
+            preview.close()
+        while True:
+            preview.show(STILL, answer("a"))
+    preview.close()
+
+
+def test_a_preview_that_cannot_be_written_ends_a_run_with_its_report(
+    command: Command,
+    tiny_bundle: Callable[..., Path],
+    tmp_path: Path,
+    refused: Callable[..., tuple[str, str]],
+) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    done = command(
+        *("run", tiny_bundle(), "--camera", "fake?fps=30&frames=90"),
+        *("--preview", tmp_path / "file" / "now.png", "--report", tmp_path / "report"),
+    )
+    assert "now.png" in refused(done)[0]
+    document = json.loads((tmp_path / "report" / "run.json").read_text("utf-8"))
+    assert 1 <= document["results"] < 90
+
+
+def test_a_name_that_is_no_picture_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no picture file") as caught:
+        Preview(tmp_path / "now.txt")
+    assert ".jpg" in caught.value.fix
