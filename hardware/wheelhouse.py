@@ -57,6 +57,6 @@ if __name__ == "__main__":
     if len(sys.argv) != 3 or sys.argv[1] not in TARGETS:
         sys.exit(
             "error: no Raspberry Pi OS is named\n"
-            "fix: make wheelhouse OS=bookworm, or OS=trixie (python hardware/wheelhouse.py OS FOLDER)"
+            "fix: make wheelhouse OS=bookworm, or OS=trixie (or: wheelhouse.py OS FOLDER)"
         )
     main(sys.argv[1], Path(sys.argv[2]))
