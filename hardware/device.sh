@@ -27,7 +27,8 @@ pins=hardware/edge_hardware/os/$system.txt
 
 ${PYTHON:-python3} -c 'import venv, ensurepip' 2>/dev/null ||
   refuse "python3 has no venv" "sudo apt install python3-venv"
-[ -x .venv-device/bin/python ] ||
+# With python but no pip it was never finished.
+[ -x .venv-device/bin/pip ] ||
   ${PYTHON:-python3} -m venv --system-site-packages .venv-device
 .venv-device/bin/python -m pip install --quiet --disable-pip-version-check \
   --constraint "$pins" --editable . --editable './device[video]'
