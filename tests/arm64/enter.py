@@ -26,15 +26,29 @@ exec chroot "$ROOT" "$@"
 """
 
 
+_ISOLATED = (
+    *("setpriv", "--pdeathsig", "KILL"),  # whatever ends us ends all of it
+    *("unshare", "--mount", "--pid", "--fork", "--kill-child"),
+)
+
+
+def why_not() -> str:
+    """What keeps this from mounting, or ""."""
+    if os.geteuid() != 0:
+        return "not root: mounting needs it"
+    line = [*_ISOLATED, "mount", "-t", "proc", "proc", "/proc"]
+    done = subprocess.run(line, capture_output=True, text=True, check=False)
+    return f"mounting is not allowed here: {done.stderr.strip()}" if done.returncode else ""
+
+
 def enter(
     root: Path, work: Path, line: list[str], *, timeout: float | None = None
-) -> subprocess.CompletedProcess[bytes]:
-    """Run `line` (paths as in the root); whatever it starts ends with it.
+) -> subprocess.CompletedProcess[str]:
+    """Run `line` (paths as in the root), its stderr in its stdout; what it starts ends with it.
 
     work: the folder that it sees as /edge/case, its `site` on Python's path.
     Raises subprocess.TimeoutExpired.
     """
-    isolated = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", _MOUNTS, "sh"]
     environment = {
         "ROOT": str(root),
         "WORK": str(work),
@@ -47,4 +61,12 @@ def enter(
         "HYPOTHESIS_STORAGE_DIRECTORY": "/tmp/hypothesis",
         "LIBCAMERA_LOG_LEVELS": "*:ERROR",
     }
-    return subprocess.run([*isolated, *line], env=environment, timeout=timeout, check=False)
+    return subprocess.run(
+        [*_ISOLATED, "sh", "-c", _MOUNTS, "sh", *line],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )

@@ -57,8 +57,16 @@ ask libcamera for each frame's status; the binding of trixie's libcamera 0.4 giv
 """
 
 
+class Unreachable(Exception):
+    """The Debian mirror or the package index does not answer; says so in its own words."""
+
+
+_NO_ANSWER = ("E: Failed to fetch", "connection broken by", "Could not fetch URL", "ReadTimeout")
+"""What apt and pip write then, and not where something asked for does not exist."""
+
+
 def get_root(system: str) -> Path:
-    """The root of "bookworm" or "trixie", built where it is not there yet."""
+    """The root of "bookworm" or "trixie", built where it is not there yet. Raises Unreachable."""
     folder = _cache()
     root = folder / f"{system}-{_digest(system)}"
     if not root.is_dir():
@@ -99,8 +107,8 @@ def _digest(system: str) -> str:
 
 def _build(system: str, root: Path) -> None:
     debs = ",".join(_DEBS[system])
-    options = ["--quiet", "--architectures=arm64", "--variant=extract", f"--include={debs}"]
-    _run("mmdebstrap", *options, system, str(root), _mirror())
+    options = ["--architectures=arm64", "--variant=extract", f"--include={debs}"]
+    _fetch("mmdebstrap", *options, system, str(root), _mirror())
     for name in ("bin", "sbin", "lib"):  # trixie's are made by a script that does not run here
         if not (root / name).exists():
             (root / name).symlink_to(f"usr/{name}")
@@ -141,7 +149,7 @@ def _launch_by_qemu(root: Path, program: str) -> None:
 
 def _pip_install(system: str, root: Path, *what: str) -> None:
     site = ["--no-compile", "--no-warn-conflicts", f"--target={root / 'edge' / 'site'}"]
-    _run(*wheelhouse.PIP, "install", *wheelhouse.target_options(system), *site, *what)
+    _fetch(*wheelhouse.PIP, "install", *wheelhouse.target_options(system), *site, *what)
 
 
 def _pinned(names: tuple[str, ...]) -> list[str]:
@@ -151,12 +159,14 @@ def _pinned(names: tuple[str, ...]) -> list[str]:
 
 
 def _mirror() -> str:
-    """Where this machine's own packages come from. Raises SystemExit where apt knows of none."""
+    """Where this machine's own packages come from. Raises Unreachable where apt knows of none."""
     line = ["apt-get", "indextargets", "--format", "$(SITE)", "Created-By: Packages"]
     sites = subprocess.run(line, capture_output=True, text=True, check=True).stdout.split()
     mirrors = [site for site in sites if site.endswith("/debian")]
     if not mirrors:
-        raise SystemExit("error: apt knows no Debian mirror\nfix: run apt-get update on Debian")
+        raise Unreachable(
+            "apt knows no Debian mirror: apt-get update has not run, or not on Debian"
+        )
     return mirrors[0]
 
 
@@ -168,3 +178,15 @@ def _found(tool: str) -> str:
 
 def _run(*line: object) -> None:
     subprocess.run([str(part) for part in line], check=True)
+
+
+def _fetch(*line: str) -> None:
+    """Run what downloads, its words shown where it fails. Raises Unreachable."""
+    done = subprocess.run(line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if done.returncode == 0:
+        return
+    for said in done.stdout.splitlines():
+        if any(words in said for words in _NO_ANSWER):
+            raise Unreachable(said.strip())
+    sys.stderr.write(done.stdout)
+    done.check_returncode()
