@@ -97,13 +97,15 @@ def run_tests(system: str) -> tuple[bool, str]:
 
 def _pytest(system: str, work: Path) -> tuple[bool, str]:
     options = ["-q", "-p", "no:cacheprovider", "-c", "/edge/main/pyproject.toml", "--durations=5"]
+    options += ["-o", f"faulthandler_timeout={TIMEOUT_S / 2}"]  # says where a test hangs
     left_out = [f"--deselect={test}" for test in _out(system)]
     paths = [f"/edge/main/{path}" for path in TESTS[system]]
     line = [python_of(system), "-m", "pytest", *options, *left_out, *paths]
     try:
         done = enter.enter(get_root(system), work, line, timeout=TIMEOUT_S)
-    except subprocess.TimeoutExpired:
-        return False, f"FAILED: not at its end after {TIMEOUT_S:.0f} s"
+    except subprocess.TimeoutExpired as late:
+        said = (late.output or b"").decode(errors="replace")
+        return False, f"{said}\nFAILED: not at its end after {TIMEOUT_S:.0f} s"
     return done.returncode == 0, done.stdout
 
 
