@@ -56,7 +56,7 @@ def main(system: str, folder: Path) -> None:
 if __name__ == "__main__":
     if len(sys.argv) != 3 or sys.argv[1] not in TARGETS:
         sys.exit(
-            "error: no Raspberry Pi OS is named\n"
+            f"error: no Raspberry Pi OS is called {' '.join(sys.argv[1:2])!r}\n"
             "fix: make wheelhouse OS=bookworm, or OS=trixie (or: wheelhouse.py OS FOLDER)"
         )
     main(sys.argv[1], Path(sys.argv[2]))

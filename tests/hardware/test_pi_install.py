@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import runpy
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -22,19 +23,23 @@ SYSTEMS = ("bookworm", "trixie")
 def device_script(
     repository: Path, tmp_path: Path
 ) -> Callable[[str], subprocess.CompletedProcess[str]]:
-    """hardware/device.sh where dpkg says that the system is of an architecture."""
+    """hardware/device.sh where dpkg says that the system is of ARCHITECTURE; nothing is made."""
+    (tmp_path / "hardware").mkdir()
+    script = shutil.copy(repository / "hardware" / "device.sh", tmp_path / "hardware")
 
     def run(architecture: str) -> subprocess.CompletedProcess[str]:
         dpkg = tmp_path / "dpkg"
         dpkg.write_text(f'#!/bin/sh\n[ "$*" = --print-architecture ] && echo {architecture}\n')
         dpkg.chmod(0o755)
-        return subprocess.run(
-            ["sh", str(repository / "hardware" / "device.sh")],
+        done = subprocess.run(
+            ["sh", str(script)],
             env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"},
             capture_output=True,
             text=True,
             check=False,
         )
+        assert {path.name for path in tmp_path.iterdir()} == {"dpkg", "hardware"}
+        return done
 
     return run
 
@@ -65,7 +70,9 @@ def test_a_wheelhouse_is_for_a_system_that_is_known(repository: Path, tmp_path: 
     line = [sys.executable, str(repository / "hardware" / "wheelhouse.py"), "buster", str(tmp_path)]
     done = subprocess.run(line, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert done.stderr == "usage: wheelhouse.py bookworm|trixie FOLDER\n"
+    error, fix = done.stderr.splitlines()
+    assert error == "error: no Raspberry Pi OS is called 'buster'"
+    assert fix.startswith("fix: make wheelhouse OS=bookworm, or OS=trixie")
     assert not list(tmp_path.iterdir())
 
 
