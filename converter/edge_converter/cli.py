@@ -46,10 +46,12 @@ def build(
     """
     from edge_converter.building import build as run_build
     from edge_converter.building import describe
+    from edge_converter.frameworks import leave_out_extras
     from edge_converter.recipe import Recipe, parse_setting
     from edge_sdk.errors import GateFailed
     from edge_sdk.report import prepare_folder, write_report
 
+    leave_out_extras()
     loaded = Recipe.load(recipe, dict(parse_setting(text) for text in settings))
     if report is not None:
         prepare_folder(report)
@@ -125,7 +127,9 @@ def convert(
     """
     from edge_converter.existing import convert as run_convert
     from edge_converter.existing import describe, parse_options
+    from edge_converter.frameworks import leave_out_extras
 
+    leave_out_extras()
     parsed = parse_options(**options)
     result = run_convert(model, parsed, data=data, out=out, say=_say(console.Progress()))
     console.answer(result.document, describe(result), as_json=as_json)

@@ -1,4 +1,4 @@
-"""Children that do jobs: the same process while all goes well, another after anything else."""
+"""Children that do jobs: the same process while it answers, another after one that ended."""
 
 from __future__ import annotations
 
@@ -30,6 +30,8 @@ def work(folder):
         raise OSError(28, "No space left on device")
     if told == "leave":
         sys.exit(3)
+    if told == "raise":
+        raise ValueError("nobody expected this")
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:], work))
@@ -64,21 +66,22 @@ def test_one_process_does_job_after_job_and_ends_at_last(do: Job, tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("what", "kind", "says"),
+    ("what", "kind", "says", "goes_on"),
     [
-        ("crash", TrainingError, r"the conversion failed \(SIGSEGV\)"),
-        ("refuse", ConfigError, "the job is wrong"),
-        ("full", FileError, "cannot write in"),
-        ("leave", TrainingError, "exit status 3"),
+        ("crash", TrainingError, r"the conversion failed \(SIGSEGV\)", False),
+        ("refuse", ConfigError, "the job is wrong", True),
+        ("full", FileError, "cannot write in", True),
+        ("leave", TrainingError, "exit status 3", False),
+        ("raise", TrainingError, "exit status 1", False),
     ],
 )
-def test_after_a_failure_another_process_goes_on(
-    do: Job, what: str, kind: type[Exception], says: str
+def test_a_process_goes_on_after_a_refusal_another_after_a_failure(
+    do: Job, what: str, kind: type[Exception], says: str, goes_on: bool
 ) -> None:
     before = do("before")
     with pytest.raises(kind, match=says):
         do("failing", what)
-    assert do("after") != before
+    assert (do("after") == before) is goes_on
 
 
 def test_a_job_may_have_a_process_of_its_own(do: Job) -> None:

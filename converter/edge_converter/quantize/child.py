@@ -3,8 +3,8 @@
 Each line of standard input is a job, [folder, log], answered by a byte when it is done. A job reads
 job.json, calibration.npy and checks.npy in its folder; it writes model.tflite, a .tflite for each
 of the job's `floats`, the Keras models' answers to checks.npy (converted.npy, NAME.npy), and
-worst_layers.json. Exit status EX_IOERR: the disk is full; EX_DATAERR: error.json says what is wrong
-with the model, and the fix; so it does after a crash that was to be expected.
+worst_layers.json. Answer EX_IOERR: the disk is full; EX_DATAERR: error.json says what is wrong with
+the model, and the fix; so it does after a crash that was to be expected.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Child processes for foreign code that may crash, hang or fill the memory.
 
-A child that did its job well does the next one too: importing TensorFlow takes seconds. One that
-failed in any way has ended.
+A child that did its job, or said what is wrong with it, does the next one too: importing TensorFlow
+takes seconds. One that failed in any other way has ended.
 """
 
 from __future__ import annotations
@@ -64,8 +64,14 @@ class Child:
         """Whether it can take another job."""
         return self.jobs < MOST_JOBS and self._process.poll() is None
 
+    @property
+    def ended(self) -> bool:
+        """Whether its job took the process with it."""
+        return self._process.returncode is not None
+
     def run(self, folder: Path, log: Path, timeout_s: float) -> int:
-        """Let it do the job in `folder` and print into `log`; 0, or the exit status of the process.
+        """Let it do the job in `folder` and print into `log`; 0, or why not: what it answered, or
+        the exit status of the process, which has ended then.
 
         Raises TimeoutError where it takes longer.
         """
@@ -77,7 +83,8 @@ class Child:
             self._process.stdin.flush()
         if not select.select([self._replies], [], [], timeout_s)[0]:
             raise TimeoutError
-        return 0 if self._replies.read(1) else self._process.wait()
+        answer = self._replies.read(1)
+        return answer[0] if answer else self._process.wait()
 
     def close(self, patience_s: float = 0.0) -> None:
         """End it; one that waits for a job ends by itself, if it is given the time."""
@@ -119,7 +126,7 @@ def run_child(
     kept = False
     try:
         status = child.run(folder, log, timeout_s)
-        kept = reusable and status == 0
+        kept = reusable and not child.ended
     except TimeoutError as error:
         raise TrainingError(
             f"the conversion did not end within {timeout_s:g} s",

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from edge_converter.frameworks import leave_out_extras
 from edge_sdk.errors import ConfigError, EdgeError, ModelError
 from edge_sdk.processes import die_with_parent
 
@@ -16,17 +17,17 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def main(arguments: list[str], work: Callable[[Path], None]) -> int:
-    """Let `work` do one job after another, in the folders that standard input names; the exit
-    status, at the first that fails.
+    """Let `work` do one job after another, in the folders that standard input names, and answer
+    each with a byte: 0, or the exit status that says why it was refused. What else goes wrong ends
+    the process.
     """
     replies, parent = int(arguments[0]), int(arguments[1])
     die_with_parent(parent)
+    leave_out_extras()
     for line in sys.stdin:
         folder, log = map(Path, json.loads(line))
         _print_into(log)
-        if status := _attempt(work, folder):
-            return status
-        os.write(replies, b".")
+        os.write(replies, bytes([_attempt(work, folder)]))
     return 0
 
 
