@@ -4,8 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready-$(shell cat pyproject.toml converter/pyproject.toml device/pyproject.toml constraints/host.txt | sha256sum | cut -c1-16)
 
-# What takes longest first, so that no core waits for the other at the end.
-PYTEST := pytest tests/e2e tests/core/test_second_environment.py tests --ignore=tests/benchmarks --ignore=tests/arm64 -n 2 --dist loadfile --no-loadscope-reorder --durations=15
+# In tests/conftest.py's order: what takes longest first.
+PYTEST := pytest tests --ignore=tests/benchmarks --ignore=tests/arm64 -n 2 --dist loadfile --no-loadscope-reorder --durations=15
+
+# Tests start hundreds of processes; without bytecode each compiles our sources anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test coverage dev check campaign benchmark training compression wheels test-arm64 device \
   wheelhouse clean

@@ -390,8 +390,10 @@ def test_it_is_loaded_in_another_process(made: Callable[[Any], Any], tmp_path: P
     np.save(tmp_path / "fed.npy", samples())
     code = (
         "import sys, numpy as np; from pathlib import Path\n"
+        "from edge_converter.frameworks import leave_out_extras\n"
         "from edge_converter.models.loading import load_keras\n"
         "from edge_converter.fake_quant import is_fake_quantized, to_int8\n"
+        "leave_out_extras()\n"
         "folder = Path(sys.argv[1]); model = load_keras(folder / 'fake.keras')\n"
         "assert is_fake_quantized(model)\n"
         "np.save(folder / 'found.npy', np.asarray(model(np.load(folder / 'fed.npy'))))\n"

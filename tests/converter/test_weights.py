@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from edge_converter import Recipe
-from edge_converter.frameworks import load_tensorflow
+from edge_converter.frameworks import leave_out_extras, load_tensorflow
 from edge_converter.models import build_model
 from edge_converter.weights import check_weights, load_weights, weights_key
 from edge_converter.weights.imagenet import NETS
@@ -328,6 +328,7 @@ def _download() -> None:
     """Runs in a process of its own, without a network: Keras reads KERAS_HOME once. One line of
     JSON is all that may come out.
     """
+    leave_out_extras()
     load_tensorflow()
     import keras
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import gc
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import repeat
 from pathlib import Path
 
@@ -30,6 +30,15 @@ def frame(color: str) -> Frame:
     return Frame(random.integers(0, 256, shapes[color], np.uint8), color)  # type: ignore[arg-type]
 
 
+@pytest.fixture
+def quick_collection() -> Iterator[None]:
+    """What earlier tests of this process left (TensorFlow, a million objects) is not looked at."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+@pytest.mark.usefixtures("quick_collection")
 @pytest.mark.parametrize("fit", ["crop", "letterbox", "stretch"])
 @pytest.mark.parametrize("color", ["rgb", "gray", "yuv420p"])
 def test_nothing_is_allocated_for_a_frame(
