@@ -74,6 +74,7 @@ def test_nothing_is_allocated_for_a_frame(
     assert after - before < 16 * FRAMES / 2
 
 
+@pytest.mark.usefixtures("quick_collection")
 def test_nothing_is_allocated_for_a_frame_of_a_stream(tiny_bundle: Callable[..., Path]) -> None:
     """Nor by the capture thread, which prepares the next frame meanwhile."""
     preprocess = PreprocessSpec("bgr", "letterbox", mean=(0.0,), std=(255.0,))
