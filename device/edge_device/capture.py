@@ -55,7 +55,8 @@ def capture(
     MissingPackage. An error after that ends it, and what was written stays.
     """
     settings, person = settings or Settings(), person or Person()
-    camera = camera or first_usable(list_cameras())
+    if camera is None:
+        camera = first_usable(list_cameras())
     files = check_spec(camera).kind in FILES
     _check(labels, out, settings)
     if len(labels) > 1 and (files or person.entered is None):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -102,6 +103,20 @@ def test_what_is_said_about_a_wrong_spec(text: str, says: str, fix: str) -> None
         open_camera(text)
     assert says in str(caught.value)
     assert fix in caught.value.fix
+
+
+def test_files_and_folders_in_dev_are_no_devices() -> None:
+    """/dev/shm is where pictures are put that no card should wear out for."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        film = Path(folder) / "film.mp4"
+        film.touch()
+        for path, kind in ((film, "video"), (film.parent, "folder")):
+            with pytest.raises(ConfigError, match="does not say its kind") as caught:
+                open_camera(str(path))
+            assert caught.value.fix == f"write {kind}:{path}"
+    with pytest.raises(ConfigError) as caught:
+        open_camera("/dev/null")
+    assert caught.value.fix == "write v4l2:/dev/null"
 
 
 @pytest.mark.parametrize(

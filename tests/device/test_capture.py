@@ -422,6 +422,7 @@ def test_a_label_of_any_script(photos: str, tmp_path: Path, here: Command) -> No
         (["--label", "x", "--camera", "video:file"], "cannot be read as a video"),
         (["--label", "x", "--camera", "synthetic?fps=0"], "fps is '0'"),
         (["--label", "x", "--camera", "webcam"], "unknown camera"),
+        (["--label", "x", "--camera", ""], "unknown camera"),
     ],
 )
 def test_errors_have_a_fix_and_leave_nothing(

@@ -91,10 +91,11 @@ def check_spec(text: str) -> CameraSpec:
 
 def _meant(text: str) -> str:
     """How to write what is clear without its kind: a device, a file, a camera's number; or ""."""
+    path = Path(text)
+    if text and _exists(path) and not path.is_char_device():
+        return f"folder:{text}" if path.is_dir() else f"video:{text}"
     if text.startswith("/dev/"):
         return f"v4l2:{text}"
-    if text and _exists(Path(text)):
-        return f"folder:{text}" if Path(text).is_dir() else f"video:{text}"
     if re.fullmatch(_NUMBER, text):
         return f"v4l2:/dev/video{text} for a USB camera, picamera2:{text} for the Pi's own"
     return ""
