@@ -9,7 +9,7 @@ from pathlib import Path
 
 from edge_sdk.contact_sheet import thumbnail
 from edge_sdk.drawing import annotated
-from edge_sdk.errors import ConfigError, EdgeError
+from edge_sdk.errors import ConfigError
 from edge_sdk.frames import Frame
 from edge_sdk.images import SUFFIXES, write_image
 from edge_sdk.results import Result
@@ -34,7 +34,7 @@ class Preview:
         self._now_ns = now_ns
         self._due_ns = 0
         self._writing: threading.Thread | None = None
-        self._error: EdgeError | None = None
+        self._error: Exception | None = None
 
     def show(self, frame: Frame, result: Result) -> None:
         """Renew it where it is time to. Raises FileError where it could not be written before."""
@@ -55,7 +55,7 @@ class Preview:
     def _write(self, frame: Frame, result: Result) -> None:
         try:
             write_image(self._path, thumbnail(annotated(frame, result), PREVIEW_SIDE))
-        except EdgeError as error:
+        except Exception as error:  # for the thread that shows: here nobody would see it
             self._error = error
 
     def _raise(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,7 @@ from edge_sdk.drawing import annotated
 from edge_sdk.errors import ConfigError, FileError
 from edge_sdk.frames import Frame
 from edge_sdk.images import read_image
-from edge_sdk.results import Classification, Result, StageTimes
+from edge_sdk.results import BBox, Classification, Detection, Result, StageTimes
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -63,6 +64,15 @@ def test_what_cannot_be_written_is_said_once(tmp_path: Path, later: str) -> None
         while True:
             preview.show(STILL, answer("a"))
     preview.close()
+
+
+def test_what_nobody_expected_is_raised_where_it_is_shown(tmp_path: Path) -> None:
+    """Not printed by a thread that nobody waits for."""
+    endless = Detection("a", 0, 0.5, BBox(0.0, 0.0, math.inf, 1.0))
+    preview = Preview(tmp_path / "now.png")
+    preview.show(STILL, Result((), 0, 0, 0, StageTimes(), detections=(endless,)))
+    with pytest.raises(OverflowError):
+        preview.close()
 
 
 def test_a_preview_that_cannot_be_written_ends_a_run_with_its_report(
