@@ -178,10 +178,11 @@ class Recognizer:
 def require_pictures(manifest: Manifest) -> None:
     """Raises NotAvailableYet for a bundle that does not answer about single pictures."""
     if manifest.sequence is not None:
+        streamed = "stream frames through it with `edge-sdk run`, or "
         raise NotAvailableYet(
             f"{manifest.name} answers about sequences of {manifest.sequence.frames} frames; that "
             "is not available yet here",
-            fix="stream frames through it with `edge-sdk run`, or use `edge-sdk evaluate`",
+            fix=f"{streamed if manifest.input.preprocess else ''}use `edge-sdk evaluate`",
         )
 
 

@@ -129,7 +129,7 @@ class Runtime:
         self._tracker = Tracker() if self._tracks else None
         started = self._now_ns()
         until = started + seconds * 1e9
-        self._camera = camera
+        self._camera, self._frame = camera, None
         recorder = self._recorder = Recorder(started, deadline_ms=self.deadline_ms)
 
         def over() -> bool:
@@ -249,7 +249,7 @@ class Runtime:
     def _too_short(self) -> list[str]:
         """Why a sequence was not answered, where it was not."""
         sequence = self.manifest.sequence
-        if sequence is None or self._sequences is None or self._recorder.results:
+        if sequence is None or self._sequences is None or self._sequences.steps >= sequence.frames:
             return []
         return [
             f"no answer: the bundle wants {sequence.frames} frames before the first, the camera "

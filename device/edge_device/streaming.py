@@ -83,7 +83,7 @@ def stream(
         report = runtime.report(board=board)
         if error is not None and not report.n:
             raise error
-    for note in source.notes:
+    for note in report.extensions["notes"]:
         warn(note)
     return Outcome(_noted(report, f"ended by an error: {error}") if error else report, error)
 

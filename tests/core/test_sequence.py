@@ -148,15 +148,22 @@ def test_features_have_three_dimensions(tiny_parts: Callable[..., Any]) -> None:
         parse_manifest(features.to_json())
 
 
+@pytest.mark.parametrize(("shape", "streamed"), [((3, 8, 6, 3), True), ((3, 2), False)])
 def test_a_sequence_is_not_answered_a_picture_at_a_time(
-    tiny_bundle: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    shape: tuple[int, ...],
+    streamed: bool,
+    tiny_bundle: Callable[..., Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    """Frames can be streamed; of features no camera gives any."""
     write_image(tmp_path / "a.png", frames_of(1)[0])
-    assert main(["predict", str(tiny_bundle(shape=(3, 8, 6, 3))), str(tmp_path)]) == 1
+    assert main(["predict", str(tiny_bundle(shape=shape)), str(tmp_path)]) == 1
     printed = capsys.readouterr()
     assert printed.out == ""
     assert "answers about sequences of 3 frames" in printed.err
-    assert "edge-sdk run" in printed.err and "edge-sdk evaluate" in printed.err
+    assert ("edge-sdk run" in printed.err) is streamed
+    assert "edge-sdk evaluate" in printed.err
 
 
 @pytest.mark.parametrize(

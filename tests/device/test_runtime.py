@@ -161,6 +161,18 @@ def test_a_camera_slower_than_the_model_is_answered_once_a_frame(bundle: Path) -
     assert document["drops"] + document["warmup"]["drops"] == 0
 
 
+def test_the_frame_of_the_newest_result(bundle: Path) -> None:
+    """Of this run, not of the one before."""
+    with Runtime(bundle) as runtime:
+        for _ in range(2):
+            with open_camera("fake?fps=max") as camera:
+                assert not list(runtime.run(camera, stop=lambda: True))
+                assert runtime.frame is None
+                for result in runtime.run(camera, frames=2):
+                    assert runtime.frame is not None
+                    assert runtime.frame.index == result.index
+
+
 def test_a_run_ends_after_so_many_frames(bundle: Path) -> None:
     with Runtime(bundle) as runtime, open_camera("fake?fps=max") as camera:
         assert len(list(runtime.run(camera, frames=7))) == 7

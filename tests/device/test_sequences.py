@@ -149,14 +149,35 @@ def test_a_run_over_pictures(
     assert [line["index"] for line in written] == [2, 3, 4, 5]
 
 
-def test_a_camera_that_ends_before_the_first_window(tiny_bundle: Callable[..., Path]) -> None:
-    with (
-        Runtime(tiny_bundle(shape=CLIP)) as runtime,
-        open_camera(f"synthetic?frames={CLIP[0] - 1}&fps=max") as camera,
-    ):
-        assert list(runtime.run(camera)) == []
-        notes = runtime.report().as_dict()["notes"]
-    assert notes == ["no answer: the bundle wants 3 frames before the first, the camera gave 2"]
+def test_a_camera_that_ends_before_the_first_window(
+    tiny_bundle: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    camera = f"synthetic?frames={CLIP[0] - 1}&fps=max"
+    assert main(["run", str(tiny_bundle(shape=CLIP)), "--camera", camera, "--json"]) == 0
+    printed = capsys.readouterr()
+    (note,) = json.loads(printed.out)["notes"]
+    assert note == "no answer: the bundle wants 3 frames before the first, the camera gave 2"
+    assert f"warning: {note}" in printed.err
+
+
+def test_windows_that_were_all_overtaken_are_no_lack_of_frames(
+    strided: Callable[..., Path], shared_clock: Any
+) -> None:
+    """Five frames come for each that is looked at."""
+    spec = CameraSpec("fake?fps=10", "fake", fps=10)
+    camera = FakeCamera(spec, now_ns=shared_clock.now_ns, sleep=shared_clock.sleep)
+    looks = iter(range(2 * CLIP[0]))
+
+    def after_some() -> bool:
+        shared_clock.advance(0.5)
+        return next(looks, None) is None
+
+    with Runtime(strided(CLIP, 1), now_ns=shared_clock.now_ns) as runtime:
+        assert list(runtime.run(camera, stop=after_some)) == []
+        shared_clock.stop()
+        document = runtime.report().as_dict()
+    camera.close()
+    assert document["notes"] == [] and document["drops"] > 0
 
 
 def test_no_camera_gives_features(tiny_bundle: Callable[..., Path]) -> None:
