@@ -316,5 +316,7 @@ def test_what_pyav_is_asked_for() -> None:
         *("rtsp://h/s?a=1", "rtsp"),
         "tcp",
     )
-    assert source_of(CameraSpec("", "https", "https://h/a")).format == "mpjpeg"
+    https = source_of(CameraSpec("", "https", "https://h/a"))
+    assert https.format == "mpjpeg"
+    assert rtsp.options["timeout"] == https.options["rw_timeout"] == "30000000"
     assert "h/s" not in repr(rtsp)

@@ -12,8 +12,15 @@ from edge_device.cameras.pyav import load_av
 from edge_device.cameras.spec import CameraSpec
 from edge_device.cameras.stream import Source, StreamCamera
 
-_RTSP = {"rtsp_transport": "tcp"}
+_TIMEOUT_US = "30000000"
+"""After 30 s without a byte FFmpeg gives up, so that no thread stays in it; a stalled camera is
+noticed and left long before that (recovery.py). PyAV's own timeout would ask Python for the time
+again and again, which kills a process that is at its end and left a thread in FFmpeg.
+"""
+
+_RTSP = {"rtsp_transport": "tcp", "timeout": _TIMEOUT_US}
 _MJPEG = {
+    "rw_timeout": _TIMEOUT_US,
     # The first picture tells all there is to know.
     "probesize": "32",
     "analyzeduration": "0",

@@ -15,12 +15,6 @@ from edge_device.cameras.spec import CameraSpec
 from edge_sdk.errors import CameraError
 from edge_sdk.frames import Frame
 
-OPEN_TIMEOUT_S = 10.0
-READ_TIMEOUT_S = 30.0
-"""After these a call into the library comes back, so that no thread stays in it; a stalled camera
-is noticed and left long before that (recovery.py).
-"""
-
 _LOW_LATENCY = {"fflags": "nobuffer", "flags": "low_delay"}
 
 _WHOLE_PICTURES = {"err_detect": "explode"}
@@ -92,7 +86,6 @@ class StreamCamera(Camera):
                 source.url,
                 format=source.format,
                 options={**_LOW_LATENCY, **source.options},
-                timeout=(OPEN_TIMEOUT_S, READ_TIMEOUT_S),
             )
         except (self._av.error.FFmpegError, ValueError) as error:
             raise self._failed(error) from None
@@ -166,7 +159,7 @@ _NOTHING_USABLE = (
 """What FFmpeg calls an input/output error is any of these."""
 
 _EXPLAINED = {
-    "ExitError": (
+    "TimeoutError": (
         "does not answer",
         "check that it is switched on and reachable from here, and that address and port are right",
     ),
