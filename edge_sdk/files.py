@@ -13,11 +13,13 @@ from pathlib import Path
 from edge_sdk.errors import FileError
 
 
-def write_atomic(path: str | Path, data: bytes) -> None:
+def write_atomic(path: str | Path, data: bytes, *, durable: bool = True) -> None:
     """Write `data` to `path` so that at any moment the old file or the new one is there.
 
     Write to a temporary file beside it, fsync, rename, fsync the folder. Whatever ends this early
     (a full disk, Ctrl-C) leaves the old file, and takes the temporary one away.
+    durable: False leaves fsync out, for what is written again in a moment: after a power cut the
+    file may be empty.
     Raises FileError.
     """
     path = Path(path)
@@ -30,9 +32,11 @@ def write_atomic(path: str | Path, data: bytes) -> None:
         with open(temporary, "wb", opener=_no_link) as file:
             file.write(data)
             file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
         temporary.replace(path)
-        sync_folder(path.parent)
+        if durable:
+            sync_folder(path.parent)
     except FileError:
         raise
     except OSError as error:

@@ -110,8 +110,10 @@ def class_folders(folder: Path) -> dict[str, list[Path]]:
     return {name: list_images(folder / name, recursive=True) for name in names}
 
 
-def write_image(path: str | Path, frame: Frame) -> None:
-    """Encode `frame`, of any format, by the path's suffix and write it whole. Raises FileError."""
+def write_image(path: str | Path, frame: Frame, *, durable: bool = True) -> None:
+    """Encode `frame`, of any format, by the path's suffix and write it whole, as write_atomic does.
+    Raises FileError.
+    """
     path = Path(path)
     pixels = frame.pixels[:, :, ::-1] if frame.color == "rgb" else frame.pixels
     if frame.color in YUV:
@@ -122,7 +124,7 @@ def write_image(path: str | Path, frame: Frame) -> None:
         done = False
     if not done:
         raise FileError(f"cannot write {path} as a picture", fix="end it in .png or .jpg")
-    write_atomic(path, encoded.tobytes())
+    write_atomic(path, encoded.tobytes(), durable=durable)
 
 
 def walk(folder: Path) -> Iterator[Path]:

@@ -17,6 +17,9 @@ from edge_sdk.frames import Frame
 from edge_sdk.preprocess import Placement, Preprocessor, PreprocessSpec
 from edge_sdk.tensors import TensorSpec
 
+MOST_BYTES = 16 * 1024 * 1024
+"""Of tensors that wait: a hundred of 224 x 224 x 3 in 8 bits, three of 640 x 640 x 3 floats."""
+
 
 class Prepared(NamedTuple):
     """A frame as the model is fed it: `tensor` of the input's shape and dtype; where the picture
@@ -37,7 +40,7 @@ class Prepared(NamedTuple):
 
 class Preparer:
     """Prepares frames for one input. `release` what is done with: its memory is used again, so
-    that in steady state nothing is allocated.
+    that in steady state nothing is allocated, and never more than MOST_BYTES (but one tensor).
 
     One thread prepares; any may release.
     """
@@ -51,11 +54,16 @@ class Preparer:
         self._preprocessor = Preprocessor(spec, tensor)
         self._now_ns = now_ns
         self._free: deque[NDArray[Any]] = deque()
+        self._more = max(1, MOST_BYTES // max(1, tensor.nbytes))
 
-    def __call__(self, frame: Frame) -> Prepared:
-        """The frame's tensor, in memory that `release` gave back where there is some."""
+    def __call__(self, frame: Frame) -> Prepared | None:
+        """The frame's tensor, in memory that `release` gave back where there is some; None where
+        too much of it waits already.
+        """
         started = self._now_ns()
         tensor = self._take()
+        if tensor is None:
+            return None
         placement = self._preprocessor(frame, tensor)
         return Prepared(tensor, placement, self._now_ns() - started)
 
@@ -63,8 +71,11 @@ class Preparer:
         """Nobody reads it any more."""
         self._free.append(prepared.tensor)
 
-    def _take(self) -> NDArray[Any]:
+    def _take(self) -> NDArray[Any] | None:
         if self._free:  # only this thread takes: what is there stays there
             return self._free.pop()
+        if not self._more:
+            return None
+        self._more -= 1
         spec = self._preprocessor.tensor
         return np.empty(spec.shape, spec.dtype)

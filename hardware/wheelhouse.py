@@ -55,8 +55,9 @@ def main(system: str, folder: Path) -> None:
 
 if __name__ == "__main__":
     if len(sys.argv) != 3 or sys.argv[1] not in TARGETS:
+        given = " ".join(sys.argv[1:])
         sys.exit(
-            f"error: no Raspberry Pi OS is called {' '.join(sys.argv[1:2])!r}\n"
+            f"error: {given!r} names no Raspberry Pi OS and folder\n"
             "fix: make wheelhouse OS=bookworm, or OS=trixie (or: wheelhouse.py OS FOLDER)"
         )
     main(sys.argv[1], Path(sys.argv[2]))

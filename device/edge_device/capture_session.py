@@ -10,10 +10,8 @@ from pathlib import Path
 from edge_device.capture_folder import ClassFolder
 from edge_device.capture_quality import Fault, quality, viewable
 from edge_device.capture_settings import Settings
-from edge_device.preview import PREVIEW_S, PREVIEW_SIDE
-from edge_sdk.contact_sheet import thumbnail
+from edge_device.preview import PREVIEW_S, write_preview
 from edge_sdk.frames import Frame
-from edge_sdk.images import write_image
 from edge_sdk.similar import MOST_BITS, Hash, perceptual_hash
 
 STILL = 20
@@ -105,7 +103,7 @@ class Session:
         path = self._settings.preview
         if path is not None and (now or frame.sensor_ns >= self._preview_ns):
             self._preview_ns = frame.sensor_ns + round(PREVIEW_S * 1e9)
-            write_image(path, thumbnail(viewable(frame), PREVIEW_SIDE))
+            write_preview(path, viewable(frame))
 
     def _say(self, taking: Taking, left_ns: int = 0) -> None:
         label = taking.folder.label

@@ -36,6 +36,10 @@ only set a flag.
 """
 
 
+_MOST_DROPPED, _FORGETTING = 0.5, 32
+"""Share of dropped frames above which none is prepared; the share is of about the last 32."""
+
+
 class Captured(NamedTuple):
     """A frame, the ns from the sensor's instant until it was in hand, and what was prepared of it;
     that is used again after the next frame was asked for.
@@ -50,10 +54,10 @@ class Pipeline:
     """Iterate over it for the frames to answer; the capture thread runs from the construction on.
 
     policy: None is "latest", or "block" where the camera is unpaced. preparer: makes frames ready,
-    as long as at least half of them are answered: where most are dropped, none are prepared. stop:
+    as long as at least half of the last were answered: where most are dropped, none are. stop:
     asked now and then, from the consumer's thread; True ends the iteration. drops: frames that gave
     way to newer ones.
-    What the camera raises is raised to the consumer, after the frames that came before it.
+    What the camera or the preparer raises is raised to the consumer, after the frames before it.
     One consumer. Raises ConfigError for an unknown policy.
     """
 
@@ -70,7 +74,7 @@ class Pipeline:
         self.drops = 0
         self._camera = camera
         self._preparer = preparer
-        self._captured = 0
+        self._dropped_share = 0.0
         self._stop = stop
         self._now_ns = now_ns
         self._waiting: deque[Captured] = deque()
@@ -136,8 +140,7 @@ class Pipeline:
         self._arrived.set()
 
     def _prepared(self, frame: Frame) -> Prepared | None:
-        self._captured += 1
-        if self._preparer is None or self.drops * 2 > self._captured:
+        if self._preparer is None or self._dropped_share > _MOST_DROPPED:
             return None
         return self._preparer(frame)
 
@@ -148,9 +151,11 @@ class Pipeline:
     def _put(self, captured: Captured) -> None:
         depth = DEPTH[self.policy]
         full = self.policy == "latest" and len(self._waiting) == depth
-        if full and (older := self._pop()) is not None:
+        older = self._pop() if full else None
+        if older is not None:
             self.drops += 1
             self._release(older)
+        self._dropped_share += ((older is not None) - self._dropped_share) / _FORGETTING
         while len(self._waiting) >= depth and not self._closed:
             self._room.wait(-1)
         self._waiting.append(captured)

@@ -20,12 +20,14 @@ PREVIEW_S = 0.5
 PREVIEW_SIDE = 640
 """Pixels of its longer side."""
 
+CLOSE_TIMEOUT_S = 5.0
+
 
 class Preview:
     """The newest answer, drawn on its frame, in `path`.
 
     Drawn and written in a thread of its own, one at a time: no answer waits for it.
-    Raises ConfigError where the name is no picture's.
+    Raises as `check_preview` does.
     """
 
     def __init__(self, path: Path, *, now_ns: Callable[[], int] = time.monotonic_ns) -> None:
@@ -47,14 +49,14 @@ class Preview:
         self._writing.start()
 
     def close(self) -> None:
-        """Wait for what is being written. Raises as `show` does."""
+        """Wait for what is being written, but not for a disk that hangs. Raises as `show` does."""
         if self._writing is not None:
-            self._writing.join()
+            self._writing.join(CLOSE_TIMEOUT_S)
         self._raise()
 
     def _write(self, frame: Frame, result: Result) -> None:
         try:
-            write_image(self._path, thumbnail(annotated(frame, result), PREVIEW_SIDE))
+            write_preview(self._path, annotated(frame, result))
         except Exception as error:  # for the thread that shows: here nobody would see it
             self._error = error
 
@@ -68,3 +70,8 @@ def check_preview(path: Path) -> None:
     """Raises ConfigError where its name is no picture's."""
     if path.suffix.lower() not in SUFFIXES:
         raise ConfigError(f"preview {path} is no picture file", fix="end it in .jpg or .png")
+
+
+def write_preview(path: Path, picture: Frame) -> None:
+    """Replace it, in a way that wears no card more than need be. Raises FileError."""
+    write_image(path, thumbnail(picture, PREVIEW_SIDE), durable=False)

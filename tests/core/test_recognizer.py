@@ -139,6 +139,7 @@ def test_a_prepared_frame_is_answered_as_the_frame_itself(
         assert prepare is not None
         for frame in frames:
             prepared = prepare(frame)
+            assert prepared is not None
             result = recognizer(frame, capture_ns=3, prepared=prepared)
             prepare.release(prepared)
             scores = recognizer.scores()

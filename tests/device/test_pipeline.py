@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,7 +17,7 @@ from edge_device.cameras.spec import CameraSpec
 from edge_device.pipeline import DEPTH, Pipeline
 from edge_sdk.errors import CameraError, ConfigError
 from edge_sdk.frames import Frame
-from edge_sdk.preparing import Preparer
+from edge_sdk.preparing import MOST_BYTES, Preparer
 from edge_sdk.preprocess import PreprocessSpec
 from edge_sdk.tensors import QuantParams, TensorSpec
 
@@ -172,6 +173,20 @@ def test_where_no_frame_is_dropped_each_is_prepared() -> None:
     camera = open_camera("fake?frames=300&fps=max")
     with camera, Pipeline(camera, "block", preparer=Preparer(AS_IT_IS, FED)) as pipeline:
         assert [captured.prepared is not None for captured in pipeline] == [True] * 300
+
+
+def test_what_waits_prepared_takes_little_memory() -> None:
+    """Of a large input only a few: the others are preprocessed when it is their turn."""
+    large = TensorSpec("input", (1, 1024, 1024, 3), "uint8", QuantParams(1.0, 0))
+    most = MOST_BYTES // large.nbytes
+    camera = open_camera("fake?frames=40&fps=max")
+    with camera, Pipeline(camera, "all", preparer=Preparer(AS_IT_IS, large)) as pipeline:
+        first = next(answers := iter(pipeline))
+        while pipeline.waiting < 39:
+            time.sleep(0.001)
+        captured = [first, *answers]
+    assert sum(one.prepared is not None for one in captured[: most + 1]) == most
+    assert len(captured) == 40
 
 
 def test_where_most_frames_are_dropped_they_are_not_prepared(shared_clock: Any) -> None:

@@ -55,7 +55,9 @@ def test_it_is_renewed_when_it_is_time(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("later", ["show", "close"])
 def test_what_cannot_be_written_is_said_once(tmp_path: Path, later: str) -> None:
+    (tmp_path / "file").mkdir()
     preview = Preview(tmp_path / "file" / "now.png")
+    (tmp_path / "file").rmdir()
     (tmp_path / "file").write_text("not a folder")
     preview.show(STILL, answer("a"))
     with pytest.raises(FileError, match=r"now\.png"):
@@ -81,12 +83,11 @@ def test_a_preview_that_cannot_be_written_ends_a_run_with_its_report(
     tmp_path: Path,
     refused: Callable[..., tuple[str, str]],
 ) -> None:
-    (tmp_path / "file").write_text("not a folder")
     done = command(
         *("run", tiny_bundle(), "--camera", "fake?fps=30&frames=90"),
-        *("--preview", tmp_path / "file" / "now.png", "--report", tmp_path / "report"),
+        *("--preview", "/proc/self/now.png", "--report", tmp_path / "report"),
     )
-    assert "now.png" in refused(done)[0]
+    assert "cannot write /proc/self/now.png" in refused(done)[0]
     document = json.loads((tmp_path / "report" / "run.json").read_text("utf-8"))
     assert 1 <= document["results"] < 90
 

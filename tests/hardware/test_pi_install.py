@@ -71,7 +71,7 @@ def test_a_wheelhouse_is_for_a_system_that_is_known(repository: Path, tmp_path: 
     done = subprocess.run(line, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     error, fix = done.stderr.splitlines()
-    assert error == "error: no Raspberry Pi OS is called 'buster'"
+    assert error == f"error: 'buster {tmp_path}' names no Raspberry Pi OS and folder"
     assert fix.startswith("fix: make wheelhouse OS=bookworm, or OS=trixie")
     assert not list(tmp_path.iterdir())
 
