@@ -14,7 +14,13 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-pytest_plugins = ("tiny_bundles", "tiny_detectors", "written_pictures", "camera_servers")
+pytest_plugins = (
+    "tiny_bundles",
+    "tiny_detectors",
+    "written_pictures",
+    "camera_servers",
+    "captures",
+)
 
 REPOSITORY = Path(__file__).parent.parent
 SHARED_DATA = REPOSITORY.parent / "shared" / "data"

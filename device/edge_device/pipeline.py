@@ -35,7 +35,6 @@ _LOOK_S = 0.05
 only set a flag.
 """
 
-
 _MOST_DROPPED, _FORGETTING = 0.5, 32
 """Share of dropped frames above which none is prepared; the share is of about the last 32."""
 

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(Path(__file__).parent))
@@ -20,6 +19,7 @@ import overload  # noqa: E402
 import pipelined  # noqa: E402
 import side_by_side  # noqa: E402
 import start  # noqa: E402
+from builds import table  # noqa: E402
 
 
 def main() -> None:
@@ -52,7 +52,7 @@ def _head() -> str:
 
 def _help() -> str:
     rows = start.measure_help()
-    return "## Start-up of the command line\n\n" + _table(
+    return "## Start-up of the command line\n\n" + table(
         ("command", "median s", "min", "max"),
         [
             (f"`{r['command']}`", *(f"{r[k]:.3f}" for k in ("median_s", "min_s", "max_s")))
@@ -68,12 +68,12 @@ def _overhead() -> str:
         "and int8 conversions; whole processes, taking turns. `build` also looks at every "
         "picture, compares both conversions with the Keras model, evaluates both on 1,000 "
         "digits and packs.\n\n"
-        + _table(
+        + table(
             ("epochs", "rounds", "bare s [min - max]", "build s [min - max]", "extra s", "ratio"),
             [
                 (
-                    r["epochs"],
-                    r["rounds"],
+                    str(r["epochs"]),
+                    str(r["rounds"]),
                     _spread(r["bare_s"], r["bare_spread"]),
                     _spread(r["build_s"], r["build_spread"]),
                     f"{r['extra_s']:.1f}",
@@ -87,11 +87,6 @@ def _overhead() -> str:
 
 def _spread(middle: float, ends: list[float]) -> str:
     return f"{middle:.1f} [{ends[0]:.1f} - {ends[1]:.1f}]"
-
-
-def _table(head: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:
-    lines = [head, tuple("---" for _ in head), *rows]
-    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
 
 
 def _cpu() -> str:
