@@ -53,10 +53,10 @@ test-arm64: $(READY)  ## the device's tests in arm64 Debian roots, under qemu (r
 	$(BIN)/python tests/arm64/run.py
 
 device:  ## on a Raspberry Pi: .venv-device with core and device, beside the system's picamera2
-	PYTHON=$(PYTHON) sh hardware/device.sh
+	PYTHON=$(PYTHON) sh scripts/device.sh
 
 wheelhouse: $(READY)  ## OS=bookworm|trixie: all wheels that such a Pi needs, into dist/wheelhouse-$(OS)
-	$(BIN)/python hardware/wheelhouse.py "$(OS)" "dist/wheelhouse-$(OS)"
+	$(BIN)/python scripts/wheelhouse.py "$(OS)" "dist/wheelhouse-$(OS)"
 
 clean:  ## takes away what the other targets made
 	rm -rf $(VENV) .venv-device .venv-peers dist edge-sdk-demo .training .compression .coverage*

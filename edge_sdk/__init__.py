@@ -8,15 +8,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from edge_sdk.accuracy import Evaluation
-    from edge_sdk.bundle import Bundle
-    from edge_sdk.detection_evaluation import DetectionEvaluation, evaluate_detections
+    from edge_sdk.bundle.reading import Bundle
     from edge_sdk.engines import Engine, open_engine
     from edge_sdk.errors import EdgeError
-    from edge_sdk.evaluation import evaluate
+    from edge_sdk.evaluation.classification import evaluate
+    from edge_sdk.evaluation.detection import DetectionEvaluation, evaluate_detections
+    from edge_sdk.evaluation.result import Evaluation
     from edge_sdk.frames import Frame
-    from edge_sdk.images import read_image
-    from edge_sdk.recognizer import Recognizer
+    from edge_sdk.images.files import read_image
+    from edge_sdk.inference.recognizer import Recognizer
     from edge_sdk.results import BBox, Classification, Detection, Result
 
 __all__ = [
@@ -39,20 +39,20 @@ __all__ = [
 
 _HOMES = {
     "BBox": "results",
-    "Bundle": "bundle",
+    "Bundle": "bundle.reading",
     "Classification": "results",
     "Detection": "results",
-    "DetectionEvaluation": "detection_evaluation",
+    "DetectionEvaluation": "evaluation.detection",
     "EdgeError": "errors",
     "Engine": "engines",
-    "Evaluation": "accuracy",
+    "Evaluation": "evaluation.result",
     "Frame": "frames",
-    "Recognizer": "recognizer",
+    "Recognizer": "inference.recognizer",
     "Result": "results",
-    "evaluate": "evaluation",
-    "evaluate_detections": "detection_evaluation",
+    "evaluate": "evaluation.classification",
+    "evaluate_detections": "evaluation.detection",
     "open_engine": "engines",
-    "read_image": "images",
+    "read_image": "images.files",
 }
 
 

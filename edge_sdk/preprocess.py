@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from edge_sdk.configuration import limits
 from edge_sdk.errors import ConfigError, ModelError
 from edge_sdk.frames import YUV, Color, Frame, PixelFormat
+from edge_sdk.images.yuv import Area, PlaneResizer
 from edge_sdk.tensors import TensorSpec, quantize
-from edge_sdk.yuv import Area, PlaneResizer
 
 SHORTCUT_STEPS = 0.501
 """Largest distance from the exact value, in quantization steps, at which copy or xor stand in."""

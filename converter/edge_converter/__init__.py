@@ -8,18 +8,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from edge_converter.building import BuildReport, build
-    from edge_converter.existing import ConvertOptions, convert
-    from edge_converter.recipe import Recipe
+    from edge_converter.builder.build import BuildReport, build
+    from edge_converter.conversion import ConvertOptions, convert
+    from edge_converter.recipe.loading import Recipe
 
 __all__ = ["BuildReport", "ConvertOptions", "Recipe", "build", "convert"]
 
 _HOMES = {
-    "BuildReport": "building",
-    "ConvertOptions": "existing",
-    "Recipe": "recipe",
-    "build": "building",
-    "convert": "existing",
+    "BuildReport": "builder.build",
+    "ConvertOptions": "conversion",
+    "Recipe": "recipe.loading",
+    "build": "builder.build",
+    "convert": "conversion",
 }
 
 

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from edge_device.cameras import Camera, open_camera
-    from edge_device.report import RunReport
-    from edge_device.runtime import Runtime
-    from edge_device.sequences import SequenceRecognizer
+    from edge_device.metrics.run_report import RunReport
+    from edge_device.run.runtime import Runtime
+    from edge_device.run.sequences import SequenceRecognizer
     from edge_device.sinks import Sink, open_sink
 
 __all__ = [
@@ -31,9 +31,9 @@ __all__ = [
 
 _HOMES = {
     "Camera": "cameras",
-    "RunReport": "report",
-    "Runtime": "runtime",
-    "SequenceRecognizer": "sequences",
+    "RunReport": "metrics.run_report",
+    "Runtime": "run.runtime",
+    "SequenceRecognizer": "run.sequences",
     "Sink": "sinks",
     "open_camera": "cameras",
     "open_sink": "sinks",

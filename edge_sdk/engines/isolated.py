@@ -54,7 +54,7 @@ class IsolatedEngine(Engine):
             self._child = subprocess.Popen(
                 [
                     # -P: the current folder may hold anybody's modules.
-                    *(sys.executable, "-P", "-m", "edge_sdk.engines.isolated_child"),
+                    *(sys.executable, "-P", "-m", "edge_sdk.engines.isolated_worker"),
                     *(str(model_file), str(tensor_file), str(os.getpid())),
                     *(name, str(threads), resolver),
                 ],

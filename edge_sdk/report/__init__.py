@@ -18,8 +18,9 @@ from typing import Any
 from edge_sdk import files
 from edge_sdk.files import write_atomic
 from edge_sdk.report.build_sections import build_again, build_sections
-from edge_sdk.report.energy import energy_section
+from edge_sdk.report.energy_sections import energy_section
 from edge_sdk.report.gallery import Gallery, gallery_section
+from edge_sdk.report.markup import escape, mapping
 from edge_sdk.report.page import Head, page
 from edge_sdk.report.run_sections import (
     conditions_section,
@@ -35,7 +36,6 @@ from edge_sdk.report.summary import (
     run_banners,
     run_tiles,
 )
-from edge_sdk.report.text import escape, mapping
 
 __all__ = ["prepare_folder", "write_build_report", "write_report"]
 

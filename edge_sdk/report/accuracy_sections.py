@@ -6,8 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from edge_sdk.report import charts
-from edge_sdk.report.page import Section, figure, folded, note, side_by_side
-from edge_sdk.report.text import (
+from edge_sdk.report.markup import (
     ABSENT,
     count,
     ends,
@@ -25,6 +24,7 @@ from edge_sdk.report.text import (
     size,
     table,
 )
+from edge_sdk.report.page import Section, figure, folded, note, side_by_side
 
 MOST_NUMBERS = 20
 """Classes up to which a confusion matrix shows its counts; above, colours and the worst pairs."""

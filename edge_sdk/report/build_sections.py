@@ -7,8 +7,7 @@ from typing import Any
 
 from edge_sdk.report import charts
 from edge_sdk.report.accuracy_sections import accuracy_sections
-from edge_sdk.report.page import Section, command, figure, folded, note, side_by_side
-from edge_sdk.report.text import (
+from edge_sdk.report.markup import (
     ABSENT,
     count,
     escape,
@@ -23,6 +22,7 @@ from edge_sdk.report.text import (
     short_size,
     table,
 )
+from edge_sdk.report.page import Section, command, figure, folded, note, side_by_side
 
 _SHOWN = 20
 

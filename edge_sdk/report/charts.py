@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from edge_sdk.report.text import escape, significant
+from edge_sdk.report.markup import escape, significant
 
 MOST, LEAST = 1e12, 1e-12
 """Nothing measured is larger than the first, or told apart from 0 below the second."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from edge_sdk.report.charts import HEIGHT, WIDTH, Plot, padded, svg, tick, ticks
-from edge_sdk.report.text import escape
+from edge_sdk.report.markup import escape
 
 LOGARITHMIC = 10
 """Costs further apart than this factor stand on a logarithmic axis."""

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from pathlib import PurePath
 from typing import Any
 
-from edge_sdk.console import bare_ms, share
-from edge_sdk.report.text import mapping, number, short_size, significant
-from edge_sdk.tables import table
+from edge_sdk.formatting import bare_ms, share, table
+from edge_sdk.report.markup import mapping, number, short_size, significant
 
 _COLUMNS = 99
 _SHORTEST_NAME = 12

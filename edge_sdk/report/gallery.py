@@ -6,8 +6,8 @@ import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from edge_sdk.report.markup import escape
 from edge_sdk.report.page import Section, note
-from edge_sdk.report.text import escape
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from edge_sdk.report import charts
-from edge_sdk.report.page import figure, note
-from edge_sdk.report.text import (
+from edge_sdk.report.markup import (
     ABSENT,
     amount,
     count,
@@ -23,6 +22,7 @@ from edge_sdk.report.text import (
     significant,
     table,
 )
+from edge_sdk.report.page import figure, note
 
 
 def trials(run: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib import resources
 
-from edge_sdk.report.text import escape
+from edge_sdk.report.markup import escape
 
 _PAGE = """<!doctype html>
 <html lang="en">

@@ -6,12 +6,10 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from edge_sdk.console import bare_ms
+from edge_sdk.formatting import bare_ms
 from edge_sdk.report import charts
 from edge_sdk.report.load_sections import memory, thermal, trials
-from edge_sdk.report.page import Section, command, figure, note, side_by_side
-from edge_sdk.report.summary import golden_outcome
-from edge_sdk.report.text import (
+from edge_sdk.report.markup import (
     ABSENT,
     amount,
     count,
@@ -29,6 +27,8 @@ from edge_sdk.report.text import (
     significant,
     table,
 )
+from edge_sdk.report.page import Section, command, figure, note, side_by_side
+from edge_sdk.report.summary import golden_outcome
 
 _NAMES = {"p50": "p50", "p90": "p90", "p95": "p95", "p99": "p99", "p999": "p99.9", "max": "max"}
 _MARKED = ("p50", "p90", "p99")

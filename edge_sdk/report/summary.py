@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from edge_sdk.report.page import Tile, banner, note
-from edge_sdk.report.text import (
+from edge_sdk.report.markup import (
     ABSENT,
     amount,
     listed,
@@ -19,6 +18,7 @@ from edge_sdk.report.text import (
     short_size,
     significant,
 )
+from edge_sdk.report.page import Tile, banner, note
 
 _UNREAD_THROTTLING = "throttling cannot be read on this machine"
 """What `invalid_because` says where no rule was broken that could be looked at."""

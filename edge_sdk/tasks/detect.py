@@ -14,15 +14,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_sdk.bundle.manifest import Manifest
 from edge_sdk.configuration import nearest
 from edge_sdk.errors import ModelError
 from edge_sdk.frames import Frame
-from edge_sdk.manifest import Manifest
-from edge_sdk.postprocess import Role
 from edge_sdk.preprocess import Placement
 from edge_sdk.results import BBox, Detection
 from edge_sdk.tasks.classify import Activation, activated
 from edge_sdk.tasks.overlap import Boxes, area, merge, suppress
+from edge_sdk.tasks.postprocess import Role
 from edge_sdk.tensors import TensorSpec, dequantize
 
 MOST = 100

@@ -8,8 +8,8 @@ from importlib import resources
 from typing import TypeVar
 
 from edge_sdk.configuration import nearest, parse
+from edge_sdk.energy.estimate import Accelerator, Board
 from edge_sdk.errors import ConfigError
-from edge_sdk.estimate import Accelerator, Board
 
 T = TypeVar("T")
 

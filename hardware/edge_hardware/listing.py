@@ -7,7 +7,7 @@ from typing import Any
 
 from edge_hardware.catalog import list_accelerators, list_boards, load_accelerator, load_board
 from edge_sdk.configuration import as_dict
-from edge_sdk.estimate import Board, energy_model, latency_model
+from edge_sdk.energy.estimate import Board, energy_model, latency_model
 
 _INDENT = 22
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parent.parent
-sys.path.insert(0, str(REPOSITORY / "hardware"))
+sys.path.insert(0, str(REPOSITORY / "scripts"))
 
 import wheelhouse  # noqa: E402 (a script beside the package, not part of it)
 

@@ -17,12 +17,12 @@ from references import answer, camera_model, fed
 
 from edge_device.cameras import open_camera
 from edge_device.cameras.picamera2 import list_cameras
-from edge_device.pipeline import Pipeline
-from edge_sdk import yuv
+from edge_device.run.pipeline import Pipeline
 from edge_sdk.engines import open_engine
 from edge_sdk.errors import CameraError
 from edge_sdk.frames import Frame
-from edge_sdk.images import list_images, read_image
+from edge_sdk.images import yuv
+from edge_sdk.images.files import list_images, read_image
 
 WORK = Path("/edge/case")
 PICTURES = "picamera2:0?width=640&height=480"

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from edge_sdk.engines import open_engine
-from edge_sdk.golden import answers, difference
+from edge_sdk.inference.golden import answers, difference
 
 WORK = Path("/edge/case")
 MODELS = sorted(path.stem for path in (WORK / "models").glob("*.tflite"))

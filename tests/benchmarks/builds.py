@@ -12,7 +12,7 @@ from typing import Any
 
 from scipy import stats
 
-from edge_converter.stages import FORMAT
+from edge_converter.builder.stage_cache import FORMAT
 
 ROOT = Path(__file__).resolve().parents[2]
 SHARED = ROOT.parent / "shared" / "data"

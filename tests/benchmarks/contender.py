@@ -49,7 +49,7 @@ def _round(answer: Answer, pictures: Any) -> dict[str, Any]:
 def edge_sdk(bundle: str) -> Answer:
     """This project."""
     from edge_sdk.frames import Frame
-    from edge_sdk.recognizer import open_recognizer
+    from edge_sdk.inference.recognizer import open_recognizer
 
     recognizer = open_recognizer(bundle, threads=1)
 

@@ -17,8 +17,8 @@ import networks
 import numpy as np
 from builds import SHARED, table, verdict
 
-from edge_sdk.bundle import Bundle
-from edge_sdk.recognizer import Recognizer
+from edge_sdk.bundle.reading import Bundle
+from edge_sdk.inference.recognizer import Recognizer
 
 ROUNDS = 1000
 MOST_BEYOND_MS = 0.25

@@ -17,13 +17,13 @@ import cv2
 import numpy as np
 
 from edge_converter.datasets import Dataset
-from edge_converter.fitting import Task, prepare, training_step
-from edge_converter.losses import hard_loss, supervised
-from edge_converter.recipe import Recipe
-from edge_converter.steps.shared import feeds
+from edge_converter.recipe.loading import Recipe
+from edge_converter.steps.common import feeds
 from edge_converter.steps.train import new_model
-from edge_converter.streaming import Batch, Feed
-from edge_sdk.sources import Picture
+from edge_converter.training.batches import Batch, Feed
+from edge_converter.training.loop import Task, prepare, training_step
+from edge_converter.training.losses import hard_loss, supervised
+from edge_sdk.data.sources import Picture
 from edge_sdk.statistics import median
 
 STEPS = 50

@@ -21,9 +21,9 @@ from builds import SHARED, table, verdict
 
 from edge_device import Runtime
 from edge_device.cameras.fake import FakeCamera
-from edge_device.pipeline import DEPTH, Policy
-from edge_sdk.measure import interleaved
-from edge_sdk.recognizer import open_recognizer
+from edge_device.run.pipeline import DEPTH, Policy
+from edge_sdk.comparison.timing import interleaved
+from edge_sdk.inference.recognizer import open_recognizer
 from edge_sdk.results import Result
 from edge_sdk.statistics import median
 

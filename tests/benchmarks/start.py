@@ -19,8 +19,8 @@ from typing import Any
 import networks
 from builds import SHARED, table, verdict
 
-from edge_device.runtime import THREADS
-from edge_sdk.cli import TABLE
+from edge_device.run.runtime import THREADS
+from edge_sdk.cli.table import TABLE
 from edge_sdk.statistics import median
 
 ROUNDS = 7
@@ -42,7 +42,7 @@ print(*(line.split()[1] for line in open("/proc/self/status") if line.startswith
 )
 _CHILD = """
 import json, sys
-from edge_sdk.cli import main
+from edge_sdk.cli.table import main
 status = main(sys.argv[1:])
 # VmHWM, not ru_maxrss: that one starts from the memory of whoever started the process.
 lines = dict(line.split(":", 1) for line in open("/proc/self/status"))

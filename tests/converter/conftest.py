@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from edge_converter import BuildReport, Recipe, build
-from edge_converter.checkpoints import Checkpoints
 from edge_converter.datasets import Dataset, open_dataset
 from edge_converter.models import build_model
 from edge_converter.steps.train import train
+from edge_converter.training.checkpoints import Checkpoints
 from edge_sdk.frames import Frame
-from edge_sdk.images import write_image
+from edge_sdk.images.files import write_image
 
 STRIPES = """
 name = "stripes"

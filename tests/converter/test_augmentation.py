@@ -14,11 +14,16 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from edge_converter import Recipe
-from edge_converter.augmentation import FILL, Augmentation, augmentation, augmentation_sheet
 from edge_converter.datasets import open_dataset
-from edge_converter.tables import Augment
+from edge_converter.recipe.schema import Augment
+from edge_converter.training.augmentation import (
+    FILL,
+    Augmentation,
+    augmentation,
+    augmentation_sheet,
+)
 from edge_sdk.errors import ConfigError
-from edge_sdk.images import decode_image
+from edge_sdk.images.files import decode_image
 
 SHAPES = [(20, 30, 3), (28, 28, 1), (4, 16, 24, 3)]
 Floats = NDArray[np.float32]

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_converter.balance import class_weights, oversampled
-from edge_sdk.splits import DEFAULT_SPLIT, LEAST, imbalance, split_sizes
+from edge_converter.training.class_balance import class_weights, oversampled
+from edge_sdk.data.splits import DEFAULT_SPLIT, LEAST, imbalance, split_sizes
 
 labels = st.lists(st.integers(0, 4), min_size=1, max_size=200)
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge_converter.batch_norm import equalize, recentre
+from edge_converter.training.batch_norm import equalize, recentre
 
 pytestmark = pytest.mark.slow
 

@@ -15,16 +15,16 @@ import numpy as np
 import pytest
 
 from edge_converter import BuildReport, Recipe, build
-from edge_converter.building import describe
+from edge_converter.builder.build import describe
+from edge_converter.builder.record import exceeded, json_bytes
+from edge_converter.builder.stage_cache import alone_in
 from edge_converter.datasets import open_dataset
-from edge_converter.record import exceeded, json_bytes
-from edge_converter.stages import alone_in
 from edge_sdk import Bundle, evaluate
-from edge_sdk.cli import main
+from edge_sdk.cli.table import main
+from edge_sdk.data.sources import LabelledPictures
 from edge_sdk.errors import ConfigError, FileError, GateFailed
-from edge_sdk.evaluation import warnings
-from edge_sdk.recognizer import open_recognizer
-from edge_sdk.sources import LabelledPictures
+from edge_sdk.evaluation.classification import warnings
+from edge_sdk.inference.recognizer import open_recognizer
 
 pytestmark = pytest.mark.slow
 
@@ -501,7 +501,7 @@ FULL = """
 import resource, sys
 size = int(sys.argv[1])
 resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
-from edge_sdk.cli import main
+from edge_sdk.cli.table import main
 sys.exit(main(sys.argv[2:]))
 """
 

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from edge_converter import BuildReport, Recipe, build
 from edge_converter.datasets import Dataset, open_dataset
 from edge_sdk import Bundle, evaluate
-from edge_sdk.accuracy import Evaluation
-from edge_sdk.manifest import SequenceEntry
+from edge_sdk.bundle.manifest import SequenceEntry
+from edge_sdk.data.sources import LabelledPictures
+from edge_sdk.evaluation.result import Evaluation
 from edge_sdk.preprocess import PreprocessSpec
-from edge_sdk.sources import LabelledPictures
 from edge_sdk.tflite.graph import read_graph
 
 pytestmark = pytest.mark.slow

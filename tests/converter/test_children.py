@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from edge_converter.quantize.children import MOST_JOBS, run_child
+from edge_converter.quantize.worker_pool import MOST_JOBS, run_child
 from edge_sdk.errors import ConfigError, FileError, TrainingError
 
 JOBS = """
 import os, signal, sys
-from edge_converter.quantize.jobs import main
+from edge_converter.quantize.worker_loop import main
 from edge_sdk.errors import ConfigError
 
 def work(folder):

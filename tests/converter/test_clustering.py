@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from edge_converter import Recipe, build
-from edge_converter.checkpoints import Checkpoints
-from edge_converter.clustering import codebooks, joined_gradients, kmeans, nearest
+from edge_converter.compression.clustering import codebooks, joined_gradients, kmeans, nearest
 from edge_converter.datasets import Dataset
 from edge_converter.models import build_model, load_model
 from edge_converter.steps.cluster import cluster
+from edge_converter.training.checkpoints import Checkpoints
 from edge_sdk import Bundle
 from edge_sdk.errors import ConfigError
 

@@ -10,23 +10,23 @@ import numpy as np
 import pytest
 
 from edge_converter import Recipe, build
+from edge_converter.builder.packing import in_turns
 from edge_converter.datasets import open_dataset
 from edge_converter.models import build_model
-from edge_converter.packing import in_turns
-from edge_converter.quantize.child import batch_of_one, to_tflite
-from edge_converter.quantize.conversion import (
+from edge_converter.quantize.to_tflite import (
     AGREEMENT_BOUNDS,
     calibration_samples,
     check_agreement,
     convert_model,
 )
-from edge_converter.streaming import stack
+from edge_converter.quantize.worker import batch_of_one, to_tflite
+from edge_converter.training.batches import stack
+from edge_sdk.data.sources import Picture
 from edge_sdk.engines import open_engine
 from edge_sdk.errors import FileError, TrainingError
 from edge_sdk.frames import Frame
-from edge_sdk.images import write_image
+from edge_sdk.images.files import write_image
 from edge_sdk.preprocess import Preprocessor
-from edge_sdk.sources import Picture
 from edge_sdk.tensors import dequantize, quantize
 from edge_sdk.tflite.graph import read_graph
 from edge_sdk.tflite.tiny import tiny_classifier

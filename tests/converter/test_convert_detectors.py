@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
-from edge_converter.existing import ConvertOptions, convert, parse_options
+from edge_converter.conversion import ConvertOptions, convert, parse_options
 from edge_sdk import Bundle, Frame, Recognizer
 from edge_sdk.errors import (
     ConfigError,
@@ -22,10 +22,10 @@ from edge_sdk.errors import (
     ModelError,
     NotAvailableYet,
 )
-from edge_sdk.images import read_image, write_image
+from edge_sdk.images.files import read_image, write_image
 from edge_sdk.tasks.anchors import BLAZEFACE, Anchors
 from edge_sdk.tasks.overlap import overlap
-from edge_sdk.tflite.detection import detection_operator
+from edge_sdk.tflite.detection_postprocess import detection_operator
 from edge_sdk.tflite.graph import read_graph
 from edge_sdk.tflite.tiny import tiny_classifier
 

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 from edge_converter import ConvertOptions, convert
-from edge_converter.existing import onnx_file
-from edge_converter.existing.onnx_file import VARIABLE
+from edge_converter.conversion import onnx_file
+from edge_converter.conversion.readers.onnx import VARIABLE
 from edge_sdk import Bundle
 from edge_sdk.errors import ModelError
 

@@ -16,10 +16,10 @@ import pytest
 
 from edge_converter import Recipe
 from edge_converter.datasets import Dataset, open_dataset, warnings
+from edge_sdk.data.sources import open_source
 from edge_sdk.errors import ConfigError, DataError, EdgeError, FileError
 from edge_sdk.frames import Frame
-from edge_sdk.images import write_image
-from edge_sdk.sources import open_source
+from edge_sdk.images.files import write_image
 
 PARTS = ("train", "val", "test")
 WriteClasses = Callable[..., Path]

@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 
 from edge_converter import Recipe, build
-from edge_converter.checkpoints import Checkpoints
 from edge_converter.datasets import Dataset, open_dataset
-from edge_converter.losses import distilled, hard_loss
+from edge_converter.steps.common import Trained, feeds
 from edge_converter.steps.distill import check_teacher, distill, find_teacher
-from edge_converter.steps.shared import Trained, feeds
 from edge_converter.steps.train import train
+from edge_converter.training.checkpoints import Checkpoints
+from edge_converter.training.losses import distilled, hard_loss
 from edge_sdk.errors import ConfigError, DataError, EdgeError, FileError, ModelError
 
 pytestmark = pytest.mark.slow

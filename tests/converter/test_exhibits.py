@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from edge_converter import BuildReport, Recipe, build
 from edge_converter.datasets import Dataset, open_dataset
-from edge_sdk.contact_sheet import TILE
+from edge_sdk.images.contact_sheet import TILE
 
 pytestmark = pytest.mark.slow
 

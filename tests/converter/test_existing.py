@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from edge_converter import ConvertOptions, convert
-from edge_converter.existing import describe, parse_options
+from edge_converter.conversion import describe, parse_options
 from edge_sdk import Bundle
 from edge_sdk.errors import (
     ConfigError,
@@ -26,8 +26,8 @@ from edge_sdk.errors import (
     ModelError,
     NotAvailableYet,
 )
+from edge_sdk.inference.recognizer import open_recognizer
 from edge_sdk.preprocess import Preprocessor
-from edge_sdk.recognizer import open_recognizer
 from edge_sdk.tflite.tiny import tiny_classifier
 
 Convert = Callable[..., tuple[Bundle, list[str]]]

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge_converter.fake_quant import fake_quantized, is_fake_quantized, to_int8
-from edge_converter.frameworks import load_tensorflow
+from edge_converter.compression.fake_quant import fake_quantized, is_fake_quantized, to_int8
 from edge_converter.models import build_model
-from edge_converter.recipe import Recipe
+from edge_converter.recipe.loading import Recipe
+from edge_converter.tf.setup import load_tensorflow
 from edge_sdk.engines import open_engine
 from edge_sdk.errors import ConfigError
 from edge_sdk.tensors import quantize
@@ -228,7 +228,7 @@ def test_what_is_folded_answers_alike(seed: int) -> None:
     import keras
     from keras import layers
 
-    from edge_converter.fake_quant.plain import plain
+    from edge_converter.compression.fake_quant.plain import plain
 
     rng = np.random.default_rng(seed)
     keras.utils.set_random_seed(seed)
@@ -258,7 +258,7 @@ def test_what_is_folded_answers_alike(seed: int) -> None:
 def test_a_fold_takes_the_batch_norm_into_the_layer_before_it(made: Callable[[Any], Any]) -> None:
     from keras import layers
 
-    from edge_converter.fake_quant.plain import plain
+    from edge_converter.compression.fake_quant.plain import plain
 
     def net(x: Any) -> Any:
         alone = layers.BatchNormalization()(layers.Conv2D(3, 1)(x))
@@ -390,9 +390,9 @@ def test_it_is_loaded_in_another_process(made: Callable[[Any], Any], tmp_path: P
     np.save(tmp_path / "fed.npy", samples())
     code = (
         "import sys, numpy as np; from pathlib import Path\n"
-        "from edge_converter.frameworks import leave_out_extras\n"
+        "from edge_converter.tf.setup import leave_out_extras\n"
         "from edge_converter.models.loading import load_keras\n"
-        "from edge_converter.fake_quant import is_fake_quantized, to_int8\n"
+        "from edge_converter.compression.fake_quant import is_fake_quantized, to_int8\n"
         "leave_out_extras()\n"
         "folder = Path(sys.argv[1]); model = load_keras(folder / 'fake.keras')\n"
         "assert is_fake_quantized(model)\n"

@@ -21,7 +21,7 @@ for name in ("matplotlib", "pandas", "sklearn", "beside"):
 """
 PROCESS = """
 import gc, sys
-from edge_converter.frameworks import leave_out_extras, load_tensorflow
+from edge_converter.tf.setup import leave_out_extras, load_tensorflow
 for name in sys.argv[2:]:
     __import__(name)
 if sys.argv[1] == "without":

@@ -15,7 +15,7 @@ import pytest
 from edge_converter import Recipe
 from edge_converter.datasets import open_dataset
 from edge_converter.models import find_architecture
-from edge_sdk.cli import main
+from edge_sdk.cli.table import main
 
 FILES = ["README.md", "images/README.txt", "recipe.toml"]
 

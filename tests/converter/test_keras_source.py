@@ -17,7 +17,7 @@ KERAS = """
 import json, sys
 from edge_converter import Recipe
 from edge_converter.datasets import open_dataset
-from edge_converter.frameworks import leave_out_extras
+from edge_converter.tf.setup import leave_out_extras
 from edge_sdk.errors import DataError
 leave_out_extras()
 answers = []

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge_converter.frameworks import load_tensorflow
-from edge_converter.losses import distilled, divergence, hard_loss, supervised, weighted
+from edge_converter.tf.setup import load_tensorflow
+from edge_converter.training.losses import distilled, divergence, hard_loss, supervised, weighted
 
 pytestmark = pytest.mark.slow
 

@@ -26,11 +26,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge_converter.fake_quant import fake_quantized, to_int8
-from edge_converter.fake_quant.graph import run
-from edge_converter.quantize.child import batch_of_one, to_tflite
-from edge_converter.quantize.conversion import check_agreement
-from edge_converter.quantize.interpreting import interpreter
+from edge_converter.compression.fake_quant import fake_quantized, to_int8
+from edge_converter.compression.fake_quant.graph import run
+from edge_converter.quantize.tf_interpreter import interpreter
+from edge_converter.quantize.to_tflite import check_agreement
+from edge_converter.quantize.worker import batch_of_one, to_tflite
 from edge_sdk.errors import ModelError
 from edge_sdk.tensors import dequantize, quantize
 from edge_sdk.tflite.graph import Graph, read_graph
@@ -200,7 +200,7 @@ def steps_apart(fake: Any, model: bytes, fed: Samples) -> dict[str, int]:
     """
     import tensorflow as tf
 
-    from edge_converter.fake_quant.layers import FakeQuant
+    from edge_converter.compression.fake_quant.layers import FakeQuant
 
     graph, runner = read_graph(model), interpreter(model)
     values = {*graph.inputs, *(t for o in graph.operators for t in o.outputs)}

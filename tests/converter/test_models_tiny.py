@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from edge_converter.models import ARCHITECTURES
-from edge_converter.quantize.child import batch_of_one, to_tflite
-from edge_converter.quantize.conversion import check_agreement
+from edge_converter.quantize.to_tflite import check_agreement
+from edge_converter.quantize.worker import batch_of_one, to_tflite
 from edge_sdk.tflite.graph import Graph, Operator, read_graph
 
 pytestmark = pytest.mark.slow

@@ -11,7 +11,7 @@ import pytest
 from edge_converter.datasets.moving_digits import main, write_clips
 from edge_sdk.errors import FileError
 from edge_sdk.frames import Frame
-from edge_sdk.videos import count_frames, read_clip
+from edge_sdk.images.video import count_frames, read_clip
 
 pytestmark = pytest.mark.slow
 

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from edge_converter import Recipe, build
-from edge_converter.checkpoints import Checkpoints
 from edge_converter.datasets import Dataset
 from edge_converter.steps.cluster import cluster
+from edge_converter.steps.common import Trained
 from edge_converter.steps.prune import prune
-from edge_converter.steps.shared import Trained
+from edge_converter.training.checkpoints import Checkpoints
 from edge_sdk.errors import ConfigError
 
 pytestmark = pytest.mark.slow

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge_converter.pruning.magnitude import (
+from edge_converter.compression.pruning.magnitude import (
     RAMP,
     achieved,
     kernels,

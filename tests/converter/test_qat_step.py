@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from edge_converter import Recipe, build
-from edge_converter.checkpoints import Checkpoints
+from edge_converter.compression.fake_quant import is_fake_quantized
 from edge_converter.datasets import Dataset
-from edge_converter.fake_quant import is_fake_quantized
 from edge_converter.models.loading import load_keras
+from edge_converter.steps.common import Trained
 from edge_converter.steps.qat import qat
-from edge_converter.steps.shared import Trained
+from edge_converter.training.checkpoints import Checkpoints
 from edge_sdk.errors import ConfigError
 from edge_sdk.tflite.graph import read_graph
 

@@ -18,13 +18,13 @@ import pytest
 from edge_converter import Recipe
 from edge_converter.models.own import import_module
 from edge_converter.quantize.calibrated import Calibrated, calibrate
-from edge_converter.quantize.child import batch_of_one, frozen, to_tflite
-from edge_converter.quantize.children import run_child
-from edge_converter.quantize.conversion import check_agreement, convert_model
 from edge_converter.quantize.layer_error import layer_errors
 from edge_converter.quantize.percentile import clipped
+from edge_converter.quantize.to_tflite import check_agreement, convert_model
+from edge_converter.quantize.worker import batch_of_one, frozen, to_tflite
+from edge_converter.quantize.worker_pool import run_child
+from edge_sdk.data.sources import Picture
 from edge_sdk.errors import ConfigError, TrainingError
-from edge_sdk.sources import Picture
 from edge_sdk.tflite.graph import Graph, read_graph
 
 pytestmark = pytest.mark.slow
@@ -368,11 +368,11 @@ def test_a_child_that_dies(
 CONFINED = """
 import resource, sys
 from pathlib import Path
-from edge_converter.quantize.children import run_child
+from edge_converter.quantize.worker_pool import run_child
 from edge_sdk.errors import TrainingError
 resource.setrlimit(resource.RLIMIT_AS, (300 * 2**20,) * 2)
 try:
-    run_child(Path(sys.argv[1]), Path(sys.argv[1]) / "log", "edge_converter.quantize.child")
+    run_child(Path(sys.argv[1]), Path(sys.argv[1]) / "log", "edge_converter.quantize.worker")
 except TrainingError as error:
     print(error)
 """
@@ -391,5 +391,5 @@ def test_a_child_that_hangs_is_ended(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "job.json")  # which nobody writes
     started = time.monotonic()
     with pytest.raises(TrainingError, match=r"did not end within 0\.5 s"):
-        run_child(tmp_path, tmp_path / "log", "edge_converter.quantize.child", timeout_s=0.5)
+        run_child(tmp_path, tmp_path / "log", "edge_converter.quantize.worker", timeout_s=0.5)
     assert time.monotonic() - started < 30

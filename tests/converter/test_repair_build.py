@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from edge_converter import BuildReport, Recipe, build
-from edge_converter.building import describe
+from edge_converter.builder.build import describe
 from edge_sdk.errors import GateFailed
 from edge_sdk.frames import Frame
-from edge_sdk.images import write_image
+from edge_sdk.images.files import write_image
 
 pytestmark = pytest.mark.slow
 

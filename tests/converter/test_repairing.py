@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from edge_converter import Recipe
-from edge_converter.repairing import MORE_SAMPLES, Made, repair
+from edge_converter.builder.repair import MORE_SAMPLES, Made, repair
 from edge_sdk.errors import ModelError
 
 N = 100

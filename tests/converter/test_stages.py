@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from edge_converter.stages import PACKAGES, Stages, key, versions
+from edge_converter.builder.stage_cache import PACKAGES, Stages, key, versions
 from edge_sdk.errors import DataError, FileError
 
 Make = Callable[[Path], None]

@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge_converter.recipe import Recipe
-from edge_converter.streaming import CACHE_BYTES, Feed, Reader, stack
-from edge_converter.tables import Input
+from edge_converter.recipe.loading import Recipe
+from edge_converter.recipe.schema import Input
+from edge_converter.training.batches import CACHE_BYTES, Feed, Reader, stack
+from edge_sdk.data.sources import FeatureRow, Picture
 from edge_sdk.errors import FileError
-from edge_sdk.images import read_image
+from edge_sdk.images.files import read_image
 from edge_sdk.preprocess import Preprocessor
-from edge_sdk.sources import FeatureRow, Picture
 from edge_sdk.tensors import TensorSpec
 
 
@@ -212,9 +212,9 @@ def test_an_epoch_that_is_left_early_leaves_no_thread(pictures: list[Picture]) -
 MEMORY = """
 import json, sys
 from pathlib import Path
-from edge_converter.recipe import Recipe
-from edge_converter.streaming import Feed
-from edge_sdk.sources import Picture
+from edge_converter.recipe.loading import Recipe
+from edge_converter.training.batches import Feed
+from edge_sdk.data.sources import Picture
 folder, copies, size = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 paths = sorted(folder.iterdir()) * copies
 pictures = [Picture(0, str(path), path=path) for path in paths]

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 from edge_converter import Recipe
-from edge_converter.checkpoints import Checkpoints
 from edge_converter.datasets import Dataset, open_dataset
-from edge_converter.frameworks import load_tensorflow
-from edge_converter.steps.shared import Trained, feeds, joined
+from edge_converter.steps.common import Trained, feeds, joined
 from edge_converter.steps.train import phases, train, unfreeze
+from edge_converter.tf.setup import load_tensorflow
+from edge_converter.training.checkpoints import Checkpoints
 from edge_sdk.errors import ConfigError, TrainingError
 
 pytestmark = pytest.mark.slow

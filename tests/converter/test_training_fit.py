@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 
 from edge_converter import Recipe
-from edge_converter.checkpoints import Checkpoints
-from edge_converter.fitting import Plan, Task, fit, prepare, rate
-from edge_converter.losses import hard_loss, supervised, weighted
-from edge_converter.streaming import Feed
+from edge_converter.training.batches import Feed
+from edge_converter.training.checkpoints import Checkpoints
+from edge_converter.training.loop import Plan, Task, fit, prepare, rate
+from edge_converter.training.losses import hard_loss, supervised, weighted
+from edge_sdk.data.sources import Picture
 from edge_sdk.errors import TrainingError
-from edge_sdk.sources import Picture
 
 pytestmark = pytest.mark.slow
 

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 from edge_converter import Recipe
-from edge_converter.frameworks import leave_out_extras, load_tensorflow
 from edge_converter.models import build_model
+from edge_converter.tf.setup import leave_out_extras, load_tensorflow
 from edge_converter.weights import check_weights, load_weights, weights_key
 from edge_converter.weights.imagenet import NETS
-from edge_converter.weights.layers import match_layers, set_layers
+from edge_converter.weights.layer_weights import match_layers, set_layers
 from edge_sdk.errors import ConfigError, EdgeError, FileError, ModelError
 from edge_sdk.tflite.tiny import tiny_classifier
 

@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 
 from edge_converter import Recipe
-from edge_converter.frameworks import load_tensorflow
 from edge_converter.models import build_model
-from edge_converter.quantize.child import batch_of_one, to_tflite
+from edge_converter.quantize.worker import batch_of_one, to_tflite
+from edge_converter.tf.setup import load_tensorflow
 from edge_converter.weights import Transfer, load_weights
 from edge_sdk.engines import open_engine
 from edge_sdk.errors import ModelError
-from edge_sdk.images import list_images, read_image
+from edge_sdk.images.files import list_images, read_image
 from edge_sdk.preprocess import Preprocessor, PreprocessSpec
 from edge_sdk.tensors import TensorSpec, dequantize, quantize
 

@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 
 from edge_sdk import Bundle, Recognizer, read_image
-from edge_sdk.cli import main
-from edge_sdk.comparison import compare
-from edge_sdk.sample_sets import pack_prefixes
-from edge_sdk.sources import Picture
+from edge_sdk.cli.table import main
+from edge_sdk.comparison.compare import compare
+from edge_sdk.data.sample_sets import pack_prefixes
+from edge_sdk.data.sources import Picture
 from edge_sdk.tflite.tiny import tiny_classifier
 
 Make = Callable[..., Any]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge_sdk.average_precision import OVERLAPS, AveragePrecision, matches
+from edge_sdk.evaluation.average_precision import OVERLAPS, AveragePrecision, matches
 
 SQUARE = [0.0, 0.0, 10.0, 10.0]
 Picture = dict[str, Any]

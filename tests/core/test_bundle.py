@@ -17,10 +17,10 @@ import numpy as np
 import pytest
 
 from edge_sdk import Bundle
-from edge_sdk.archive import MEMBERS
-from edge_sdk.bundle import load_model, write_bundle
+from edge_sdk.bundle.archive import MEMBERS
+from edge_sdk.bundle.manifest import LabelsEntry, Manifest, ModelEntry
+from edge_sdk.bundle.reading import load_model, write_bundle
 from edge_sdk.errors import BundleError, FileError, ModelError
-from edge_sdk.manifest import LabelsEntry, Manifest, ModelEntry
 from edge_sdk.tflite.tiny import tiny_classifier
 
 Parts = tuple[Manifest, dict[str, bytes]]
@@ -192,7 +192,7 @@ def test_a_model_of_another_format_is_to_be_converted(suffix: str, tmp_path: Pat
 NO_ROOM = """
 import resource, signal, sys
 from edge_sdk import Bundle
-from edge_sdk.bundle import write_bundle
+from edge_sdk.bundle.reading import write_bundle
 from edge_sdk.errors import FileError
 bundle = Bundle.open(sys.argv[1])
 members = {name: bundle.read(name) for name in bundle.manifest.members}
@@ -221,7 +221,7 @@ def test_a_full_disk_leaves_the_old_bundle_or_none(
 REWRITE = """
 import sys
 from edge_sdk import Bundle
-from edge_sdk.bundle import write_bundle
+from edge_sdk.bundle.reading import write_bundle
 bundle = Bundle.open(sys.argv[1])
 members = {name: bundle.read(name) for name in bundle.manifest.members}
 while True:

@@ -13,8 +13,8 @@ from typing import Any
 import click
 import pytest
 
-from edge_sdk.bundle import write_bundle
-from edge_sdk.cli import CONVERTER, CORE, DEVICE, TABLE, edge_sdk, main
+from edge_sdk.bundle.reading import write_bundle
+from edge_sdk.cli.table import CONVERTER, CORE, DEVICE, TABLE, edge_sdk, main
 from edge_sdk.tflite.tiny import tiny_classifier
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
@@ -66,7 +66,7 @@ def test_the_help_is_the_table(capsys: pytest.CaptureFixture[str]) -> None:
 def imported_by(*arguments: str) -> set[str]:
     """Which of HEAVY a command line imports."""
     code = (
-        "import sys; from edge_sdk.cli import main; status = main(sys.argv[1:]);"
+        "import sys; from edge_sdk.cli.table import main; status = main(sys.argv[1:]);"
         "print(*sys.modules, file=sys.stderr); sys.exit(status)"
     )
     done = subprocess.run(
@@ -116,7 +116,7 @@ def test_an_unknown_command_far_from_any_lists_all(capsys: pytest.CaptureFixture
 
 WITHOUT = """
 import importlib.metadata as metadata, sys
-from edge_sdk.cli import main
+from edge_sdk.cli.table import main
 found = metadata.distribution
 def core_alone(name):
     if name != "edge-sdk-core":

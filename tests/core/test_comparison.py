@@ -18,13 +18,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_sdk import Bundle, Recognizer
-from edge_sdk.bundle import write_bundle
-from edge_sdk.cli import main
-from edge_sdk.comparison import compare
+from edge_sdk.bundle.reading import write_bundle
+from edge_sdk.cli.table import main
+from edge_sdk.comparison.compare import compare
 from edge_sdk.frames import Frame
-from edge_sdk.images import read_image, write_image
-from edge_sdk.report.comparison import write_comparison
+from edge_sdk.images.files import read_image, write_image
 from edge_sdk.report.comparison_chart import Dot, front, scatter
+from edge_sdk.report.comparison_page import write_comparison
 from edge_sdk.report.comparison_text import describe, short_names
 from edge_sdk.tflite.tiny import tiny_classifier
 

@@ -13,7 +13,8 @@ from typing import Any
 import click
 import pytest
 
-from edge_sdk import console, tables
+from edge_sdk import formatting
+from edge_sdk.cli import console
 from edge_sdk.errors import BundleError, FileError, GateFailed
 
 Run = Callable[..., tuple[int, str, str]]
@@ -126,7 +127,7 @@ def test_an_exit_status_of_its_own_is_kept(run: Run) -> None:
 
 SCRIPT = """
 import sys, time, click
-from edge_sdk import console
+from edge_sdk.cli import console
 from edge_sdk.errors import BundleError
 
 @click.group()
@@ -242,38 +243,38 @@ def test_signals_are_given_back() -> None:
 
 def test_tables() -> None:
     rows = [["cat", 5, "a"], ["zebra", 120, "b"]]
-    assert tables.table(rows) == "cat      5  a\nzebra  120  b"
-    assert tables.table(rows, head=["label", "n", "x"]) == (
+    assert formatting.table(rows) == "cat      5  a\nzebra  120  b"
+    assert formatting.table(rows, head=["label", "n", "x"]) == (
         "label    n  x\n-----  ---  -\ncat      5  a\nzebra  120  b"
     )
-    assert tables.table([], head=["label"]) == "label\n-----"
-    assert tables.table([]) == ""
+    assert formatting.table([], head=["label"]) == "label\n-----"
+    assert formatting.table([]) == ""
 
 
 def test_a_table_is_wrapped_where_it_would_be_too_wide() -> None:
     rows = [["v4l2:/dev/video0", 7, "no: may not be opened by this user", "sudo usermod -aG x"]]
-    assert tables.table(rows, head=["camera", "n", "here", "fix"], width=50) == (
+    assert formatting.table(rows, head=["camera", "n", "here", "fix"], width=50) == (
         "camera            n  here           fix\n"
         "----------------  -  -------------  --------------\n"
         "v4l2:/dev/video0  7  no: may not    sudo usermod\n"
         "                     be opened by   -aG x\n"
         "                     this user"
     )
-    assert tables.table(rows, width=200) == tables.table(rows)
-    assert tables.table([["x" * 30, "y y"]], width=10) == "x" * 30 + "  y\n" + " " * 32 + "y"
-    assert tables.table([["a", ""], ["b b b", ""]], width=3) == "a\nb\nb\nb"
+    assert formatting.table(rows, width=200) == formatting.table(rows)
+    assert formatting.table([["x" * 30, "y y"]], width=10) == "x" * 30 + "  y\n" + " " * 32 + "y"
+    assert formatting.table([["a", ""], ["b b b", ""]], width=3) == "a\nb\nb\nb"
 
 
 def test_figures() -> None:
-    assert console.size(236240) == "236,240 bytes"
-    assert console.share(0.97512) == "97.51 %"
-    assert console.share(0.5, 0) == "50 %"
-    assert console.share(None) == "not measured"
-    assert console.ms(0.1234) == "0.123 ms"
-    assert console.ms(1.2345) == "1.234 ms"
-    assert console.ms(12.345) == "12.35 ms"
-    assert console.ms(1234.56) == "1,234.6 ms"
-    assert console.ms(None) == "- (too few samples)"
+    assert formatting.size(236240) == "236,240 bytes"
+    assert formatting.share(0.97512) == "97.51 %"
+    assert formatting.share(0.5, 0) == "50 %"
+    assert formatting.share(None) == "not measured"
+    assert formatting.ms(0.1234) == "0.123 ms"
+    assert formatting.ms(1.2345) == "1.234 ms"
+    assert formatting.ms(12.345) == "12.35 ms"
+    assert formatting.ms(1234.56) == "1,234.6 ms"
+    assert formatting.ms(None) == "- (too few samples)"
 
 
 def test_an_outline_of_a_document() -> None:
@@ -281,14 +282,14 @@ def test_an_outline_of_a_document() -> None:
         **{"name": "a", "empty": {}, "list": [1, 2], "none": None},
         **{"table": {"inner": 1}, "rows": [{"x": 1}, {"x": 2}], "long": "y" * 300},
     }
-    assert tables.outline(document).splitlines() == [
+    assert formatting.outline(document).splitlines() == [
         *("name: a", "empty: none", "list: 1, 2", "none: None", "table:", "  inner: 1", "rows:"),
         *("  x: 1", "  x: 2", "long: " + "y" * 197 + "..."),
     ]
 
 
 PROGRESS = """
-from edge_sdk.console import Progress
+from edge_sdk.cli.console import Progress
 progress = Progress()
 progress("1 of 2")
 progress("too soon")
@@ -313,7 +314,7 @@ def test_progress_rewrites_one_line_on_a_terminal() -> None:
 
 
 CLEAR = """
-from edge_sdk.console import Progress
+from edge_sdk.cli.console import Progress
 progress = Progress()
 progress("1 of 2")
 progress.clear()

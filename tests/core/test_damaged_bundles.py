@@ -23,8 +23,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_sdk import Bundle
+from edge_sdk.bundle.manifest import Manifest, MemberEntry
 from edge_sdk.errors import BundleError
-from edge_sdk.manifest import Manifest, MemberEntry
 
 Parts = tuple[Manifest, dict[str, bytes]]
 Entry = tuple[str | zipfile.ZipInfo, bytes] | tuple[str | zipfile.ZipInfo, bytes, int]

@@ -12,9 +12,7 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
-from edge_sdk.engines import open_engine
-from edge_sdk.images import read_image
-from edge_sdk.manifest import (
+from edge_sdk.bundle.manifest import (
     GoldenEntry,
     InputEntry,
     LabelsEntry,
@@ -23,12 +21,14 @@ from edge_sdk.manifest import (
     OutputEntry,
     TensorEntry,
 )
-from edge_sdk.postprocess import Postprocess, roles_of
+from edge_sdk.engines import open_engine
+from edge_sdk.images.files import read_image
+from edge_sdk.inference.recognizer import Recognizer
 from edge_sdk.preprocess import PreprocessSpec
-from edge_sdk.recognizer import Recognizer
 from edge_sdk.tasks.anchors import Anchors
 from edge_sdk.tasks.overlap import overlap
-from edge_sdk.tflite.detection import detection_operator
+from edge_sdk.tasks.postprocess import Postprocess, roles_of
+from edge_sdk.tflite.detection_postprocess import detection_operator
 from edge_sdk.tflite.graph import read_graph
 
 PICTURES = ("pets.jpg", "kite_and_cold.jpg", "cats_and_dogs.jpg")

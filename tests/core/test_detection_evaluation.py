@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 
 from edge_sdk import Bundle, Frame, evaluate, evaluate_detections
-from edge_sdk.coco import Scene, read_coco
+from edge_sdk.data.coco import Scene, read_coco
+from edge_sdk.data.sample_sets import pack_prefixes
+from edge_sdk.data.sources import open_source
 from edge_sdk.errors import ConfigError, DataError, EdgeError, FileError
-from edge_sdk.evaluation import describe, warnings
-from edge_sdk.images import write_image
+from edge_sdk.evaluation.classification import describe, warnings
+from edge_sdk.images.files import write_image
 from edge_sdk.results import BBox
-from edge_sdk.sample_sets import pack_prefixes
-from edge_sdk.sources import open_source
 
 Make = Callable[..., Any]
 COLORS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}
@@ -123,7 +123,7 @@ def test_labels_that_are_equal_are_one(detector_bundle: Make, tmp_path: Path) ->
 
 
 def test_pictures_that_were_trained_on(detector_parts: Make, tmp_path: Path) -> None:
-    from edge_sdk.bundle import write_bundle
+    from edge_sdk.bundle.reading import write_bundle
 
     path = write_coco(tmp_path, SCENES)
     manifest, members = detector_parts()

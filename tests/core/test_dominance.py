@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_sdk.dominance import COSTS, Candidate, Cost, dominators
+from edge_sdk.comparison.dominance import COSTS, Candidate, Cost, dominators
 
 PICTURES, ROUNDS = 12, 9
 

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from edge_sdk.drawing import annotated, to_bgr
 from edge_sdk.frames import Frame
+from edge_sdk.images.drawing import annotated, to_bgr
 from edge_sdk.results import BBox, Classification, Detection, Result, StageTimes
 
 GREY = 90

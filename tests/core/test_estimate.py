@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from edge_hardware import list_boards, load_board
-from edge_sdk.estimate import (
+from edge_sdk.energy.estimate import (
     LEAST_UNCERTAINTY,
     Accelerator,
     Board,

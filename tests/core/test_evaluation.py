@@ -14,12 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_sdk import Bundle, Evaluation, Frame, Recognizer, evaluate
+from edge_sdk.data.sample_sets import check_unreadable, digest_of, pack_prefixes, training_prefixes
+from edge_sdk.data.sources import LabelledPictures, Picture, open_source
 from edge_sdk.engines import open_engine
 from edge_sdk.errors import DataError
-from edge_sdk.evaluation import describe, doubts, evaluate_pictures
-from edge_sdk.images import write_image
-from edge_sdk.sample_sets import check_unreadable, digest_of, pack_prefixes, training_prefixes
-from edge_sdk.sources import LabelledPictures, Picture, open_source
+from edge_sdk.evaluation.classification import describe, doubts, evaluate_pictures
+from edge_sdk.images.files import write_image
 from edge_sdk.statistics import wilson
 from edge_sdk.tflite.tiny import tiny_classifier
 

@@ -13,11 +13,12 @@ import pytest
 from numpy.typing import NDArray
 
 from edge_sdk import Bundle
-from edge_sdk.bundle import Golden, write_bundle
+from edge_sdk.bundle.manifest import LEAST_SAMPLES, Manifest, ModelEntry, OutputEntry, TensorEntry
+from edge_sdk.bundle.reading import Golden, write_bundle
 from edge_sdk.engines import Engine, EngineInfo, open_engine
 from edge_sdk.engines.fake import FakeEngine
 from edge_sdk.errors import GateFailed, ModelError
-from edge_sdk.golden import (
+from edge_sdk.inference.golden import (
     LEAST_STEPS,
     GoldenCheck,
     answers,
@@ -27,7 +28,6 @@ from edge_sdk.golden import (
     require_golden,
     rule_for,
 )
-from edge_sdk.manifest import LEAST_SAMPLES, Manifest, ModelEntry, OutputEntry, TensorEntry
 from edge_sdk.tensors import QuantParams, TensorSpec
 from edge_sdk.tflite.tiny import tiny_classifier
 

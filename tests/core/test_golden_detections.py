@@ -16,11 +16,13 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from edge_sdk import Bundle
-from edge_sdk.bundle import Golden, write_bundle
+from edge_sdk.bundle.manifest import LEAST_SAMPLES, Manifest, ModelEntry, OutputEntry, TensorEntry
+from edge_sdk.bundle.reading import Golden, write_bundle
 from edge_sdk.engines import Engine, EngineInfo, open_engine
 from edge_sdk.engines.fake import FakeEngine
 from edge_sdk.errors import GateFailed
-from edge_sdk.golden import (
+from edge_sdk.images.files import read_image
+from edge_sdk.inference.golden import (
     LEAST_STEPS,
     GoldenCheck,
     answers,
@@ -29,8 +31,6 @@ from edge_sdk.golden import (
     rule_for,
     steps_apart,
 )
-from edge_sdk.images import read_image
-from edge_sdk.manifest import LEAST_SAMPLES, Manifest, ModelEntry, OutputEntry, TensorEntry
 from edge_sdk.tensors import QuantParams, TensorSpec
 
 Parts = tuple[Manifest, dict[str, bytes]]

@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edge_sdk.cli import main
-from edge_sdk.contact_sheet import contact_sheet, thumbnail
+from edge_sdk.cli.table import main
 from edge_sdk.frames import Frame
-from edge_sdk.images import decode_image, write_image
+from edge_sdk.images.contact_sheet import contact_sheet, thumbnail
+from edge_sdk.images.files import decode_image, write_image
 
 Answers = Callable[..., dict[str, Any]]
 

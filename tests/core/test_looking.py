@@ -12,8 +12,8 @@ import pytest
 
 from edge_sdk.errors import FileError
 from edge_sdk.frames import Frame
-from edge_sdk.images import write_image
-from edge_sdk.looking import MANY, Look, look_at_all
+from edge_sdk.images.files import write_image
+from edge_sdk.images.scan import MANY, Look, look_at_all
 
 
 @pytest.fixture(scope="module")

@@ -12,9 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_sdk.configuration import as_dict
-from edge_sdk.errors import BundleError, ConfigError
-from edge_sdk.manifest import (
+from edge_sdk.bundle.manifest import (
     SCHEMA,
     Budget,
     GoldenEntry,
@@ -29,6 +27,8 @@ from edge_sdk.manifest import (
     check_name,
     parse_manifest,
 )
+from edge_sdk.configuration import as_dict
+from edge_sdk.errors import BundleError, ConfigError
 from edge_sdk.preprocess import PreprocessSpec
 from edge_sdk.tensors import QuantParams, TensorSpec
 

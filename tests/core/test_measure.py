@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from edge_sdk.measure import Timing, interleaved
+from edge_sdk.comparison.timing import Timing, interleaved
 
 
 def test_candidates_take_turns_and_meet_the_same_weather() -> None:

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from edge_sdk import Bundle, Frame, Recognizer, open_engine
+from edge_sdk.bundle.manifest import Manifest, Postprocess
 from edge_sdk.errors import BundleError, FileError, ModelError
-from edge_sdk.manifest import Manifest, Postprocess
+from edge_sdk.inference.recognizer import open_recognizer
 from edge_sdk.preprocess import PreprocessSpec
-from edge_sdk.recognizer import open_recognizer
 
 Parts = tuple[Manifest, dict[str, bytes]]
 

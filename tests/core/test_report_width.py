@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from edge_sdk.cli import main
+from edge_sdk.cli.table import main
 from edge_sdk.tflite.tiny import tiny_classifier
 
 pytestmark = pytest.mark.slow

@@ -12,8 +12,8 @@ import pytest
 from numpy.typing import NDArray
 
 from edge_sdk.frames import Frame
-from edge_sdk.images import read_image
-from edge_sdk.similar import (
+from edge_sdk.images.files import read_image
+from edge_sdk.images.perceptual_hash import (
     MOST_BITS,
     Hash,
     Near,

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edge_sdk.data.sources import Picture, open_source, split_spec
 from edge_sdk.errors import (
     ConfigError,
     DataError,
@@ -23,7 +24,6 @@ from edge_sdk.errors import (
     ImageError,
     MissingPackage,
 )
-from edge_sdk.sources import Picture, open_source, split_spec
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_names_that_no_file_can_have() -> None:
 OPEN = """
 import sys
 from edge_sdk.errors import FileError
-from edge_sdk.sources import open_source
+from edge_sdk.data.sources import open_source
 try:
     open_source(sys.argv[1])
 except FileError as error:

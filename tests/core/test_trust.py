@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 
 from edge_sdk import Bundle
-from edge_sdk.bundle import write_bundle
+from edge_sdk.bundle.manifest import Manifest
+from edge_sdk.bundle.reading import write_bundle
 from edge_sdk.errors import EngineError, GateFailed, ModelError
-from edge_sdk.manifest import Manifest
+from edge_sdk.inference.admission import open_bare_engine, open_bundle_engine
 from edge_sdk.tflite.tiny import tiny_classifier
-from edge_sdk.trust import open_bare_engine, open_bundle_engine
 
 Parts = tuple[Manifest, dict[str, bytes]]
 
@@ -114,7 +114,7 @@ def test_a_name_that_is_not_utf8_is_remembered(
 HOMELESS = """
 import os, sys
 from edge_sdk import Bundle
-from edge_sdk.trust import open_bundle_engine
+from edge_sdk.inference.admission import open_bundle_engine
 sys.modules["pwd"] = None  # as for a user id without an entry
 for name in ("HOME", "XDG_STATE_HOME"):
     os.environ.pop(name, None)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from edge_sdk.errors import FileError, ImageError
-from edge_sdk.videos import count_frames, read_clip
+from edge_sdk.images.video import count_frames, read_clip
 
 STEP = 8
 """Frame i is flat, of grey level STEP x i."""
@@ -139,7 +139,7 @@ def test_no_video(tmp_path: Path, content: bytes) -> None:
 READ = """
 import sys
 from edge_sdk.errors import ImageError
-from edge_sdk.sources import Clip
+from edge_sdk.data.sources import Clip
 try:
     Clip(0, "", path=__import__("pathlib").Path(sys.argv[1])).read()
 except ImageError as error:

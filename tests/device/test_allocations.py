@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 
 from edge_device.cameras.fake import FakeCamera
-from edge_device.pipeline import Pipeline
+from edge_device.run.pipeline import Pipeline
 from edge_sdk import Bundle, Frame, Recognizer
+from edge_sdk.inference.recognizer import open_recognizer
 from edge_sdk.preprocess import PreprocessSpec
-from edge_sdk.recognizer import open_recognizer
 
 WIDTH, HEIGHT, SIDE = 320, 240, 96
 FRAMES = 300

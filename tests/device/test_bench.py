@@ -15,11 +15,11 @@ import pytest
 from edge_device.bench import repeats_detail, run_bench
 from edge_device.bench.loads import FRAMES, Workers, made_up_frames
 from edge_device.cameras.synthetic import Pattern
-from edge_device.recorder import Recorder
-from edge_device.summary import summary
+from edge_device.metrics.recorder import Recorder
+from edge_device.metrics.summary_text import summary
 from edge_sdk.engines.fake import FakeEngine
 from edge_sdk.errors import ConfigError, EngineError
-from edge_sdk.recognizer import Recognizer
+from edge_sdk.inference.recognizer import Recognizer
 from edge_sdk.results import Result
 
 RUN_KEYS = {

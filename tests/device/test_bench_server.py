@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 
 from edge_device.bench.scenarios import Options, Server
-from edge_device.recorder import Recorder
-from edge_device.report import Subject, make_report
-from edge_device.runtime import open_subject
-from edge_device.warmup import UntilSteady
+from edge_device.metrics.recorder import Recorder
+from edge_device.metrics.run_report import Subject, make_report
+from edge_device.metrics.warmup import UntilSteady
+from edge_device.run.runtime import open_subject
 from edge_sdk.engines.fake import FakeEngine
 from edge_sdk.errors import ConfigError
 from edge_sdk.frames import Frame
-from edge_sdk.recognizer import Recognizer
+from edge_sdk.inference.recognizer import Recognizer
 
 FRAMES = [Frame(np.zeros((4, 4, 3), np.uint8), "rgb")]
 

@@ -23,11 +23,11 @@ from edge_device.cameras import open_camera
 from edge_device.cameras.fake import FakeCamera
 from edge_device.cameras.network import source_of
 from edge_device.cameras.pyav import to_frame
+from edge_device.cameras.pyav_stream import Thinning, taken_ns
 from edge_device.cameras.spec import CameraSpec
-from edge_device.cameras.stream import Thinning, taken_ns
 from edge_sdk.errors import CameraError
 from edge_sdk.frames import Frame
-from edge_sdk.yuv import planes
+from edge_sdk.images.yuv import planes
 
 Server = Callable[[str], Any]
 Url = Callable[[str], str]

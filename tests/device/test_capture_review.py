@@ -15,7 +15,7 @@ import pytest
 
 from captures import answered
 from edge_sdk.frames import Frame
-from edge_sdk.images import write_image
+from edge_sdk.images.files import write_image
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 Refused = Callable[..., tuple[str, str]]

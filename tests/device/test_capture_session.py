@@ -10,12 +10,12 @@ import cv2
 import numpy as np
 import pytest
 
-from edge_device.capture_folder import ClassFolder
-from edge_device.capture_quality import Quality, quality, viewable
-from edge_device.capture_session import STILL, Person, Session, Taking
-from edge_device.capture_settings import Settings
+from edge_device.capture.folder import ClassFolder
+from edge_device.capture.quality import Quality, quality, viewable
+from edge_device.capture.session import STILL, Person, Session, Taking
+from edge_device.capture.settings import Settings
 from edge_sdk.frames import Frame
-from edge_sdk.images import read_image
+from edge_sdk.images.files import read_image
 
 START_NS = 5_000_000_000
 

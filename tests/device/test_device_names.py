@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import edge_device
-from edge_device.machine import cpu_model, machine_facts
+from edge_device.metrics.machine import cpu_model, machine_facts
 
 
 def test_every_public_name_is_there_and_no_other() -> None:

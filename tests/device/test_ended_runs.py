@@ -17,13 +17,13 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
-from edge_device.streaming import stream
-from edge_sdk.bundle import Golden, write_bundle
+from edge_device.run.stream import stream
+from edge_sdk.bundle.reading import Golden, write_bundle
 from edge_sdk.engines import open_engine
 from edge_sdk.errors import CameraError, FileError
 from edge_sdk.frames import Frame
-from edge_sdk.golden import answers
-from edge_sdk.images import write_image
+from edge_sdk.images.files import write_image
+from edge_sdk.inference.golden import answers
 from edge_sdk.tflite.tiny import tiny_classifier
 
 Command = Callable[..., subprocess.CompletedProcess[str]]

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from edge_device.cameras.isp import Stream, frame_of, inference_size, turned
-from edge_sdk import yuv
 from edge_sdk.errors import CameraError
 from edge_sdk.frames import Frame
+from edge_sdk.images import yuv
 
 EVEN = st.integers(8, 1000).map(lambda half: 2 * half)
 SMALL = st.integers(1, 12).map(lambda half: 2 * half)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from edge_device.mlperf import latency_estimate, mlperf, most_late
+from edge_device.metrics.mlperf import latency_estimate, mlperf, most_late
 from edge_sdk.statistics import MINIMUM_SAMPLES, Histogram
 
 PERCENTILES = {"p90": 0.9, "p95": 0.95, "p99": 0.99, "p999": 0.999}

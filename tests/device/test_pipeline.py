@@ -14,10 +14,10 @@ import pytest
 from edge_device.cameras import open_camera
 from edge_device.cameras.fake import FakeCamera
 from edge_device.cameras.spec import CameraSpec
-from edge_device.pipeline import DEPTH, Pipeline
+from edge_device.run.pipeline import DEPTH, Pipeline
 from edge_sdk.errors import CameraError, ConfigError
 from edge_sdk.frames import Frame
-from edge_sdk.preparing import MOST_BYTES, Preparer
+from edge_sdk.inference.prefetch import MOST_BYTES, Preparer
 from edge_sdk.preprocess import PreprocessSpec
 from edge_sdk.tensors import QuantParams, TensorSpec
 

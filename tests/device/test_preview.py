@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge_device.preview import PREVIEW_S, PREVIEW_SIDE, Preview
-from edge_sdk.drawing import annotated
+from edge_device.sinks.preview import PREVIEW_S, PREVIEW_SIDE, Preview
 from edge_sdk.errors import ConfigError, FileError
 from edge_sdk.frames import Frame
-from edge_sdk.images import read_image
+from edge_sdk.images.drawing import annotated
+from edge_sdk.images.files import read_image
 from edge_sdk.results import BBox, Classification, Detection, Result, StageTimes
 
 Command = Callable[..., subprocess.CompletedProcess[str]]

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from edge_device.recorder import (
+from edge_device.metrics.recorder import (
     MOST_BINS,
     MOST_ROWS,
     Recorder,

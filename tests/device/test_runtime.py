@@ -16,12 +16,12 @@ import edge_hardware
 from edge_device import RunReport, Runtime, open_camera
 from edge_device.cameras.fake import FakeCamera
 from edge_device.cameras.spec import CameraSpec
-from edge_device.report import why_invalid
-from edge_device.summary import summary
+from edge_device.metrics.run_report import why_invalid
+from edge_device.metrics.summary_text import summary
 from edge_sdk.errors import BundleError, CameraError, ConfigError, FileError, GateFailed
 from edge_sdk.frames import Frame
-from edge_sdk.images import read_image
-from edge_sdk.recognizer import open_recognizer
+from edge_sdk.images.files import read_image
+from edge_sdk.inference.recognizer import open_recognizer
 
 PICTURE = Frame(np.zeros((4, 4, 3), np.uint8), "rgb")
 
@@ -292,7 +292,7 @@ def test_what_cannot_be_opened(bundle: Path, tmp_path: Path) -> None:
 
 
 def test_golden_outputs_that_do_not_match(tiny_parts: Callable[..., Any], tmp_path: Path) -> None:
-    from edge_sdk.bundle import write_bundle
+    from edge_sdk.bundle.reading import write_bundle
 
     manifest, members = tiny_parts()
     _, other = tiny_parts(seed=5)

@@ -13,7 +13,7 @@ import pytest
 from edge_device.sinks import BACKENDS, Sink, open_sink
 from edge_device.sinks.console import ConsoleSink, status_line
 from edge_device.sinks.fake import FakeSink
-from edge_sdk.console import Progress
+from edge_sdk.cli.console import Progress
 from edge_sdk.errors import ConfigError, EdgeError, FileError
 from edge_sdk.results import Result
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from edge_device.recorder import Recorder
-from edge_device.report import UNREAD_THROTTLING, make_report
-from edge_device.runtime import open_subject
-from edge_device.summary import summary
+from edge_device.metrics.recorder import Recorder
+from edge_device.metrics.run_report import UNREAD_THROTTLING, make_report
+from edge_device.metrics.summary_text import summary
+from edge_device.run.runtime import open_subject
 from edge_hardware.thermal import Thermal, Throttling
 from edge_sdk.results import Result
 

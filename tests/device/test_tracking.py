@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_device.runtime import Runtime
-from edge_device.tracking import Tracker
+from edge_device.run.runtime import Runtime
+from edge_device.run.tracking import Tracker
 from edge_sdk.errors import ConfigError
 from edge_sdk.frames import Frame
-from edge_sdk.images import write_image
+from edge_sdk.images.files import write_image
 from edge_sdk.results import BBox, Detection
 
 Make = Callable[..., Any]

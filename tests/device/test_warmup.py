@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from edge_device.recorder import Recorder
-from edge_device.warmup import FirstSecond, UntilSteady
+from edge_device.metrics.recorder import Recorder
+from edge_device.metrics.warmup import FirstSecond, UntilSteady
 from edge_sdk.results import Result
 
 Make = Callable[..., Result]

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from edge_sdk import Bundle
-from edge_sdk.cli import main
+from edge_sdk.cli.table import main
+from edge_sdk.inference.recognizer import open_recognizer
 from edge_sdk.preprocess import Preprocessor
-from edge_sdk.recognizer import open_recognizer
 
 pytestmark = pytest.mark.slow
 

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from edge_sdk.frames import Frame
-from edge_sdk.images import write_image
+from edge_sdk.images.files import write_image
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECTS = {"core": ROOT, "converter": ROOT / "converter", "device": ROOT / "device"}
@@ -83,7 +83,7 @@ def test_core_wheel_carries_its_data(wheels: Path) -> None:
     assert "edge_hardware/accelerators/coral-usb.toml" in names
     assert any(n.endswith("licenses/LICENSE") for n in names)
     assert "edge_converter/recipes/digits_seed.toml" in _names(wheels, "converter")
-    assert "edge_converter/existing/onnx.txt" in _names(wheels, "converter")
+    assert "edge_converter/conversion/readers/onnx.txt" in _names(wheels, "converter")
 
 
 def test_device_environment_has_no_tensorflow(device_python: Path) -> None:

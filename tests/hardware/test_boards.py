@@ -17,8 +17,8 @@ from edge_hardware import (
     load_accelerator,
     load_board,
 )
+from edge_sdk.energy.estimate import REFERENCE_MACS
 from edge_sdk.errors import ConfigError
-from edge_sdk.estimate import REFERENCE_MACS
 
 
 def test_the_boards_and_accelerators_of_the_contract_are_there() -> None:

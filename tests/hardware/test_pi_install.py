@@ -23,9 +23,9 @@ SYSTEMS = ("bookworm", "trixie")
 def device_script(
     repository: Path, tmp_path: Path
 ) -> Callable[[str], subprocess.CompletedProcess[str]]:
-    """hardware/device.sh where dpkg says that the system is of ARCHITECTURE; nothing is made."""
-    (tmp_path / "hardware").mkdir()
-    script = shutil.copy(repository / "hardware" / "device.sh", tmp_path / "hardware")
+    """scripts/device.sh where dpkg says that the system is of ARCHITECTURE; nothing is made."""
+    (tmp_path / "scripts").mkdir()
+    script = shutil.copy(repository / "scripts" / "device.sh", tmp_path / "scripts")
 
     def run(architecture: str) -> subprocess.CompletedProcess[str]:
         dpkg = tmp_path / "dpkg"
@@ -38,7 +38,7 @@ def device_script(
             text=True,
             check=False,
         )
-        assert {path.name for path in tmp_path.iterdir()} == {"dpkg", "hardware"}
+        assert {path.name for path in tmp_path.iterdir()} == {"dpkg", "scripts"}
         return done
 
     return run
@@ -67,7 +67,7 @@ def test_what_is_no_pi_is_refused(
 
 
 def test_a_wheelhouse_is_for_a_system_that_is_known(repository: Path, tmp_path: Path) -> None:
-    line = [sys.executable, str(repository / "hardware" / "wheelhouse.py"), "buster", str(tmp_path)]
+    line = [sys.executable, str(repository / "scripts" / "wheelhouse.py"), "buster", str(tmp_path)]
     done = subprocess.run(line, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     error, fix = done.stderr.splitlines()
@@ -117,7 +117,7 @@ def test_a_wheelhouse_takes_the_newest_wheels_that_its_system_can_use(
     others += ("cp311-abi3-manylinux_2_28_x86_64", "cp311-abi3-manylinux_2_28_armv7l")
     for version, tag in enumerate([*fitting, *others], start=1):
         write_wheel(tmp_path, version, tag)
-    script = runpy.run_path(str(repository / "hardware" / "wheelhouse.py"))
+    script = runpy.run_path(str(repository / "scripts" / "wheelhouse.py"))
     line = [*script["PIP"], "download", "--no-index", f"--find-links={tmp_path}"]
     line += [f"--dest={tmp_path / 'house'}", *script["target_options"](system), "sample"]
     subprocess.run(line, check=True, capture_output=True)

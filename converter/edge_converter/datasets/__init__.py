@@ -10,20 +10,20 @@ from functools import partial
 from pathlib import Path
 
 from edge_converter.datasets.parts import Parts, by_file, hold_out, split
-from edge_converter.recipe import Recipe
+from edge_converter.recipe.loading import Recipe
+from edge_sdk.data.sample_sets import check_unreadable, digest_of
+from edge_sdk.data.sources import PARTS, Picture, Sample, split_spec
+from edge_sdk.data.splits import LEAST, imbalance
 from edge_sdk.errors import DataError, EdgeError, NotAvailableYet
-from edge_sdk.looking import in_threads, look_at_all
-from edge_sdk.sample_sets import check_unreadable, digest_of
-from edge_sdk.similar import Hash, near_duplicates, perceptual_hash
-from edge_sdk.sources import PARTS, Picture, Sample, split_spec
-from edge_sdk.splits import LEAST, imbalance
+from edge_sdk.images.perceptual_hash import Hash, near_duplicates, perceptual_hash
+from edge_sdk.images.scan import in_threads, look_at_all
 
 OPENERS = {
     "digits": "edge_converter.datasets.digits",
-    "folder": "edge_converter.datasets.folder",
+    "folder": "edge_converter.datasets.image_folders",
     "keras": "edge_converter.datasets.keras_datasets",
     "csv": "edge_converter.datasets.csv_file",
-    "video": "edge_converter.datasets.video",
+    "video": "edge_converter.datasets.video_folders",
 }
 _ON_DISK = ("folder", "csv", "video")
 _NAMED = 5

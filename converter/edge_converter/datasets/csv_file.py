@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_converter.datasets import Source
+from edge_sdk.bundle.manifest import SequenceEntry
+from edge_sdk.data.sources import FeatureRow, LabelledPictures
 from edge_sdk.errors import ConfigError, DataError
 from edge_sdk.files import read_file
-from edge_sdk.manifest import SequenceEntry
-from edge_sdk.sources import FeatureRow, LabelledPictures
 
 Row = tuple[int, str, NDArray[np.float32]]
 """Line number, class, numbers."""

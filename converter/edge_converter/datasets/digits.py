@@ -11,8 +11,8 @@ import re
 import numpy as np
 
 from edge_converter.datasets import Source
+from edge_sdk.data.sources import LabelledPictures, Picture
 from edge_sdk.errors import ConfigError, MissingPackage
-from edge_sdk.sources import LabelledPictures, Picture
 
 PER_CLASS = {"train": 350, "val": 50, "test": 100}
 _SPLIT_SEED = 2021  # fixed: whatever a recipe's seed is, the 1,000 test digits are the same

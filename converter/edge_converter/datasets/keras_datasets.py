@@ -8,10 +8,10 @@ import sys
 from typing import Any
 
 from edge_converter.datasets import Source
-from edge_converter.frameworks import load_tensorflow
+from edge_converter.tf.setup import load_tensorflow
 from edge_sdk.configuration import nearest
+from edge_sdk.data.sources import LabelledPictures, Picture
 from edge_sdk.errors import ConfigError, DataError
-from edge_sdk.sources import LabelledPictures, Picture
 
 LABELS = {
     "mnist": tuple("0123456789"),

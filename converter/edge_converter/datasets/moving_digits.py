@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_converter.datasets.digits import open_source
+from edge_sdk.data.sources import Picture
 from edge_sdk.errors import FileError
-from edge_sdk.sources import Picture
 
 DIRECTIONS = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
 SIZE, FRAMES = 48, 8

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from edge_sdk.data.sources import Sample
+from edge_sdk.data.splits import held_out, split_sizes
 from edge_sdk.errors import DataError
-from edge_sdk.sources import Sample
-from edge_sdk.splits import held_out, split_sizes
 
 Parts = dict[str, list[Sample]]
 

@@ -6,7 +6,6 @@ import importlib
 from functools import partial
 from typing import Any
 
-from edge_converter.frameworks import load_tensorflow
 from edge_converter.models import own
 from edge_converter.models.architectures import (
     ARCHITECTURES,
@@ -18,8 +17,9 @@ from edge_converter.models.architectures import (
     refuse_options,
 )
 from edge_converter.models.own import fingerprint, load_model
-from edge_converter.models.sequences import cell, over_frames
-from edge_converter.recipe import Recipe
+from edge_converter.models.recurrent import cell, over_frames
+from edge_converter.recipe.loading import Recipe
+from edge_converter.tf.setup import load_tensorflow
 
 __all__ = [
     "ARCHITECTURES",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from edge_converter.tables import Options
+from edge_converter.recipe.schema import Options
 
 MOMENTUM = 0.9
 """Of every batch normalisation. Keras' 0.999 and 0.99 are for ImageNet's millions of steps: after

@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from edge_converter.tables import Options
+from edge_converter.recipe.schema import Options
 from edge_sdk.configuration import nearest
 from edge_sdk.errors import ConfigError
 

@@ -13,7 +13,7 @@ from edge_converter.models.architectures import (
     Size,
     find_architecture,
 )
-from edge_sdk.tables import table
+from edge_sdk.formatting import table
 
 
 def listing(name: str | None = None) -> dict[str, Any]:

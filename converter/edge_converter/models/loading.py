@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from edge_converter.frameworks import load_tensorflow
+from edge_converter.tf.setup import load_tensorflow
 from edge_sdk.errors import ConfigError, ModelError
 from edge_sdk.files import read_file
 
@@ -28,7 +28,7 @@ def load_keras(path: Path) -> Any:
     load_tensorflow()
     import keras
 
-    import edge_converter.fake_quant.layers  # noqa: F401 - registers the layers of the qat step
+    import edge_converter.compression.fake_quant.layers  # noqa: F401 - registers the layers of the qat step
 
     config = _config(path)
     for name in unknown_classes(config):

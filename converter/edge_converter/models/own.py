@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from edge_converter.frameworks import load_tensorflow
 from edge_converter.models.loading import check_rebuilds, load_keras
 from edge_converter.models.saved_model import POINTER, Pointer
-from edge_converter.recipe import Recipe
+from edge_converter.recipe.loading import Recipe
+from edge_converter.tf.setup import load_tensorflow
 from edge_sdk.errors import ConfigError, EdgeError
 from edge_sdk.files import read_file
 

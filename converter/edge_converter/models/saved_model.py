@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from edge_converter.frameworks import load_tensorflow
+from edge_converter.tf.setup import load_tensorflow
 
 POINTER = "saved_model.json"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from edge_converter.tables import Options
+from edge_converter.recipe.schema import Options
 
 _FIRES = ((16, 64), (16, 64), None, (32, 128), (32, 128), None)
 _LAST_FIRES = ((48, 192), (48, 192), (64, 256), (64, 256))

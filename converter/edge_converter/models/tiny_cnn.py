@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from edge_converter.tables import Options
+from edge_converter.recipe.schema import Options
 from edge_sdk.errors import ConfigError
 
 SQUARE = 2

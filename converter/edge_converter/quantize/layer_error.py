@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_converter.quantize.calibrated import Calibrated
-from edge_converter.quantize.interpreting import interpreter
 from edge_converter.quantize.layer_names import operator_layers
+from edge_converter.quantize.tf_interpreter import interpreter
 from edge_sdk.tensors import dequantize
 from edge_sdk.tflite.graph import Graph, Operator, read_graph
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from edge_converter.weights.layers import flat_layers
+from edge_converter.weights.layer_weights import flat_layers
 from edge_sdk.tflite.graph import Graph
 
 _MARK = "-"

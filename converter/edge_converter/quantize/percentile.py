@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_converter.quantize.interpreting import interpreter
+from edge_converter.quantize.tf_interpreter import interpreter
 from edge_sdk.tflite.graph import read_graph
 
 PERCENTILE = 99.99

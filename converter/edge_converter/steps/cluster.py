@@ -9,14 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from edge_converter.batch_norm import equalize, recentre
-from edge_converter.checkpoints import Checkpoints
-from edge_converter.clustering import Codebook, codebooks, joined_gradients, large_kernels
+from edge_converter.compression.clustering import (
+    Codebook,
+    codebooks,
+    joined_gradients,
+    large_kernels,
+)
 from edge_converter.datasets import Dataset
-from edge_converter.fitting import Progress, Task, fit, prepare
-from edge_converter.losses import hard_loss, supervised
-from edge_converter.recipe import Recipe
-from edge_converter.steps.shared import (
+from edge_converter.recipe.loading import Recipe
+from edge_converter.steps.common import (
     Trained,
     feeds,
     load_trained,
@@ -24,6 +25,10 @@ from edge_converter.steps.shared import (
     weighted_loss,
 )
 from edge_converter.steps.train import recovery, unfreeze_all
+from edge_converter.training.batch_norm import equalize, recentre
+from edge_converter.training.checkpoints import Checkpoints
+from edge_converter.training.loop import Progress, Task, fit, prepare
+from edge_converter.training.losses import hard_loss, supervised
 
 
 def check(recipe: Recipe, model: Any) -> None:

@@ -9,15 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from edge_converter.checkpoints import Checkpoints
 from edge_converter.datasets import Dataset, open_dataset
-from edge_converter.fitting import Plan, Progress, Task, fit, prepare
-from edge_converter.losses import distilled, hard_loss
 from edge_converter.models.loading import load_keras
-from edge_converter.recipe import Recipe
-from edge_converter.steps.shared import Trained, feeds, load_trained, weighted_loss
+from edge_converter.recipe.loading import Recipe
+from edge_converter.steps.common import Trained, feeds, load_trained, weighted_loss
 from edge_converter.steps.train import new_model, phases, unfreeze
-from edge_converter.streaming import Feed
+from edge_converter.training.batches import Feed
+from edge_converter.training.checkpoints import Checkpoints
+from edge_converter.training.loop import Plan, Progress, Task, fit, prepare
+from edge_converter.training.losses import distilled, hard_loss
 from edge_sdk.errors import ConfigError, DataError, ModelError
 from edge_sdk.files import read_file
 
@@ -85,7 +85,7 @@ def check_teacher(recipe: Recipe) -> Path | Recipe | None:
 
 
 def _build(teacher: Recipe, folder: Path, say: Say, progress: Progress) -> Path:
-    from edge_converter.building import build  # which imports this module
+    from edge_converter.builder.build import build  # which imports this module
 
     report = build(
         teacher,

@@ -6,15 +6,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from edge_converter.checkpoints import Checkpoints
+from edge_converter.compression.fake_quant import check_layers, fake_quantized
 from edge_converter.datasets import Dataset
-from edge_converter.fake_quant import check_layers, fake_quantized
-from edge_converter.fitting import Plan, Progress, Task, fit, prepare
-from edge_converter.losses import hard_loss, supervised
-from edge_converter.quantize.conversion import calibration_samples, pinned
-from edge_converter.recipe import Recipe
-from edge_converter.steps.shared import Trained, feeds, load_trained, weighted_loss
-from edge_converter.streaming import stack
+from edge_converter.quantize.to_tflite import calibration_samples, pinned
+from edge_converter.recipe.loading import Recipe
+from edge_converter.steps.common import Trained, feeds, load_trained, weighted_loss
+from edge_converter.training.batches import stack
+from edge_converter.training.checkpoints import Checkpoints
+from edge_converter.training.loop import Plan, Progress, Task, fit, prepare
+from edge_converter.training.losses import hard_loss, supervised
 
 
 def check(recipe: Recipe, model: Any) -> None:

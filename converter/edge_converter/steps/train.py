@@ -7,15 +7,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from edge_converter.checkpoints import Checkpoints
 from edge_converter.datasets import Dataset
-from edge_converter.fitting import Curves, Plan, Progress, Task, fit, prepare
-from edge_converter.losses import hard_loss, supervised
 from edge_converter.models import build_model
-from edge_converter.recipe import Recipe
-from edge_converter.steps.shared import Trained, feeds, joined, weighted_loss
-from edge_converter.streaming import fed_shape
-from edge_converter.tables import Train
+from edge_converter.recipe.loading import Recipe
+from edge_converter.recipe.schema import Train
+from edge_converter.steps.common import Trained, feeds, joined, weighted_loss
+from edge_converter.training.batches import fed_shape
+from edge_converter.training.checkpoints import Checkpoints
+from edge_converter.training.loop import Curves, Plan, Progress, Task, fit, prepare
+from edge_converter.training.losses import hard_loss, supervised
 from edge_sdk.errors import ConfigError
 
 

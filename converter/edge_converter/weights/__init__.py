@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edge_converter.frameworks import load_tensorflow
 from edge_converter.models.loading import load_keras
-from edge_converter.recipe import Recipe
+from edge_converter.recipe.loading import Recipe
+from edge_converter.tf.setup import load_tensorflow
+from edge_converter.weights.from_tflite import FAMILIES, load_tflite, read_layers
 from edge_converter.weights.imagenet import check_imagenet, load_imagenet
-from edge_converter.weights.input import check_input, check_keras_input
-from edge_converter.weights.layers import dropped, match_layers, set_layers, weighted_layers
-from edge_converter.weights.tflite import FAMILIES, load_tflite, read_layers
+from edge_converter.weights.layer_weights import dropped, match_layers, set_layers, weighted_layers
+from edge_converter.weights.pretrained_input import check_input, check_keras_input
 from edge_sdk.errors import ConfigError, ModelError
 from edge_sdk.files import read_file
 from edge_sdk.tflite.graph import read_graph

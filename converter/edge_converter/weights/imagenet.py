@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edge_converter.recipe import Recipe
-from edge_converter.weights.input import check_input
-from edge_converter.weights.layers import match_layers, set_layers
+from edge_converter.recipe.loading import Recipe
+from edge_converter.weights.layer_weights import match_layers, set_layers
+from edge_converter.weights.pretrained_input import check_input
 from edge_sdk.errors import ConfigError, DataError
 
 

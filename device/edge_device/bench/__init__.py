@@ -24,12 +24,12 @@ from typing import Any
 from edge_device.bench.loads import FRAME_SIZE, FRAMES, Stop, made_up_frames
 from edge_device.bench.scenarios import SCENARIOS, Options, Scenario
 from edge_device.bench.soak import Soak
-from edge_device.mlperf import SAMPLES_PER_QUERY
-from edge_device.recorder import Figures, Recorder
-from edge_device.report import RunReport, Subject, make_report
-from edge_device.runtime import THREADS
-from edge_device.streaming import warn_unproven
-from edge_device.warmup import UntilSteady
+from edge_device.metrics.mlperf import SAMPLES_PER_QUERY
+from edge_device.metrics.recorder import Figures, Recorder
+from edge_device.metrics.run_report import RunReport, Subject, make_report
+from edge_device.metrics.warmup import UntilSteady
+from edge_device.run.runtime import THREADS
+from edge_device.run.stream import warn_unproven
 from edge_sdk.configuration import nearest
 from edge_sdk.errors import ConfigError
 from edge_sdk.results import Result

@@ -14,9 +14,9 @@ from itertools import count, cycle
 from random import Random
 
 from edge_device.cameras.synthetic import Pattern
-from edge_device.recorder import Latency
+from edge_device.metrics.recorder import Latency
 from edge_sdk.frames import Frame
-from edge_sdk.recognizer import Recognizer
+from edge_sdk.inference.recognizer import Recognizer
 from edge_sdk.results import Result
 
 FRAME_SIZE = (1280, 720)

@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Any
 
 from edge_device.bench.loads import Stop
-from edge_device.recorder import Latency
+from edge_device.metrics.recorder import Latency
 from edge_sdk.results import Result
 from edge_sdk.statistics import MINIMUM_SAMPLES, Histogram
 

@@ -30,14 +30,14 @@ from edge_device.bench.rate import (
     may_be_late,
     queries_of,
 )
-from edge_device.mlperf import PERCENTILE, SAMPLES_PER_QUERY, latency_estimate
-from edge_device.recorder import Figures, Latency, own_latency
-from edge_device.report import Subject
-from edge_device.runtime import open_subject
-from edge_device.warmup import UntilSteady
+from edge_device.metrics.mlperf import PERCENTILE, SAMPLES_PER_QUERY, latency_estimate
+from edge_device.metrics.recorder import Figures, Latency, own_latency
+from edge_device.metrics.run_report import Subject
+from edge_device.metrics.warmup import UntilSteady
+from edge_device.run.runtime import open_subject
 from edge_sdk.errors import ConfigError
 from edge_sdk.frames import Frame
-from edge_sdk.recognizer import Recognizer
+from edge_sdk.inference.recognizer import Recognizer
 from edge_sdk.results import Result
 
 

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_device.cameras.geometry import rotated
-from edge_sdk import yuv
 from edge_sdk.errors import CameraError
 from edge_sdk.frames import YUV, Frame, PixelFormat
+from edge_sdk.images import yuv
 
 Size = tuple[int, int]
 """Width and height in pixels."""

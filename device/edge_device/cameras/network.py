@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from edge_device.cameras.pyav import load_av
+from edge_device.cameras.pyav_stream import Source, StreamCamera
 from edge_device.cameras.spec import CameraSpec
-from edge_device.cameras.stream import Source, StreamCamera
 
 _TIMEOUT_US = "30000000"
 """After 30 s without a byte FFmpeg gives up, so that no thread stays in it; a stalled camera is

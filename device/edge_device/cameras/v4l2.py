@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from edge_device.cameras.pyav import load_av
+from edge_device.cameras.pyav_stream import Source, StreamCamera
 from edge_device.cameras.spec import CameraSpec
-from edge_device.cameras.stream import Source, StreamCamera
 from edge_sdk.errors import CameraError
 
 _LOOK = "edge-sdk cameras shows what is attached"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edge_device.sinks import Sink
-from edge_sdk.console import Progress
+from edge_sdk.cli.console import Progress
 from edge_sdk.results import Classification, Detection, Result
 
 _SECOND_NS = 1_000_000_000

@@ -1,0 +1,201 @@
+"""What a build tries when int8 costs more accuracy than the budget allows: [quantize] repair."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edge_converter.builder.record import accuracy_exceeded, float_models
+from edge_converter.recipe.loading import Recipe
+from edge_converter.recipe.schema import Step
+from edge_sdk.errors import ConfigError, ModelError, TrainingError
+from edge_sdk.formatting import share
+
+MOST_FLOAT = 5
+"""The most layers that "float_layers" takes from the list of the worst, one more in each try."""
+
+MORE_SAMPLES = 5
+"""So many times the recipe's calibration_samples does "calibration" look at."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """A converted model: the recipe that made it, {step: its model.keras}, the convert stage."""
+
+    recipe: Recipe
+    steps: Mapping[str, Path]
+    converted: Path
+
+
+Make = Callable[[Recipe, str], Made]
+Verify = Callable[[Made, str, str], Path]
+
+
+def repair(
+    plain: Made, verified: Path, make: Make, verify: Verify, say: Callable[[str], None]
+) -> tuple[Made, Path, list[dict[str, Any]]]:
+    """Where `plain` loses more than the budget, try the recipe's repairs in order until one does
+    not.
+
+    plain: what the recipe itself made; verified: its evaluation on the test part. make(recipe,
+    label) trains and converts; verify(made, part, label) evaluates on "val" or "test" and returns
+    its folder; `label` keeps their stages apart.
+    Returns the repaired model (`plain` where nothing is to be repaired or nothing helped), its
+    evaluation on the test part, and the tries: [{name, accuracy, accuracy_loss, n, bytes,
+    test_accuracy, test_accuracy_loss, passed, float_layers, note}].
+
+    accuracy and accuracy_loss are those on the validation part: to choose among tries by their
+    test accuracy would make the winner's look better than it is. The test part is asked only about
+    a try that validation has accepted, nearly always one, and only whether it passes the gate.
+    """
+    if not _needs_repair(plain.recipe, verified, say):
+        return plain, verified, []
+    _say_what_is_wrong(plain, verified, say)
+    tries: list[dict[str, Any]] = []
+    for name, variant in _variants(plain):
+        label = f"repair{len(tries) + 1}-"
+        entry = {"name": name, **_NOTHING, "float_layers": list(variant.quantize.float_layers)}
+        tries.append(entry)
+        try:
+            _check(variant)
+            made = make(variant, label)
+        except (ConfigError, ModelError, TrainingError) as error:
+            entry["note"] = str(error)
+            say(f"repair: {name} is not possible: {error}")
+            continue
+        accepted = _judge(entry, made, verify(made, "val", label))
+        say(f"repair: {name} {share(entry['accuracy'])}, {_loss(entry['accuracy_loss'])} lost")
+        if not accepted:
+            continue
+        tested = verify(made, "test", label)
+        if _test(entry, made, tested):
+            return made, tested, tries
+    return plain, verified, tries
+
+
+def worst_layers(plain: Made) -> list[dict[str, Any]]:
+    """What layer_error.py says of the recipe's own int8 model; empty where it has none."""
+    found: list[dict[str, Any]] = json.loads((plain.converted / "worst_layers.json").read_text())
+    return found
+
+
+def unrepaired(tested: Path) -> dict[str, Any]:
+    """{accuracy, accuracy_loss, n, bytes} on the test part, before any repair. tested: that
+    evaluation.
+    """
+    floats, model = (_read(tested, name) for name in ("float", "model"))
+    loss = floats["accuracy"] - model["accuracy"]
+    return {key: model[key] for key in ("accuracy", "n", "bytes")} | {"accuracy_loss": loss}
+
+
+def _needs_repair(recipe: Recipe, verified: Path, say: Callable[[str], None]) -> bool:
+    """qat has trained the ranges already: there is nothing left to try. Nor is there where a step
+    before the conversion has lost too much in float.
+    """
+    floats, model = (_read(verified, name) for name in ("float", "model"))
+    if recipe.quantize.mode != "int8" or "qat" in recipe.steps or not recipe.quantize.repair:
+        return False
+    if not accuracy_exceeded(recipe, floats, model):
+        return False
+    last = recipe.steps[-1] if recipe.steps else ""
+    (name,) = (name for name, step in float_models(recipe).items() if step == last)
+    if lost := accuracy_exceeded(recipe, floats, _read(verified, name)):
+        say(f'repair: not tried: "{last}" alone, in float32, loses more than allowed')
+    return not lost
+
+
+def _say_what_is_wrong(plain: Made, verified: Path, say: Callable[[str], None]) -> None:
+    floats, model = (_read(verified, name) for name in ("float", "model"))
+    worst = [f"{one['name']} ({one['sqnr_db']:.1f} dB)" for one in worst_layers(plain)[:3]]
+    say(
+        f"repair: int8 loses {_loss(floats['accuracy'] - model['accuracy'])}, allowed are "
+        f"{_loss(plain.recipe.budget.accuracy_loss)}; worst layers: {', '.join(worst)}"
+    )
+
+
+_NOTHING: dict[str, Any] = {
+    **dict.fromkeys(("accuracy", "accuracy_loss", "n", "bytes")),
+    **dict.fromkeys(("test_accuracy", "test_accuracy_loss")),
+    "passed": False,
+    "note": "",
+}
+
+
+def _variants(plain: Made) -> Iterator[tuple[str, Recipe]]:
+    """The name and the recipe of each try."""
+    recipe = plain.recipe
+    for name in recipe.quantize.repair:
+        if name == "calibration":
+            samples = MORE_SAMPLES * recipe.quantize.calibration_samples
+            yield name, _with(recipe, calibration="percentile", calibration_samples=samples)
+        elif name == "qat":
+            # It trains the ranges of all layers: what the recipe says of them is void.
+            steps: tuple[Step, ...] = (*recipe.steps, "qat")
+            yield name, _with(recipe, steps, calibration="minmax", float_layers=())
+        else:
+            for layers in _one_more(recipe.quantize.float_layers, worst_layers(plain)):
+                yield name, _with(recipe, float_layers=layers)
+
+
+def _one_more(kept: Sequence[str], worst: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, ...]]:
+    """float_layers with the worst layer, with the two worst, and so on. A layer whose output is to
+    be in float brings along those that share it.
+    """
+    found = tuple(kept)
+    for one in worst[:MOST_FLOAT]:
+        longer = tuple(dict.fromkeys((*found, *one["together"])))
+        if longer != found:
+            found = longer
+            yield found
+
+
+def _with(recipe: Recipe, steps: tuple[Step, ...] = (), **quantize: Any) -> Recipe:
+    """The recipe with other steps or other values in [quantize]."""
+    changed = dataclasses.replace(
+        recipe,
+        steps=steps or recipe.steps,
+        quantize=dataclasses.replace(recipe.quantize, **quantize),
+    )
+    object.__setattr__(changed, "folder", recipe.folder)
+    return changed
+
+
+def _check(recipe: Recipe) -> None:
+    """Raises ConfigError for what cannot go together, e.g. qat after pruned weights."""
+    Recipe.parse(recipe.as_dict(), where="this try")
+
+
+def _judge(entry: dict[str, Any], made: Made, checked: Path) -> bool:
+    """Fill in what validation says; whether it is within the budget."""
+    floats, model = (_read(checked, name) for name in ("float", "model"))
+    entry |= {
+        "accuracy": model["accuracy"],
+        "accuracy_loss": floats["accuracy"] - model["accuracy"],
+        "n": model["n"],
+        "bytes": model["bytes"],
+    }
+    return not accuracy_exceeded(made.recipe, floats, model)
+
+
+def _test(entry: dict[str, Any], made: Made, tested: Path) -> bool:
+    """Fill in what the test says; whether it is within the budget."""
+    floats, model = (_read(tested, name) for name in ("float", "model"))
+    entry |= {
+        "test_accuracy": model["accuracy"],
+        "test_accuracy_loss": floats["accuracy"] - model["accuracy"],
+        "passed": not accuracy_exceeded(made.recipe, floats, model),
+    }
+    return bool(entry["passed"])
+
+
+def _read(folder: Path, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folder / f"{name}.json").read_text())
+    return found
+
+
+def _loss(value: float) -> str:
+    return f"{100 * value:.2f} points"

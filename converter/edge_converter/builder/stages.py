@@ -1,0 +1,206 @@
+"""The stages of a build that are kept: every step, the conversion, the evaluation."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from edge_converter.builder.packing import described, in_turns
+from edge_converter.builder.record import COMPRESSING, float_models, outcome
+from edge_converter.builder.repair import Made
+from edge_converter.builder.stage_cache import Stages, key
+from edge_converter.datasets import Dataset
+from edge_converter.models import build_model, fingerprint
+from edge_converter.quantize.to_tflite import calibration_samples, convert_model
+from edge_converter.recipe.loading import Recipe
+from edge_converter.steps.common import Trained
+from edge_converter.steps.distill import distill, find_teacher
+from edge_converter.steps.train import train
+from edge_converter.training.batches import fed_shape
+from edge_converter.training.checkpoints import Checkpoints
+from edge_converter.weights import weights_key
+from edge_sdk.data.sources import LabelledPictures
+from edge_sdk.engines import open_engine
+from edge_sdk.evaluation.classification import evaluate_pictures
+from edge_sdk.inference.recognizer import Recognizer
+
+Say = Callable[[str], None]
+
+_LEARNT_FROM = ("seed", "task", "input", "sequence", "model", "train", "augment")
+"""What of a recipe, beside its own table, decides what a step learns."""
+
+
+class BuildStages:
+    """Makes what a build of `data` in `folder` needs, each once: what is there already, made from
+    the same inputs, is reused (stages.py). A recipe and its repairs share one.
+    """
+
+    def __init__(self, data: Dataset, folder: Path, *, say: Say, progress: Say) -> None:
+        """say: takes a line for each stage; progress: takes the line that rewrites itself."""
+        self._data, self._folder = data, folder
+        self._say, self._progress = say, progress
+        self._stages = Stages(folder / "stages")
+
+    @property
+    def record(self) -> list[dict[str, Any]]:
+        """[{name, seconds, cached}] in the order run."""
+        return self._stages.record
+
+    def make(self, recipe: Recipe, label: str = "") -> Made:
+        """Run the recipe's steps and convert the model. label: keeps the stages of a repair apart.
+
+        Raises ConfigError, DataError, ModelError, TrainingError and FileError, as the steps do.
+        """
+        steps = self._steps(recipe)
+        return Made(recipe, steps, self._convert(recipe, steps, label))
+
+    def verify(self, made: Made, part: str = "test", label: str = "") -> Path:
+        """Evaluate the model and its float models on a part of the data, as a device would: the
+        folder with {NAME}.json and {NAME}-right.npy (bool, (n,)) of each.
+        """
+        data = self._data
+
+        def evaluate(folder: Path) -> None:
+            pictures = LabelledPictures(data.labels, getattr(data, part), part)
+            for name in ("model", *float_models(made.recipe)):
+                model = (made.converted / f"{name}.tflite").read_bytes()
+                manifest, _ = described(made.recipe, data, model)
+                with open_engine("litert", model) as engine:
+                    found = evaluate_pictures(Recognizer(manifest, data.labels, engine), pictures)
+                (folder / f"{name}.json").write_text(json.dumps(outcome(found, len(model))))
+                np.save(folder / f"{name}-right.npy", found.right)
+
+        name = label + ("verify" if part == "test" else f"verify_{part}")
+        return self._run(name, [made.converted.name, self._order(part), data.labels], evaluate)
+
+    def forget_checkpoints(self) -> None:
+        """When all is made, repairs too: until then a killed step must find its own."""
+        shutil.rmtree(self._folder / "checkpoints", ignore_errors=True)
+
+    def _steps(self, recipe: Recipe) -> dict[str, Path]:
+        """The recipe's steps in their order, a stage each, which starts from the one before: {step:
+        its model.keras}. What starts from a trained file has that first, as "".
+        """
+        whole = recipe.as_dict()
+        common = [
+            {table: whole.get(table) for table in _LEARNT_FROM} | {"balance": recipe.data.balance},
+            {part: self._order(part) for part in ("train", "val")},
+            self._data.labels,
+            [fingerprint(recipe), weights_key(recipe)],
+        ]
+        made: dict[str, Path] = {}
+        unpruned: Path | None = None
+        if not recipe.steps or recipe.steps[0] in COMPRESSING:
+            made[""] = self._start(recipe, common)
+        for step in recipe.steps:
+            inputs = [*common, *(model.parent.name for model in made.values())]
+            source = list(made.values())[-1] if made else None
+            unpruned = source if step == "prune" else unpruned
+            if step == "train":
+                run: Callable[..., Trained] = train
+            elif step == "distill":
+                teacher = find_teacher(
+                    recipe,
+                    self._data,
+                    self._folder,
+                    unpruned=unpruned,
+                    say=self._say,
+                    progress=self._progress,
+                )
+                inputs += [whole["distill"], hashlib.sha256(teacher.read_bytes()).hexdigest()]
+                run = partial(distill, teacher=teacher, student=source)
+            else:
+                inputs += [whole[step]]
+                if step == "qat":  # where its ranges start from, and the grids of dense layers
+                    inputs += [recipe.quantize.calibration_samples, recipe.target.engine]
+                run = partial(getattr(_module(step), step), source=source)
+            made[step] = self._step(run, recipe, step, inputs)
+        return made
+
+    def _step(self, run: Callable[..., Trained], recipe: Recipe, name: str, inputs: Any) -> Path:
+        checkpoints = Checkpoints(self._folder / "checkpoints", key(name, inputs))
+
+        def make(folder: Path) -> None:
+            if name == recipe.steps[0]:
+                self._check(recipe)
+            found = run(
+                recipe,
+                self._data,
+                target=folder / "model.keras",
+                checkpoints=checkpoints,
+                say=self._say,
+                progress=self._progress,
+            )
+            (folder / "step.json").write_text(json.dumps(found.as_dict()))
+
+        folder = self._run(name, inputs, make)
+        if name in COMPRESSING:  # what it did, and that smaller is not always faster
+            self._say(f"{name}: {json.loads((folder / 'step.json').read_text())['note']}")
+        return folder / "model.keras"
+
+    def _check(self, recipe: Recipe) -> None:
+        """Whether all that compresses can work on the network: not after an hour of training."""
+        checks = [_module(step).check for step in recipe.steps if step in COMPRESSING]
+        if checks:
+            model = self._new_model(recipe)
+            import keras  # after TensorFlow, which that has loaded quietly
+
+            for check in checks:
+                check(recipe, model)
+            keras.utils.clear_session()  # or the layers of the next one would be named "conv2d_1"
+
+    def _new_model(self, recipe: Recipe) -> Any:
+        return build_model(recipe, fed_shape(recipe, self._data.train), len(self._data.labels))
+
+    def _start(self, recipe: Recipe, inputs: Any) -> Path:
+        """The trained file that the recipe starts from, once it is known to fit."""
+
+        def make(folder: Path) -> None:
+            self._new_model(recipe).save(folder / "model.keras")
+
+        return self._run("start", inputs, make) / "model.keras"
+
+    def _convert(self, recipe: Recipe, steps: Mapping[str, Path], label: str) -> Path:
+        def make(folder: Path) -> None:
+            agreement = convert_model(
+                recipe,
+                list(steps.values())[-1],
+                calibration_samples(self._data.train, recipe.quantize, recipe.seed),
+                in_turns(self._data.val),
+                folder,
+                self._folder / "convert.log",
+                {name: steps[step] for name, step in float_models(recipe).items()},
+                gated=True,
+            )
+            text = json.dumps({name: found.as_dict() for name, found in agreement.items()})
+            (folder / "agreement.json").write_text(text)
+
+        made = [model.parent.name for model in steps.values()]
+        settings = {k: v for k, v in recipe.as_dict()["quantize"].items() if k != "repair"}
+        return self._run(f"{label}convert", [made, settings], make)
+
+    def _run(self, name: str, inputs: Any, make: Callable[[Path], None]) -> Path:
+        folder = self._stages.run(name, inputs, make)
+        last = self._stages.record[-1]
+        self._say(
+            f"{name}: {'reused' if last['cached'] else format(last['seconds'], '.1f') + ' s'}"
+        )
+        return folder
+
+    def _order(self, part: str) -> list[str]:
+        """The pictures of a part with their labels, in order: what training depends on."""
+        return [f"{picture.sha256} {picture.label}" for picture in getattr(self._data, part)]
+
+
+def _module(step: str) -> ModuleType:
+    """steps/`step`.py."""
+    return importlib.import_module(f"edge_converter.steps.{step}")

@@ -1,0 +1,1 @@
+"""Smaller networks: pruning, weight clustering, quantization-aware training."""

@@ -1,0 +1,76 @@
+"""Accuracy of a converted model, and of the one in float32, on pictures in class folders."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from edge_converter.builder.packing import Contents, make_golden, manifest_for
+from edge_converter.conversion.images import Pictures
+from edge_converter.conversion.record import Converted, Measured
+from edge_converter.conversion.source_model import Say
+from edge_sdk.data.sample_sets import digest_of
+from edge_sdk.data.sources import LabelledPictures
+from edge_sdk.engines import open_engine
+from edge_sdk.errors import DataError
+from edge_sdk.evaluation.classification import doubts, evaluate_pictures
+from edge_sdk.evaluation.result import Evaluation
+from edge_sdk.inference.recognizer import Recognizer
+
+
+def measure(
+    converted: Converted, contents: Contents, labelled: LabelledPictures | None, say: Say
+) -> Measured | None:
+    """What both answer to `labelled`; None, with the reason said, where that cannot be told, and
+    for a detector: folders do not say where things are.
+    """
+    if labelled is None or contents.task == "detect":
+        return None
+    strange = [label for label in labelled.labels if label not in contents.labels]
+    if strange:
+        say(
+            f"warning: no accuracy: the model has no label {', '.join(strange[:5])}, as folders of "
+            "--data are called"
+        )
+        return None
+    if not labelled.pictures:
+        say("warning: no accuracy: every picture was needed to calibrate")
+        return None
+    try:
+        found = Measured(
+            _evaluated(converted.model, contents, labelled),
+            _evaluated(converted.floats, contents, labelled) if converted.floats else None,
+        )
+    except DataError as error:
+        say(f"warning: no accuracy: {error}")
+        return None
+    counts = [score.n for score in found.model.per_class.values()]
+    for line in doubts(found.model.correct, counts):
+        say(f"warning: {line}")
+    return found
+
+
+def dataset_entry(
+    folder: Path | None, pictures: Pictures, measured: Measured | None
+) -> dict[str, Any] | None:
+    """`dataset` of the build document; None where no picture calibrated or measured."""
+    if folder is None or not (pictures.calibration or measured):
+        return None
+    tested = pictures.labelled.pictures if measured and pictures.labelled else ()
+    return {
+        "source": f"folder:{folder.resolve().name}",
+        "n_train": 0,
+        "n_val": 0,
+        "n_test": measured.model.n if measured else 0,
+        "n_calibration": len(pictures.calibration),
+        "sha256": digest_of([*pictures.calibration, *tested]),
+        "unreadable": [],
+        "duplicates": 0,
+    }
+
+
+def _evaluated(model: bytes, contents: Contents, pictures: LabelledPictures) -> Evaluation:
+    golden, origin = make_golden(model, contents.preprocess, [], "synthetic")
+    manifest = manifest_for(model, contents, golden, origin)
+    with open_engine("litert", model) as engine:
+        return evaluate_pictures(Recognizer(manifest, contents.labels, engine), pictures)

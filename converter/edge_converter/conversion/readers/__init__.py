@@ -1,0 +1,1 @@
+"""Models of the user's own, one file for each format that is read."""

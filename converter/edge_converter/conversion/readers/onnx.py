@@ -1,0 +1,122 @@
+"""`convert MODEL.onnx`: through onnx2tf, in a Python environment of its own.
+
+Its pins clash with ours. So onnx_child.py, a script that imports nothing of ours, is run by the
+Python that EDGE_SDK_ONNX2TF_PYTHON names, and leaves a SavedModel.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_converter.conversion.options import ConvertOptions
+from edge_converter.conversion.readers.saved_model import open_saved_model
+from edge_converter.conversion.source_model import Opened, Say, digest
+from edge_converter.quantize.worker_pool import CHILD_TIMEOUT_S
+from edge_sdk.errors import ConfigError, MissingPackage, ModelError, TrainingError
+from edge_sdk.files import read_file
+from edge_sdk.processes import how_it_ended
+
+VARIABLE = "EDGE_SDK_ONNX2TF_PYTHON"
+PINS = Path(__file__).with_name("onnx.txt")
+"""Versions that were tested; constraints/onnx.txt is a link to it."""
+INSTALL = f"-m pip install onnx2tf -c {shlex.quote(str(PINS))}"
+_SCRIPT = Path(__file__).with_name("onnx_child.py")
+
+
+def open_onnx(path: Path, options: ConvertOptions, working: Path, log: Path, say: Say) -> Opened:
+    """Make a SavedModel of the file in `working`, NHWC, and look at that. log: takes what onnx2tf
+    prints.
+
+    Raises MissingPackage without the environment, ModelError, ConfigError, TrainingError.
+    """
+    read_file(path, what="model")
+    python = _python()
+    say(f"onnx2tf: {path.name} to a SavedModel")
+    made = working / "onnx"
+    made.mkdir()
+    job = {"size": options.size and list(options.size[::-1])}
+    _run(python, ["convert", path, made, json.dumps(job)], made, log)
+    for line in json.loads((made / "told.json").read_text()):
+        say(line)
+    opened = open_saved_model(made, replace(options, size=None), working, lambda _: None)
+    return replace(opened, path=path, format="onnx", sha256=digest(path), onnx=path)
+
+
+def onnx_answers(
+    path: Path, samples: NDArray[np.float32], working: Path, log: Path
+) -> NDArray[np.float32]:
+    """What ONNX Runtime answers to fed `samples` (n, height, width, channels): (n, classes).
+
+    Raises TrainingError.
+    """
+    made = working / "onnx"
+    np.save(made / "samples.npy", samples)
+    _run(_python(), ["answer", path, made], made, log)
+    found: NDArray[np.float32] = np.load(made / "answers.npy")
+    return found
+
+
+def _python() -> str:
+    named = os.environ.get(VARIABLE, "")
+    if not named:
+        raise MissingPackage(
+            f"converting .onnx needs onnx2tf in an environment of its own, and {VARIABLE} is not "
+            "set",
+            fix="python3.11 -m venv onnx2tf && onnx2tf/bin/python " + INSTALL + f" && export "
+            f"{VARIABLE}=$PWD/onnx2tf/bin/python",
+        )
+    if not os.access(named, os.X_OK) or Path(named).is_dir():
+        raise ConfigError(
+            f"{VARIABLE} is {named!r}, which is not a program",
+            fix="set it to the path of that environment's bin/python",
+        )
+    return named
+
+
+def _run(python: str, arguments: Sequence[str | Path], made: Path, log: Path) -> None:
+    """Run the script in `made`, its current folder. Raises what its error.json says, else
+    TrainingError.
+    """
+    with log.open("ab") as output:
+        try:
+            done = subprocess.run(
+                [python, "-P", str(_SCRIPT), str(os.getpid()), *map(_absolute, arguments)],
+                cwd=made,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                timeout=CHILD_TIMEOUT_S,
+                check=False,
+                # What is on the path of this Python is not meant for that one.
+                env={k: v for k, v in os.environ.items() if not k.startswith("PYTHON")},
+            )
+        except subprocess.TimeoutExpired as error:
+            raise TrainingError(
+                f"onnx2tf did not end within {CHILD_TIMEOUT_S} s", fix="use a smaller model"
+            ) from error
+    if done.returncode == os.EX_DATAERR:
+        told = json.loads((made / "error.json").read_text())
+        if told["kind"] == "missing":
+            raise MissingPackage(
+                f"{python} cannot import {told['message']}",
+                fix=f"{shlex.quote(python)} {INSTALL}",
+            )
+        raise ModelError(told["message"], fix=told["fix"])
+    if done.returncode != 0:
+        raise TrainingError(
+            f"onnx2tf failed ({how_it_ended(done.returncode)})",
+            fix=f"read {log}; a model exported with a lower opset may do",
+        )
+
+
+def _absolute(argument: str | Path) -> str:
+    return str(argument.resolve()) if isinstance(argument, Path) else argument

@@ -1,0 +1,136 @@
+"""What `convert` was asked for, checked before anything is loaded."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from edge_converter.builder.packing import check_place
+from edge_converter.conversion.options import ConvertOptions
+from edge_converter.conversion.source_model import Say
+from edge_converter.quantize.to_tflite import CALIBRATED
+from edge_converter.recipe.loading import Recipe
+from edge_converter.recipe.schema import Data, Input, Io, Mode, Model, Quantize
+from edge_sdk.bundle.manifest import check_name
+from edge_sdk.errors import ConfigError, FileError, ModelError, NotAvailableYet
+from edge_sdk.files import is_folder, reading
+from edge_sdk.preprocess import PreprocessSpec
+from edge_sdk.tensors import TensorSpec
+
+Kind = Literal["tflite", "keras", "saved_model", "onnx"]
+FORMATS = "a .tflite, .keras, .h5 or .onnx file, or a SavedModel folder"
+_SUFFIXES: dict[str, Kind] = {
+    ".tflite": "tflite",
+    ".keras": "keras",
+    ".h5": "keras",
+    ".onnx": "onnx",
+}
+
+
+@dataclass(frozen=True)
+class Request:
+    """mode: None packs a .tflite as it is. data: the folder of pictures, if any."""
+
+    path: Path
+    kind: Kind
+    mode: Mode | None
+    io: Io
+    options: ConvertOptions
+    data: Path | None
+    name: str
+    bundle: Path
+    say: Say
+
+    @property
+    def calibrates(self) -> bool:
+        """Whether the conversion looks at pictures."""
+        return self.mode in CALIBRATED
+
+    def recipe(self, tensor: TensorSpec, preprocess: PreprocessSpec) -> Recipe:
+        """The request as a recipe without steps: what `build` would be told. tensor: the input."""
+        _, height, width, _ = tensor.shape
+        given = preprocess
+        return Recipe(
+            self.name,
+            Data(f"folder:{self.data.resolve().name}" if self.data else "folder:none"),
+            Model(f"file:{self.path.resolve().name}"),
+            version=self.options.version,
+            steps=(),
+            input=Input(given.color, given.fit, given.resize, given.mean, given.std, width, height),
+            quantize=Quantize(mode=self.mode or "float32", io=self.io, repair=()),
+        )
+
+
+def check_request(
+    path: Path, options: ConvertOptions, data: Path | None, out: Path | None, say: Say
+) -> Request:
+    """Raises ConfigError, FileError, ModelError, NotAvailableYet."""
+    if options.task == "sequence":
+        raise NotAvailableYet(
+            "models of sequences cannot be converted yet", fix="use --task classify or detect"
+        )
+    kind = _kind(path)
+    _check_unused(kind, options)
+    mode = options.quantize or (None if kind == "tflite" else "int8")
+    io = _io(mode, options)
+    if mode in CALIBRATED and data is None:
+        raise ConfigError(
+            f"{mode} needs pictures to calibrate with",
+            fix="add --data DIR, pictures as the camera sees them, or use --quantize float16, "
+            "dynamic or float32",
+        )
+    name = options.name or re.sub(r"[^A-Za-z0-9._-]+", "-", path.resolve().stem).strip("._-")[:64]
+    name = name or "model"
+    check_name(name, options.version, "convert")
+    bundle = out or Path(f"{name}-{options.version}.edge")
+    check_place(bundle)
+    return Request(path, kind, mode, io, options, data, name, bundle, say)
+
+
+def _kind(path: Path) -> Kind:
+    if is_folder(path):
+        if (path / "saved_model.pb").exists() or (path / "saved_model.pbtxt").exists():
+            return "saved_model"
+        raise FileError(f"{path} is a folder without a saved_model.pb", fix=f"name {FORMATS}")
+    kind = _SUFFIXES.get(path.suffix.lower())
+    if kind is not None:
+        return kind
+    with reading(path, what="model file"), path.open("rb") as file:
+        if file.read(8)[4:] == b"TFL3":
+            return "tflite"
+    raise ModelError(
+        f"{path} is not a model that can be converted",
+        fix=f"name {FORMATS}; from PyTorch, torch.onnx.export makes an .onnx file",
+    )
+
+
+def _check_unused(kind: Kind, options: ConvertOptions) -> None:
+    if options.size is not None and kind == "tflite":
+        raise ConfigError("--size has no meaning for a .tflite", fix="leave --size out")
+    if options.task == "detect" and (kind != "tflite" or options.quantize is not None):
+        raise NotAvailableYet(
+            "detectors are packed as they are, from a .tflite", fix="name one, without --quantize"
+        )
+    if options.min_scores and options.task != "detect":
+        raise ConfigError("thresholds of single labels are for detectors", fix="add --task detect")
+    if options.signature and kind != "saved_model":
+        raise ConfigError(
+            "--signature has no meaning but for a SavedModel", fix="leave --signature out"
+        )
+
+
+def _io(mode: Mode | None, options: ConvertOptions) -> Io:
+    """That of the model's tensors. Raises ConfigError for one that the mode does not have."""
+    if mode is None and options.io is not None:
+        raise ConfigError(
+            "--io has no meaning for a .tflite that is packed as it is",
+            fix="leave --io out, or add --quantize int8",
+        )
+    if mode != "int8" and options.io not in (None, "float32"):
+        raise ConfigError(
+            f"--io is {options.io}, but {mode} has float32 inputs and outputs",
+            fix="leave --io out, or use --quantize int8",
+        )
+    return options.io or ("int8" if mode == "int8" else "float32")

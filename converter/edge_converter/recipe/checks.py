@@ -1,0 +1,197 @@
+"""What of a recipe goes together, and what is built already."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from edge_converter.recipe.schema import STEPS, Augment, Sequence
+from edge_sdk.bundle.manifest import check_name
+from edge_sdk.configuration import as_dict
+from edge_sdk.data.sources import split_spec
+from edge_sdk.errors import ConfigError, NotAvailableYet
+from edge_sdk.preprocess import fed_values
+
+if TYPE_CHECKING:
+    from edge_converter.recipe.loading import Recipe
+
+
+def check(recipe: Recipe, data: Mapping[str, Any], where: str) -> None:
+    """data: as it was written; where: its file, for the message. Raises ConfigError,
+    NotAvailableYet.
+    """
+    check_name(recipe.name, recipe.version, where)
+    _check_steps(recipe, data, where)
+    _refuse_later(recipe, where)
+    _check_task(recipe, data, where)
+    if len(set(recipe.data.labels)) != len(recipe.data.labels):
+        raise ConfigError(f"{where}: data.labels names a class twice", fix="name each class once")
+    if abs(sum(recipe.data.split) - 1) > 1e-6 or min(recipe.data.split) <= 0:
+        raise ConfigError(
+            f"{where}: data.split is {list(recipe.data.split)}",
+            fix="give three shares above 0 that add up to 1",
+        )
+    try:
+        fed_values(recipe.input.preprocess)
+    except ConfigError as error:
+        raise ConfigError(f"{where}: input.{error}", fix=error.fix) from error
+    io = data.get("quantize", {}).get("io", "float32")
+    if recipe.quantize.mode != "int8" and io != "float32":
+        raise ConfigError(
+            f'{where}: quantize.io is {io!r}, but mode "{recipe.quantize.mode}" has float32 I/O',
+            fix='remove quantize.io, or set quantize.mode = "int8"',
+        )
+
+
+def _check_task(recipe: Recipe, data: Mapping[str, Any], where: str) -> None:
+    """Pictures, clips and features each have their sources, tables and models."""
+    kind, features = split_spec(recipe.data.source)[0], recipe.model.name == "features"
+    sequence = kind in ("csv", "video")
+    if sequence != (recipe.task == "sequence"):
+        task = "sequence" if sequence else "classify"
+        raise ConfigError(
+            f'{where}: data.source {recipe.data.source!r} does not go with task "{recipe.task}"',
+            fix=f'set task = "{task}"',
+        )
+    if features != (kind == "csv"):
+        raise ConfigError(
+            f"{where}: model.name {recipe.model.name!r} does not go with data.source "
+            f"{recipe.data.source!r}",
+            fix='set model.name = "features" for csv:, a network that sees pictures otherwise',
+        )
+    # A default may be written out; [input] of features would promise pictures.
+    unused = "sequence" if not sequence and recipe.sequence != Sequence() else ""
+    if features and "input" in data:
+        unused = "input"
+    if features and recipe.augment != Augment():
+        unused = "augment"
+    if unused:
+        raise ConfigError(
+            f"{where}: [{unused}] has no meaning for this data and model", fix=f"remove [{unused}]"
+        )
+
+
+def _check_steps(recipe: Recipe, data: Mapping[str, Any], where: str) -> None:
+    if len(set(recipe.steps)) != len(recipe.steps):
+        raise ConfigError(f"{where}: steps names a step twice", fix="name each step once")
+    for step in STEPS:
+        if step in data and step not in used_tables(recipe):
+            raise ConfigError(
+                f"{where}: [{step}] is not used", fix=f'add "{step}" to steps, or remove the table'
+            )
+    if "train" in recipe.steps[1:]:
+        raise ConfigError(
+            f'{where}: step "train" stands after {recipe.steps[0]!r}: it would start anew',
+            fix='put "train" first',
+        )
+    first = recipe.steps[0] if recipe.steps else "quantize"
+    if first not in ("train", "distill") and not recipe.model.name.startswith("file:"):
+        raise ConfigError(
+            f"{where}: {first} needs a trained model, and model.name is {recipe.model.name!r}",
+            fix='put "train" or "distill" first, or name a trained model: "file:PATH.keras"',
+        )
+    if "distill" in recipe.steps and not recipe.distill.teacher:
+        raise ConfigError(
+            f"{where}: distill.teacher is missing",
+            fix='name one: "file:PATH.keras", "recipe:PATH.toml" or "recipe:NAME"',
+        )
+    _check_prune(recipe, where)
+    if "cluster" in recipe.steps[:-1]:
+        raise ConfigError(
+            f'{where}: step "{recipe.steps[-1]}" after "cluster" trains the shared values apart',
+            fix='put "cluster" last in steps',
+        )
+    if "qat" in recipe.steps:
+        _check_qat(recipe, where)
+    _check_quantize(recipe, where)
+
+
+def _check_quantize(recipe: Recipe, where: str) -> None:
+    """Keys that only int8 has a meaning for, and lists that name a thing twice."""
+    given = recipe.quantize
+    for name in ("repair", "float_layers"):
+        if len(set(getattr(given, name))) != len(getattr(given, name)):
+            raise ConfigError(
+                f"{where}: quantize.{name} names one of them twice", fix="name each once"
+            )
+    if given.mode == "int8":
+        return
+    for key, default in (("calibration", "minmax"), ("float_layers", ())):
+        if (value := getattr(given, key)) != default:
+            raise ConfigError(
+                f"{where}: quantize.{key} = {json.dumps(as_dict(value))} has no meaning in mode "
+                f'"{given.mode}"',
+                fix=f'remove quantize.{key}, or set quantize.mode = "int8"',
+            )
+
+
+def _check_prune(recipe: Recipe, where: str) -> None:
+    """What goes with a prune step, and what only with one."""
+    after = recipe.steps[recipe.steps.index("prune") :] if "prune" in recipe.steps else ()
+    if recipe.distill.teacher == "unpruned" and "distill" not in after:
+        raise ConfigError(
+            f'{where}: distill.teacher is "unpruned", and no prune step comes before distill',
+            fix='put "prune" before "distill" in steps, or name "file:PATH.keras", '
+            '"recipe:PATH.toml" or "recipe:NAME"',
+        )
+    if recipe.prune.unit == "channels":
+        return
+    if recipe.prune.rank == "entropy":
+        raise ConfigError(
+            f'{where}: prune.rank is "entropy", which ranks channels; prune.unit is "weights"',
+            fix='set prune.rank = "l1", or prune.unit = "channels"',
+        )
+    for step in ("distill", "qat"):
+        if step in after:
+            raise ConfigError(
+                f'{where}: {step} after prune.unit = "weights" trains the zeros away',
+                fix=f'remove "{step}", or set prune.unit = "channels"',
+            )
+
+
+def _check_qat(recipe: Recipe, where: str) -> None:
+    """What cannot go with a qat step: it trains the ranges and kernels of one int8 model."""
+    if recipe.steps[-1] != "qat":
+        raise ConfigError(
+            f'{where}: step "{recipe.steps[-1]}" stands after "qat", whose model is ready to be '
+            "converted",
+            fix='put "qat" last in steps',
+        )
+    given = recipe.quantize
+    for key, needed in (("mode", "int8"), ("calibration", "minmax"), ("float_layers", ())):
+        if (value := getattr(given, key)) != needed:
+            raise ConfigError(
+                f"{where}: quantize.{key} = {json.dumps(as_dict(value))} does not go with the step "
+                '"qat", which trains all of an int8 model, ranges included',
+                fix=f'remove quantize.{key}, or remove "qat" from steps',
+            )
+
+
+def used_tables(recipe: Recipe) -> set[str]:
+    """Those of `_TABLES` that have a meaning in this recipe."""
+    used: set[str] = {*recipe.steps}
+    if recipe.quantize.mode == "int8":
+        used.update(recipe.quantize.repair)
+    if recipe.steps:
+        used.add("train")  # batch size, rate, schedule and loss are those of [train]
+    if recipe.task == "sequence":
+        used.add("sequence")
+    if recipe.preprocess is not None:
+        used.add("input")
+    return used
+
+
+def _refuse_later(table: Any, where: str, path: str = "") -> None:
+    """Any key of `table` that differs from its default and is not built yet is an error."""
+    for entry in dataclasses.fields(table):
+        value = getattr(table, entry.name)
+        here = f"{path}.{entry.name}" if path else entry.name
+        if dataclasses.is_dataclass(value):
+            _refuse_later(value, where, here)
+        elif entry.metadata.get("later") and value != entry.default:
+            raise NotAvailableYet(
+                f"{where}: {here} = {json.dumps(as_dict(value))} is not available yet",
+                fix=f"leave {here} at its default, {json.dumps(as_dict(entry.default))}",
+            )

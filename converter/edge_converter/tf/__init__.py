@@ -1,0 +1,1 @@
+"""TensorFlow and Keras: how they are imported here, and their graphs."""

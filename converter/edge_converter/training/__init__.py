@@ -1,0 +1,1 @@
+"""How every step trains: batches, loop, losses, augmentation, checkpoints."""

@@ -1,0 +1,1 @@
+"""`edge-sdk capture`: images from a camera into class folders."""

@@ -1,0 +1,94 @@
+"""A page of a data set that was captured: each class with its pictures, and what is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edge_device.capture.quality import quality
+from edge_sdk.errors import EdgeError
+from edge_sdk.files import write_atomic
+from edge_sdk.images.contact_sheet import contact_sheet
+from edge_sdk.images.files import class_folders, read_image
+from edge_sdk.report.gallery import Exhibit, Gallery, gallery_section
+from edge_sdk.report.markup import amount, count, escape, table
+from edge_sdk.report.page import Head, Section, Tile, banner, command, page
+
+NAME = "review.html"
+
+MOST_CLASSES = 40
+MOST_SHOWN = 60
+"""Classes, and pictures of each, on the page: about 2 MB a class."""
+
+_TILE = 128
+
+
+def write_review(out: Path, document: dict[str, Any], next_steps: Sequence[str]) -> Path:
+    """Write `out/review.html` about all classes in `out`, with the warnings of the capture document
+    and the commands to go on with; its path. Raises FileError.
+    """
+    classes = class_folders(out)
+    now = {entry["label"]: entry for entry in document["labels"]}
+    head = Head(
+        "captured pictures",
+        out.absolute().name,
+        escape(f"{document['camera']} into {out}"),
+        "".join(banner("warn", "Look:", line) for line in document["warnings"]),
+        [
+            Tile("captured now", count(document["captured"]), ", ".join(now)),
+            Tile("left out", count(document["skipped_similar"]), "almost the same as the last"),
+            Tile("pictures", count(sum(map(len, classes.values()))), "in all"),
+            Tile("classes", count(len(classes))),
+        ],
+    )
+    shown = list(classes.items())[:MOST_CLASSES]
+    sections = [
+        Section("classes", "Classes", _counts(classes, now)),
+        *(_gallery(f"class-{i}", *one, now.get(one[0], {})) for i, one in enumerate(shown)),
+        Section("next", "Next", "".join(map(command, next_steps))),
+    ]
+    write_atomic(out / NAME, page(head, sections).encode("utf-8", "replace"))
+    return out / NAME
+
+
+def _counts(classes: dict[str, list[Path]], now: dict[str, dict[str, Any]]) -> str:
+    rows = [
+        (escape(name), count(len(pictures)), *_captured(now.get(name)))
+        for name, pictures in classes.items()
+    ]
+    head = ("Class", "Pictures", "Captured now", "Left out", "Dark", "Blurred")
+    return table("Of each class", head, rows, kind="figures")
+
+
+def _captured(entry: dict[str, Any] | None) -> tuple[str, ...]:
+    if entry is None:
+        return ("-",) * 4
+    faulty = (count(len(entry[fault])) for fault in ("dark", "blurred"))
+    return (count(entry["captured"]), count(entry["skipped_similar"]), *faulty)
+
+
+def _gallery(anchor: str, name: str, pictures: Sequence[Path], entry: dict[str, Any]) -> Section:
+    faulty = {*entry.get("dark", ()), *entry.get("blurred", ())}
+    evenly = np.linspace(0, len(pictures) - 1, min(MOST_SHOWN, len(pictures))).astype(int)
+    chosen = {pictures[index] for index in evenly}
+    chosen |= {path for path in pictures if str(path) in faulty}
+    words = f"{len(chosen)} of {amount(len(pictures), 'picture')}. Delete the files that mislead."
+    found = {path: _exhibit(path) for path in sorted(chosen)}
+    if broken := [path.name for path, exhibit in found.items() if exhibit is None]:
+        words += f" Unreadable: {', '.join(broken)}."
+    exhibits = [exhibit for exhibit in found.values() if exhibit is not None]
+    return gallery_section(Gallery(anchor, name, words, exhibits))
+
+
+def _exhibit(path: Path) -> Exhibit | None:
+    """None for a file that cannot be read."""
+    try:
+        picture = read_image(path)
+    except EdgeError:
+        return None
+    fault = quality(picture).fault
+    sheet = contact_sheet([picture], 1, tile=_TILE)
+    return Exhibit(sheet, f"{path.name}: {fault}" if fault else path.name)

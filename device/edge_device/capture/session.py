@@ -1,0 +1,130 @@
+"""One camera's frames, shared out among the labels that are taken one after another."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from edge_device.capture.folder import ClassFolder
+from edge_device.capture.quality import Fault, quality, viewable
+from edge_device.capture.settings import Settings
+from edge_device.sinks.preview import PREVIEW_S, write_preview
+from edge_sdk.frames import Frame
+from edge_sdk.images.perceptual_hash import MOST_BITS, Hash, perceptual_hash
+
+STILL = 20
+"""So many almost equal pictures one after another are worth a word."""
+
+Frames = Generator[Frame, None, None]
+
+
+@dataclass(frozen=True)
+class Person:
+    """Who stands at the camera. stop: asked now and then, True ends it. entered: True once for each
+    time that Enter was pressed; None where nobody can. progress: told what happens; notice: told
+    what needs a hand.
+    """
+
+    stop: Callable[[], bool] = lambda: False
+    entered: Callable[[], bool] | None = None
+    progress: Callable[[str], object] = lambda text: None
+    notice: Callable[[str], object] = lambda text: None
+
+
+@dataclass
+class Taking:
+    """What was taken of one label."""
+
+    folder: ClassFolder
+    files: list[Path] = field(default_factory=list)
+    faults: dict[Path, Fault] = field(default_factory=dict)
+    skipped: int = 0
+    still: int = 0
+    hash: Hash = None
+
+    def take(self, picture: Frame, keep_similar: bool) -> None:
+        """Save the picture, unless it is almost the same as the last one. Raises FileError."""
+        found = perceptual_hash(picture)
+        if not keep_similar and _alike(found, self.hash):
+            self.skipped += 1
+            self.still += 1
+            return
+        path = self.folder.save(picture)
+        self.files.append(path)
+        self.hash, self.still = found, 0
+        if fault := quality(picture).fault:
+            self.faults[path] = fault
+
+
+class Session:
+    """The frames of a camera, and what is to be done with them. interval_s 0: every frame."""
+
+    def __init__(self, frames: Frames, settings: Settings, person: Person) -> None:
+        self._frames = frames
+        self._settings = settings
+        self._interval_ns = round(settings.interval_s * 1e9)
+        self._delay_ns = round((settings.delay_s or 0.0) * 1e9)
+        self._person = person
+        self._preview_ns = 0
+
+    def ask(self, label: str) -> None:
+        """Wait for Enter, the preview going on."""
+        entered = self._person.entered
+        assert entered is not None
+        while entered():  # pressed before it was asked for
+            pass
+        for frame in self._frames:
+            self._person.progress(f"{label}: press Enter to begin")
+            self._show(frame)
+            if entered():
+                return
+
+    def fill(self, taking: Taking) -> None:
+        """Take pictures until there are enough, or no more frames. Raises EdgeError."""
+        due = None
+        for frame in self._frames:
+            due = frame.sensor_ns + self._delay_ns if due is None else due
+            if frame.sensor_ns < due:
+                self._show(frame)
+                self._say(taking, due - frame.sensor_ns)
+                continue
+            due = _after(due, frame.sensor_ns, self._interval_ns)
+            picture = viewable(frame)
+            taking.take(picture, self._settings.keep_similar)
+            self._show(picture, now=True)
+            self._say(taking)
+            if len(taking.files) == self._settings.count:
+                return
+
+    def _show(self, frame: Frame, *, now: bool = False) -> None:
+        """Renew the preview, where it is time to; `now`: with a picture that is taken."""
+        path = self._settings.preview
+        if path is not None and (now or frame.sensor_ns >= self._preview_ns):
+            self._preview_ns = frame.sensor_ns + round(PREVIEW_S * 1e9)
+            write_preview(path, viewable(frame))
+
+    def _say(self, taking: Taking, left_ns: int = 0) -> None:
+        label = taking.folder.label
+        if not taking.files and not taking.skipped and left_ns:
+            self._person.progress(f"{label}: starts in {math.ceil(left_ns / 1e9)} s")
+            return
+        alike = f", {taking.skipped} almost the same left out" if taking.skipped else ""
+        self._person.progress(f"{label}: {len(taking.files)} of {self._settings.count}{alike}")
+        if taking.still == STILL and not left_ns:
+            self._person.notice(
+                f"{label}: the last {STILL} looked almost like the one before: move what is seen, "
+                "or keep them with --keep-similar"
+            )
+
+
+def _after(due: int, taken: int, interval: int) -> int:
+    """The first of the instants due, due + interval, … after `taken`: without drift, and a stall is
+    not made up for.
+    """
+    return due + interval * ((taken - due) // interval + 1) if interval else due
+
+
+def _alike(one: Hash, other: Hash) -> bool:
+    return one is not None and other is not None and (one ^ other).bit_count() <= MOST_BITS

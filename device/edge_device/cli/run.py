@@ -1,0 +1,213 @@
+"""`edge-sdk run` and `edge-sdk bench`: parse, call one function, print, return."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.core import ParameterSource
+
+from edge_sdk.cli import console
+from edge_sdk.errors import EdgeError
+
+if TYPE_CHECKING:
+    from edge_device.run.stream import Outcome
+
+_BUNDLE = click.argument("bundle", metavar="FILE.edge", type=console.PATH)
+_ENGINE = click.option("--engine", default="auto", show_default=True, help="Which interpreter.")
+_THREADS = click.option(
+    "--threads",
+    type=console.THREADS,
+    default=2,
+    show_default=True,
+    help="CPU threads of an inference.",
+)
+_REPORT = click.option(
+    "--report",
+    "folder",
+    metavar="DIR",
+    type=console.PATH,
+    help="Write the JSON document and report.html there.",
+)
+_POSITIVE = console.Finite(min=0, min_open=True)
+
+
+@click.command()
+@_BUNDLE
+@click.option(
+    "--camera",
+    metavar="SPEC",
+    help="picamera2, v4l2:/dev/video0, rtsp://…, http://…, folder:PATH, video:PATH, synthetic, "
+    "fake; with ?fps=30&width=1280&height=720&loop=1&rotate=180&hflip=1, in URLs behind a #. "
+    "fps=max is as fast as it goes. Default: the first that `edge-sdk cameras` finds usable.",
+)
+@click.option("--seconds", type=_POSITIVE, metavar="N", help="End after so long.")
+@click.option("--frames", type=click.IntRange(min=1), metavar="N", help="End after so many.")
+@click.option("--board", metavar="NAME", help="Add energy labelled MODEL for a board: rpi4.")
+@_ENGINE
+@_THREADS
+@click.option(
+    "--policy",
+    type=click.Choice(("latest", "all", "block")),
+    help="latest: drop the oldest (default). all: keep up to 64. block: keep one (default with "
+    "fps=max). Capture waits with the last two.",
+)
+@click.option(
+    "--min-score",
+    type=console.Finite(0, 1),
+    metavar="X",
+    help="Leave out classes below it (default: the bundle's); without one the answer is unknown.",
+)
+@click.option(
+    "--deadline-ms",
+    type=_POSITIVE,
+    metavar="MS",
+    help="Count and mark answers about frames older than that.",
+)
+@click.option(
+    "--track", is_flag=True, help="Number what is found: the same thing has the same from then on."
+)
+@click.option("--jsonl", metavar="FILE", help="Add each result to FILE, a line of JSON.")
+@click.option(
+    "--preview",
+    type=console.PATH,
+    metavar="FILE.jpg",
+    help="Replace FILE with what is seen and the answer on it, twice a second.",
+)
+@_REPORT
+@console.json_option
+def run(
+    bundle: Path,
+    board: str | None,
+    jsonl: str | None,
+    folder: Path | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Stream a camera through FILE.edge, until the camera ends or Ctrl-C."""
+    with _until_stopped() as stop:
+        from edge_device.run.stream import stream
+
+        known = None
+        if board:
+            from edge_hardware import load_board
+
+            known = load_board(board)
+        sinks = ["console", *([f"jsonl:{jsonl}"] if jsonl else [])]
+        _answer(
+            lambda: stream(bundle, sinks=sinks, board=known, stop=stop, **_given(options)),
+            folder,
+            as_json,
+        )
+
+
+@click.command()
+@_BUNDLE
+@click.option(
+    "--scenario",
+    default="single-stream",
+    show_default=True,
+    type=click.Choice(("single-stream", "multi-stream", "server", "offline")),
+    help="How load is made.",
+)
+@click.option(
+    "--seconds",
+    type=_POSITIVE,
+    metavar="N",
+    help="Per repeat, after the warm-up  [default: 30; with --soak until Ctrl-C]",
+)
+@click.option("--repeats", type=click.IntRange(min=1), default=1, show_default=True)
+@click.option(
+    "--latency-bound",
+    "latency_bound_ms",
+    type=_POSITIVE,
+    metavar="MS",
+    help="server: what 99 % of answers must keep (default: the bundle's budget.latency_ms).",
+)
+@click.option(
+    "--streams",
+    type=click.IntRange(1, 1024),
+    default=8,
+    show_default=True,
+    help="multi-stream: frames of a query.",
+)
+@click.option("--soak", is_flag=True, help="Watch memory and open files as it goes on.")
+@_THREADS
+@_ENGINE
+@_REPORT
+@console.json_option
+def bench(bundle: Path, folder: Path | None, as_json: bool, **options: Any) -> None:
+    """Latency and throughput of FILE.edge on made-up 1280 x 720 frames."""
+    with _until_stopped() as stop:
+        from edge_device.bench import run_bench
+        from edge_device.run.stream import Outcome
+
+        def measure() -> Outcome:
+            with console.Progress() as progress:
+                return Outcome(run_bench(bundle, stop=stop, progress=progress, **options))
+
+        _answer(measure, folder, as_json)
+
+
+def _answer(measure: Callable[[], Outcome], folder: Path | None, as_json: bool) -> None:
+    """Measure, save the report and print the answer; then raise what went wrong on the way.
+
+    What was measured is never lost. Where the run ended with an error, or its report cannot be
+    saved, the exit status is 1 and stdout has to stay empty: the answer goes to stderr, before the
+    error, and the report is written all the same where it can be.
+    """
+    if folder is not None:
+        from edge_sdk.report import prepare_folder
+
+        prepare_folder(folder)
+    report, error = measure()
+    from edge_device.metrics.summary_text import summary  # not before the first answer
+
+    report = replace(report, command=_command_line(click.get_current_context()))
+    document, saved = report.as_dict(), ""
+    if folder is not None:
+        try:
+            saved = f"\n\nreport  {report.save(folder)}"
+        except EdgeError as failure:
+            if error is not None:
+                console.warn(str(failure))
+            error = error or failure
+    with console.answers_on_stderr() if error else nullcontext():
+        console.answer(document, summary(document) + saved, as_json=as_json)
+    if error is not None:
+        raise error
+
+
+def _command_line(context: click.Context) -> list[str]:
+    """The command with all that was given to it, but for how it answers: --report and --json; and
+    for passwords.
+    """
+    from edge_device.cameras.spec import masked
+
+    words = ["edge-sdk", context.command.name or ""]
+    for parameter in context.command.params:
+        name, value = parameter.name or "", context.params.get(parameter.name or "")
+        given = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+        if given and name not in ("folder", "as_json"):
+            option = [] if isinstance(parameter, click.Argument) else [parameter.opts[0]]
+            words += option
+            if value is not True:  # a flag has none
+                words.append(masked(str(value)) if name == "camera" else str(value))
+    return words
+
+
+def _given(options: dict[str, Any]) -> dict[str, Any]:
+    """The options that were given; the others keep the function's own defaults."""
+    return {name: value for name, value in options.items() if value is not None or name == "camera"}
+
+
+@contextmanager
+def _until_stopped() -> Iterator[Callable[[], bool]]:
+    """While inside, SIGINT and SIGTERM only make the yielded function answer True."""
+    asked: list[bool] = []
+    with console.stop_signals(lambda: asked.append(True)):
+        yield lambda: bool(asked)

@@ -1,0 +1,149 @@
+"""A run or bench document as text, for the person who waited for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from edge_device.metrics.run_report import UNREAD_THROTTLING
+from edge_sdk.formatting import ms, table
+from edge_sdk.report.markup import amount, joules
+
+_SHOWN = ("p50", "p90", "p99", "max")
+_NO_SAMPLES = "too few samples"
+
+
+def summary(document: Mapping[str, Any]) -> str:
+    """The closing table: rate, latency, stages, frame age, drops, energy, and whether it counts."""
+    lines = [[name, value] for name, value in _facts(document)]
+    rows = _durations(document)
+    return f"{table(lines)}\n\n{table(rows, head=('', *_SHOWN))}"
+
+
+def _facts(document: Mapping[str, Any]) -> list[tuple[str, str]]:
+    bundle, engine = document["bundle"], document["engine"]
+    facts = [
+        ("bundle", f"{bundle['name']} {bundle['version']}"),
+        ("engine", _engine(engine, document["golden"])),
+        _load(document),
+        ("answers", _answers(document)),
+    ]
+    if document["drops"] is not None:
+        facts.append(("drops", f"{document['drops']:,}"))
+    if document.get("unreadable"):
+        facts.append(("unreadable", f"{amount(document['unreadable'], 'picture')} skipped"))
+    if document.get("reopened"):
+        facts.append(("reopened", f"the camera, {amount(document['reopened'], 'time')}"))
+    if document["deadline_misses"] is not None:
+        late = f"{document['deadline_misses']:,} later than {document['deadline_ms']:g} ms"
+        facts.append(("deadline", late))
+    facts += _found(document)
+    facts.append(("energy", _energy(document)))
+    facts += _thermal(document["thermal"])
+    facts.append(("valid", _valid(document)))
+    return facts
+
+
+def _found(document: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What a scenario looked for, and a soak."""
+    facts = []
+    if server := document.get("server"):
+        facts.append(("rate", _rate(server)))
+    if soak := document.get("soak"):
+        facts.append(("soak", _soak(soak)))
+    if document["mlperf"].get("metric"):
+        facts.append(("mlperf", _mlperf(document["mlperf"])))
+    return facts
+
+
+def _rate(server: Mapping[str, Any]) -> str:
+    bound, tried = f"{server['latency_bound_ms']:g} ms", amount(len(server["trials"]), "trial")
+    if server["rate"] is None:
+        return f"not found within {bound} before it was stopped; {tried}"
+    held = {True: "and held", False: "but not held", None: "but not measured"}[server["held"]]
+    return f"{server['rate']:.4g} a second hold {bound} at p99: found in {tried}, {held} here"
+
+
+def _soak(soak: Mapping[str, Any]) -> str:
+    if soak["constant"] is None:
+        return f"nothing known: {soak['because']}"
+    low, high = soak["interval"]
+    slope = f"memory {soak['rss_slope_bytes_per_s']:+,.0f} ({low:+,.0f} to {high:+,.0f}) bytes/s"
+    files = f"open files {soak['fds_start']} to {soak['fds_end']}"
+    return f"{soak['because'] or 'constant'}; {slope}, {files}"
+
+
+def _mlperf(mlperf: Mapping[str, Any]) -> str:
+    value = mlperf["value"]
+    result = f"{mlperf['metric']}: " + (_NO_SAMPLES if value is None else f"{value:.4g}")
+    return result + ("" if mlperf["met"] else f"; rules not met: {mlperf['because']}")
+
+
+def _thermal(thermal: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What can be read here of temperature, clocks, and being held back."""
+    words = []
+    start, end = thermal["start_c"], thermal["end_c"]
+    if start is not None and end is not None:
+        words.append(f"{start:.1f} to {end:.1f} °C, at most {thermal['max_c']:.1f}")
+    if thermal["clocks"]["max_mhz"] is not None:
+        low, high = thermal["clocks"]["min_mhz"], thermal["clocks"]["max_mhz"]
+        words.append(f"{low:,.0f} to {high:,.0f} MHz")
+    words += thermal["causes"]
+    return [("thermal", ", ".join(words))] if words else []
+
+
+def _valid(document: Mapping[str, Any]) -> str:
+    because = document["invalid_because"]
+    if because == UNREAD_THROTTLING:
+        return f"not marked valid: {because}; all other rules are met"
+    return "yes" if document["valid"] else f"no: {because}"
+
+
+def _engine(engine: Mapping[str, Any], golden: Mapping[str, Any]) -> str:
+    proven = {True: f"golden {golden['rule']}", None: "unproven"}.get(golden["passed"], "failed")
+    threads = f"{engine['threads']} thread{'' if engine['threads'] == 1 else 's'}"
+    return f"{engine['name']} {engine['version']}, {engine['delegate']}, {threads}, {proven}"
+
+
+def _load(document: Mapping[str, Any]) -> tuple[str, str]:
+    if "input" in document:
+        size = document["input"]
+        made_up = f"{size['kind']} {size['width']} x {size['height']} frames"
+        workers = document["workers"]
+        shared = f", {workers} workers" if workers > 1 else ""
+        if queries := document.get("multi_stream"):
+            shared = f", queries of {amount(queries['samples_per_query'], 'frame')}"
+        return "scenario", f"{document['scenario']}{shared}, {made_up}"
+    replayed = " (replayed)" if document["replayed"] else ""
+    return "camera", f"{document['camera']}{replayed}, policy {document['policy']}"
+
+
+def _answers(document: Mapping[str, Any]) -> str:
+    fps = "" if document["fps"] is None else f", {document['fps']:.2f} a second"
+    excluded = document["warmup"]["results"]
+    warmup = f"; {excluded:,} before that are warm-up" if excluded else ""
+    return f"{document['n']:,} in {document['seconds']:.1f} s{fps}{warmup}"
+
+
+def _energy(document: Mapping[str, Any]) -> str:
+    model = document["energy_model"]
+    if model is None:
+        because = document["energy_model_because"]
+        return f"not measured; no MODEL: {because}" if because else "not measured"
+    value, spread = joules(model["joules_per_inference"]), joules(model["uncertainty"])
+    return f"not measured; MODEL for {model['board']}: {value} ± {spread} an inference"
+
+
+def _durations(document: Mapping[str, Any]) -> list[list[str]]:
+    name = "latency of a query" if document.get("multi_stream") else "latency"
+    rows = [[name, *_cells(document["latency"])]]
+    for name, values in document["stages"].items():
+        if values["p50"] is not None:
+            rows.append([f"  {name}", *_cells(values)])
+    if document["frame_age"]["max"] is not None:
+        rows.append(["frame age", *_cells(document["frame_age"])])
+    return rows
+
+
+def _cells(values: Mapping[str, float | None]) -> list[str]:
+    return [ms(values[name], _NO_SAMPLES) if name in values else "" for name in _SHOWN]

@@ -1,0 +1,1 @@
+"""Streaming: from a camera through a bundle's model to sinks."""

@@ -1,0 +1,132 @@
+"""`edge-sdk run`: a bundle, a camera and sinks, until the camera ends or somebody says stop."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Generator, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from edge_device.cameras import open_camera
+from edge_device.cameras.backends import check_spec
+from edge_device.metrics.run_report import RunReport
+from edge_device.run.pipeline import Policy
+from edge_device.run.runtime import THREADS, Runtime
+from edge_device.sinks import Sink, open_sink
+from edge_sdk.cli.console import warn
+from edge_sdk.errors import EdgeError
+from edge_sdk.inference.golden import GoldenCheck, unproven_warning
+from edge_sdk.results import Result
+
+if TYPE_CHECKING:
+    from edge_device.sinks.preview import Preview
+    from edge_sdk.energy.estimate import Board
+
+
+class Outcome(NamedTuple):
+    """What was measured, and the error that ended it early; its message is in the notes too."""
+
+    report: RunReport
+    error: EdgeError | None = None
+
+
+def stream(
+    bundle: str | Path,
+    camera: str | None,
+    *,
+    engine: str = "auto",
+    threads: int = THREADS,
+    policy: Policy | None = None,
+    min_score: float | None = None,
+    deadline_ms: float = 0.0,
+    track: bool = False,
+    seconds: float = math.inf,
+    frames: float = math.inf,
+    sinks: Sequence[str] = (),
+    preview: Path | None = None,
+    board: Board | None = None,
+    stop: Callable[[], bool] = lambda: False,
+) -> Outcome:
+    """Answer about the camera's frames and hand each result to every sink.
+
+    camera: None is the first that is usable. preview: a picture file that is replaced with the
+    newest answer, again and again (preview.Preview). What goes wrong before the first answer is
+    raised: EdgeError; CameraError where there is no camera. An error after that (a disk full) ends
+    the run with the report of what was measured until then.
+    """
+    if camera is None:
+        from edge_device.cameras.listing import first_usable, list_cameras
+
+        camera = first_usable(list_cameras())
+    check_spec(camera)
+    shown = _open_preview(preview)
+    with ExitStack() as stack:
+        runtime = stack.enter_context(
+            Runtime(
+                bundle,
+                engine,
+                threads=threads,
+                policy=policy,
+                min_score=min_score,
+                deadline_ms=deadline_ms,
+                track=track,
+            )
+        )
+        warn_unproven(runtime.golden)
+        source = stack.enter_context(open_camera(camera, inference=runtime.input_size, stop=stop))
+        # Last, for opening one may make a file: not for a run that cannot begin.
+        opened = [stack.enter_context(open_sink(spec)) for spec in sinks]
+        results = runtime.run(source, seconds=seconds, frames=frames, stop=stop)
+        error = _hand_over(results, runtime, opened, shown)
+        report = runtime.report(board=board)
+        if error is not None and not report.n:
+            raise error
+    for note in report.extensions["notes"]:
+        warn(note)
+    return Outcome(_noted(report, f"ended by an error: {error}") if error else report, error)
+
+
+def warn_unproven(golden: GoldenCheck) -> None:
+    """A line on stderr where nothing says how far this engine's answers may be off."""
+    if line := unproven_warning(golden):
+        warn(line)
+
+
+def _open_preview(path: Path | None) -> Preview | None:
+    if path is None:
+        return None
+    from edge_device.sinks.preview import Preview  # few runs draw
+
+    return Preview(path)
+
+
+def _hand_over(
+    results: Generator[Result, None, None],
+    runtime: Runtime,
+    sinks: Sequence[Sink],
+    preview: Preview | None,
+) -> EdgeError | None:
+    """Each result to every sink and the preview, and at the end all closed; the first error."""
+    errors = []
+    try:
+        with closing(results):
+            for result in results:
+                for sink in sinks:
+                    sink.write(result)
+                if preview is not None and runtime.frame is not None:
+                    preview.show(runtime.frame, result)
+    except EdgeError as error:
+        errors.append(error)
+    for close in [sink.close for sink in sinks] + ([preview.close] if preview else []):
+        try:
+            close()
+        except EdgeError as error:
+            errors.append(error)
+    return errors[0] if errors else None
+
+
+def _noted(report: RunReport, note: str) -> RunReport:
+    notes = [*report.extensions["notes"], note]
+    return replace(report, extensions={**report.extensions, "notes": notes})

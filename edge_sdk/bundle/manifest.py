@@ -1,0 +1,222 @@
+"""What a bundle says about itself: manifest.json as frozen dataclasses, checked as a whole."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from edge_sdk.bundle.manifest_checks import check_manifest
+from edge_sdk.configuration import as_dict, limits, parse
+from edge_sdk.errors import BundleError, ConfigError
+from edge_sdk.preprocess import PreprocessSpec
+from edge_sdk.tasks.postprocess import DETECTION_ONLY, Postprocess, Role
+from edge_sdk.tensors import QuantParams, TensorSpec
+
+SCHEMA = "edge-sdk/manifest/1"
+LEAST_SAMPLES = 10
+"""Golden samples of a bundle."""
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
+_VERSION = re.compile(r"[0-9]+(\.[0-9]+){0,3}([.+-][A-Za-z0-9.+-]{1,32})?\Z")
+
+
+@dataclass(frozen=True)
+class TensorEntry:
+    """A tensor in the manifest: scale and zero_point are null for floats."""
+
+    name: str
+    shape: tuple[int, ...] = field(metadata=limits(least=1))
+    dtype: Literal["int8", "uint8", "float32", "int16", "int32", "int64"]
+    scale: float | None = field(default=None, metadata=limits(above=0))
+    zero_point: int | None = None
+
+    @property
+    def spec(self) -> TensorSpec:
+        """The same as a TensorSpec."""
+        quantized = self.scale is not None and self.zero_point is not None
+        quant = QuantParams(self.scale, self.zero_point) if quantized else None  # type: ignore[arg-type]
+        return TensorSpec(self.name, self.shape, self.dtype, quant)
+
+    @classmethod
+    def of(cls, spec: TensorSpec) -> TensorEntry:
+        """The entry for an engine's tensor."""
+        quant = spec.quant
+        return cls(
+            spec.name,
+            spec.shape,
+            spec.dtype,  # type: ignore[arg-type]
+            quant.scale if quant else None,
+            quant.zero_point if quant else None,
+        )
+
+
+@dataclass(frozen=True)
+class ModelEntry:
+    """One model of the bundle. precision is that of weights and activations, whatever the I/O."""
+
+    file: str
+    precision: str
+    macs: int = field(default=0, metadata=limits(least=0))
+    min_runtime: int | None = None
+    compiler: str | None = None
+    mapped_ops: int | None = None
+    ops: int | None = None
+
+
+@dataclass(frozen=True)
+class InputEntry:
+    """The input tensor and what is done to a picture on its way there (null: features)."""
+
+    tensor: TensorEntry
+    preprocess: PreprocessSpec | None
+
+
+@dataclass(frozen=True)
+class SequenceEntry:
+    """Only for task "sequence". frames: how many make one input; stride: frames between the
+    beginnings of two inputs.
+    """
+
+    frames: int = field(metadata=limits(least=1, most=4096))
+    stride: int = field(metadata=limits(least=1, most=4096))
+
+
+@dataclass(frozen=True)
+class OutputEntry:
+    """An output tensor and its role."""
+
+    role: Role
+    tensor: TensorEntry
+
+
+@dataclass(frozen=True)
+class LabelsEntry:
+    """The labels' file and how many there are."""
+
+    file: str
+    count: int = field(metadata=limits(least=1))
+
+
+@dataclass(frozen=True)
+class GoldenEntry:
+    """Where the golden samples are from and what answered them; `origin` is the JSON key "from".
+
+    samples: fewer than 10 prove too little (LEAST_SAMPLES).
+    """
+
+    file: str
+    samples: int = field(metadata=limits(least=LEAST_SAMPLES))
+    origin: Literal["test", "synthetic", "data"]
+    engine: str
+    version: str
+    resolver: str
+    delegate: str
+    steps: int = field(metadata=limits(least=1))
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Limits; null: none. accuracy_loss: a share; bytes: of model.tflite; mapped: share of MACs."""
+
+    accuracy_loss: float | None = None
+    bytes: int | None = field(default=None, metadata=limits(least=1))
+    mapped: float | None = field(default=None, metadata=limits(least=0, most=1))
+    latency_ms: float | None = field(default=None, metadata=limits(above=0))
+
+
+@dataclass(frozen=True)
+class MemberEntry:
+    """Size and SHA-256 (hex) of a file in the bundle."""
+
+    bytes: int = field(metadata=limits(least=0))
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """manifest.json. `members` lists every other file of the bundle."""
+
+    name: str
+    version: str
+    task: Literal["classify", "sequence", "detect"]
+    models: dict[str, ModelEntry]
+    input: InputEntry
+    outputs: tuple[OutputEntry, ...]
+    labels: LabelsEntry
+    golden: GoldenEntry
+    postprocess: Postprocess = field(default_factory=Postprocess)
+    budget: Budget = Budget()
+    members: dict[str, MemberEntry] = field(default_factory=dict)
+    sequence: SequenceEntry | None = None
+
+    def to_json(self) -> bytes:
+        """The file's bytes: sorted as CONTRACTS shows them, the same for the same manifest."""
+        data = {"schema": SCHEMA, **as_dict(self)}
+        data["golden"]["from"] = data["golden"].pop("origin")
+        if self.sequence is None:
+            del data["sequence"]
+        if self.task != "detect":
+            for key in DETECTION_ONLY:
+                del data["postprocess"][key]
+        for entry in data["models"].values():
+            for key in ("min_runtime", "compiler", "mapped_ops", "ops"):
+                if entry[key] is None:
+                    del entry[key]
+        return json.dumps(data, indent=1, ensure_ascii=False).encode() + b"\n"
+
+
+def parse_manifest(data: bytes, *, where: str = "manifest.json") -> Manifest:
+    """Read and check a manifest. Raises BundleError."""
+    try:
+        document = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise BundleError(f"{where} is not JSON: {error}", fix="build the bundle again") from error
+    if not isinstance(document, dict):
+        raise BundleError(f"{where} is not a JSON object", fix="build the bundle again")
+    _check_schema(document.pop("schema", None), where)
+    try:
+        manifest = parse(Manifest, _with_origin(document), where=where)
+    except ConfigError as error:
+        raise BundleError(str(error), fix=f"build the bundle again ({error.fix})") from error
+    try:
+        check_name(manifest.name, manifest.version, where)
+    except ConfigError as error:
+        raise BundleError(str(error), fix=error.fix) from error
+    check_manifest(manifest, where)
+    return manifest
+
+
+def check_name(name: str, version: str, where: str) -> None:
+    """Names and versions make file names. Raises ConfigError for one that could not."""
+    if not _NAME.match(name):
+        raise ConfigError(
+            f"{where}: name is {name!r}",
+            fix="use 1 to 64 letters, digits, dots, dashes or underscores, not a dot first",
+        )
+    if not _VERSION.match(version):
+        raise ConfigError(f"{where}: version is {version!r}", fix='write it like "1.0.0"')
+
+
+def _check_schema(schema: Any, where: str) -> None:
+    if schema == SCHEMA:
+        return
+    if not isinstance(schema, str):
+        raise BundleError(f"{where} has no schema", fix="name a bundle made by edge-sdk")
+    stem, _, number = schema.rpartition("/")
+    if stem + "/" == SCHEMA[:-1] and number.isdigit():
+        raise BundleError(
+            f"{where} has schema {schema!r}, this version reads {SCHEMA!r}",
+            fix="upgrade: pip install --upgrade edge-sdk-core",
+        )
+    raise BundleError(
+        f"{where} has schema {schema!r}, not {SCHEMA!r}", fix="name a bundle made by edge-sdk"
+    )
+
+
+def _with_origin(document: dict[str, Any]) -> dict[str, Any]:
+    golden = document.get("golden")
+    if isinstance(golden, dict) and "from" in golden and "origin" not in golden:
+        renamed = {("origin" if k == "from" else k): v for k, v in golden.items()}
+        return {**document, "golden": renamed}
+    return document

@@ -1,0 +1,212 @@
+"""Core's commands: predict, evaluate, compare, inspect, boards, engines, demo."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edge_sdk import formatting
+from edge_sdk.cli import console
+
+_ENGINE = click.option("--engine", default="litert", show_default=True, help="Which interpreter.")
+_THREADS = click.option(
+    "--threads",
+    type=console.THREADS,
+    default=1,
+    show_default=True,
+    help="CPU threads an inference.",
+)
+
+
+@click.command()
+@click.argument("bundle", type=console.PATH)
+@click.argument("images", nargs=-1, required=True, type=console.PATH)
+@click.option(
+    "--annotate",
+    type=console.PATH,
+    help="Folder for annotated copies.",
+)
+@_ENGINE
+@_THREADS
+@console.json_option
+def predict(
+    bundle: Path,
+    images: tuple[Path, ...],
+    annotate: Path | None,
+    engine: str,
+    threads: int,
+    as_json: bool,
+) -> None:
+    """Answers of BUNDLE (FILE.edge) for IMAGES: files, or folders of them."""
+    from edge_sdk.inference.predict import predict as answer_pictures
+
+    document = answer_pictures(bundle, images, engine=engine, threads=threads, annotate=annotate)
+    rows = [[entry["path"], _answer(entry)] for entry in document["results"]]
+    console.answer(document, formatting.table(rows), as_json=as_json)
+
+
+@click.command()
+@click.argument("bundle", type=console.PATH)
+@click.option(
+    "--data",
+    required=True,
+    metavar="SOURCE",
+    help="folder:PATH, digits, keras:NAME; with boxes coco:ANNOTATIONS.json.",
+)
+@_ENGINE
+@_THREADS
+@console.json_option
+def evaluate(bundle: Path, data: str, engine: str, threads: int, as_json: bool) -> None:
+    """Accuracy of BUNDLE on the pictures of SOURCE; mAP of one that finds things."""
+    from edge_sdk.bundle.reading import Bundle
+    from edge_sdk.evaluation.classification import describe, warnings
+    from edge_sdk.evaluation.classification import evaluate as evaluate_classes
+    from edge_sdk.evaluation.detection import DetectionEvaluation, evaluate_detections
+    from edge_sdk.evaluation.result import Evaluation
+
+    with console.Progress() as progress, Bundle.open(bundle) as opened:
+        detects = opened.manifest.task == "detect"
+        run = evaluate_detections if detects else evaluate_classes
+        found: Evaluation | DetectionEvaluation = run(
+            opened,
+            data,
+            engine=engine,
+            threads=threads,
+            progress=lambda done, total: progress(f"{done} of {total} pictures"),
+        )
+        document = found.as_dict(bundle=opened.identity)
+    for line in warnings(found):
+        console.warn(line)
+    console.answer(document, describe(found), as_json=as_json)
+
+
+@click.command()
+@click.argument("paths", nargs=-1, required=True, type=console.PATH)
+@click.option("--data", metavar="SOURCE", help="Measure the bundles' accuracy on this too.")
+@click.option(
+    "--rounds",
+    type=click.IntRange(1, 256),
+    default=30,
+    show_default=True,
+    help="Interleaved rounds.",
+)
+@click.option(
+    "--report",
+    type=console.PATH,
+    help="Folder for compare.json and report.html, with Pareto plots.",
+)
+@_ENGINE
+@_THREADS
+@console.json_option
+def compare(
+    paths: tuple[Path, ...],
+    data: str | None,
+    rounds: int,
+    report: Path | None,
+    engine: str,
+    threads: int,
+    as_json: bool,
+) -> None:
+    """Bundles and .tflite models measured now, in turns; run.json files as recorded."""
+    from edge_sdk.comparison.compare import compare as run_comparison
+    from edge_sdk.report import prepare_folder
+    from edge_sdk.report.comparison_page import write_comparison
+    from edge_sdk.report.comparison_text import describe
+
+    if report is not None:
+        prepare_folder(report)
+    with console.Progress() as progress:
+        document = run_comparison(
+            paths, data=data, engine=engine, threads=threads, rounds=rounds, progress=progress
+        )
+    for row in document["rows"]:
+        for line in row["warnings"]:
+            console.warn(f"{row['path']}: {line}")
+    if report is not None:
+        write_comparison(report, document)
+    console.answer(document, describe(document), as_json=as_json)
+
+
+@click.command()
+@click.argument("path", type=console.PATH)
+@click.option(
+    "--report",
+    type=console.PATH,
+    help="Folder for inspect.json and report.html, with contact sheets.",
+)
+@console.json_option
+def inspect(path: Path, report: Path | None, as_json: bool) -> None:
+    """What is in PATH: a bundle, a .tflite model, a recipe, or a folder of pictures."""
+    from edge_sdk.inspection.folder import describe_folder
+    from edge_sdk.inspection.inspect import inspect as look_at
+    from edge_sdk.inspection.page import write_inspection
+    from edge_sdk.report import prepare_folder
+
+    if report is not None:
+        prepare_folder(report)
+    progress = console.Progress()
+    try:
+        document = look_at(path, lambda done, total: progress(f"{done} of {total} pictures"))
+    finally:
+        progress.clear()
+    for line in document.get("warnings", []):
+        console.warn(line)
+    if report is not None:
+        write_inspection(report, path, document)
+    describe = describe_folder if document["kind"] == "folder" else formatting.outline
+    console.answer(document, describe(document), as_json=as_json)
+
+
+@click.command()
+@click.argument("name", required=False)
+@console.json_option
+def boards(name: str | None, as_json: bool) -> None:
+    """Boards and accelerators, every figure with its source; NAME for one of them."""
+    import edge_hardware
+
+    document = edge_hardware.boards_document(name)
+    console.answer(document, edge_hardware.describe(document), as_json=as_json)
+
+
+@click.command()
+@console.json_option
+def engines(as_json: bool) -> None:
+    """Which interpreters are usable here, tried out, and why not."""
+    from dataclasses import asdict
+
+    from edge_sdk.engines import list_engines
+
+    found = list_engines()
+    document = {"schema": "edge-sdk/engines/1", "engines": [asdict(status) for status in found]}
+    rows = [
+        [s.name, s.version or "-", "usable" if s.usable else f"no: {s.because}", s.fix or s.help]
+        for s in found
+    ]
+    text = formatting.table(rows, head=("engine", "version", "here", "about"))
+    console.answer(document, text, as_json=as_json)
+
+
+@click.command()
+@click.option(
+    "--out",
+    type=console.PATH,
+    default=Path("edge-sdk-demo"),
+    show_default=True,
+    help="Folder for the bundle, the records and the report.",
+)
+@console.json_option
+def demo(out: Path, as_json: bool) -> None:
+    """The whole path on handwritten digits: train, convert, verify, pack, stream, report."""
+    from edge_sdk.cli.demo import demo as run_demo
+    from edge_sdk.cli.demo import describe
+
+    document = run_demo(out)
+    console.answer(document, describe(document), as_json=as_json)
+
+
+def _answer(entry: dict[str, Any]) -> str:
+    """The three best classes, or all that was found in the picture."""
+    named = [*entry["classes"][:3], *entry["detections"]]
+    return "  ".join(f"{one['label']} {one['score']:.3f}" for one in named) or "no answer"

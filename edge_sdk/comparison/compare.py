@@ -1,0 +1,223 @@
+"""`compare`: bundles and models measured in turns on this machine, or run records side by side."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edge_sdk.bundle.manifest import SequenceEntry
+from edge_sdk.bundle.reading import Bundle, load_model
+from edge_sdk.comparison.ranking import Measured, Question, rank, unranked
+from edge_sdk.comparison.rounds import ROUNDS, Call, timed
+from edge_sdk.data.sources import LabelledPictures, Value, open_source
+from edge_sdk.engines import Engine
+from edge_sdk.errors import ConfigError, FileError, ImageError
+from edge_sdk.evaluation.classification import evaluate, warnings
+from edge_sdk.evaluation.result import Evaluation
+from edge_sdk.files import read_file
+from edge_sdk.inference.admission import open_bare_engine, open_bundle_engine
+from edge_sdk.inference.recognizer import open_preprocessor
+from edge_sdk.statistics import median_interval
+from edge_sdk.tflite.graph import read_graph
+
+Progress = Callable[[str], object]
+Source = Callable[[SequenceEntry | None], LabelledPictures | None]
+"""The pictures to answer, cut as a bundle's sequences are; None where none were named."""
+
+
+def compare(
+    paths: Sequence[str | Path],
+    *,
+    data: str | None = None,
+    engine: str = "litert",
+    threads: int = 1,
+    rounds: int = ROUNDS,
+    progress: Progress = lambda _: None,
+) -> dict[str, Any]:
+    """The compare document: one row for each path.
+
+    Bundles and .tflite models are measured now, in interleaved rounds: `invoke_ms` on an input that
+    stays. With `data` (a SOURCE) the bundles' accuracy too, `cost_ms`, which is preprocess + invoke
+    on its first picture, and who dominates whom (`edge_sdk.dominance`): `dominated_by` over
+    accuracy, cost_ms and stored_bytes, `dominated_in` over accuracy and one cost; null where a row
+    is not ranked. run.json and bench.json files are shown as they were recorded.
+    bytes, stored_bytes, bundle_bytes: the model, as it is stored in the bundle, and the bundle.
+    A row's `warnings`: what a reader of its accuracy must know.
+    progress: takes a line now and then, never while something is timed.
+    Raises FileError, ModelError, ConfigError and what opening bundles and engines raise.
+    """
+    if len(paths) < 2:
+        raise ConfigError("one thing only to compare", fix="name two or more bundles or run.json")
+    if data is not None and not any(Path(path).suffix == ".edge" for path in paths):
+        raise ConfigError(
+            "--data needs a bundle: a .tflite has no labels, a record was made already",
+            fix="leave --data out, or name a FILE.edge",
+        )
+
+    @cache
+    def source(sequence: SequenceEntry | None) -> LabelledPictures | None:
+        return open_source(data, sequence) if data is not None else None
+
+    rows: list[dict[str, Any]] = []
+    measured: list[Measured] = []
+    with ExitStack() as stack:
+        for path in map(Path, paths):
+            if path.suffix == ".json":
+                rows.append(_recorded(path))
+                continue
+            progress(f"{path}: opening")
+            measured.append(_open(path, engine, threads, source, progress, stack))
+            rows.append(measured[-1].row)
+        _time(measured, rounds, progress)
+    rank(measured)
+    return {"schema": "edge-sdk/compare/1", "rounds": rounds, "data": data, "rows": rows}
+
+
+def _open(
+    path: Path,
+    name: str,
+    threads: int,
+    source: Source,
+    progress: Progress,
+    stack: ExitStack,
+) -> Measured:
+    model, bundle = load_model(path)
+    if bundle is None:
+        engine = stack.enter_context(open_bare_engine(model, name, threads=threads))
+        return Measured(_row(path, model, None, engine), {"invoke_ms": _invoke(engine)})
+    engine, _ = open_bundle_engine(bundle, name, threads=threads)
+    stack.enter_context(engine)
+    row = _row(path, model, bundle, engine)
+    pictures = source(bundle.manifest.sequence)
+    if pictures is None:
+        return Measured(row, {"invoke_ms": _invoke(engine)})
+    found = _evaluated(bundle, pictures, name, threads, progress)
+    row |= _accuracy(found)
+    labels, manifest = tuple(sorted(bundle.labels)), bundle.manifest
+    question = Question(manifest.task, labels, manifest.sequence, found.unreadable)
+    calls = {"invoke_ms": engine.invoke, "cost_ms": _cost(engine, bundle, pictures)}
+    return Measured(row, calls, found.right, question)
+
+
+def _row(path: Path, model: bytes, bundle: Bundle | None, engine: Engine) -> dict[str, Any]:
+    graph = read_graph(model)
+    return {
+        "path": str(path),
+        "kind": "bundle" if bundle else "model",
+        "precision": graph.precision,
+        "bytes": len(model),
+        "stored_bytes": _stored_bytes(bundle) if bundle else len(model),
+        "bundle_bytes": path.stat().st_size if bundle else None,
+        "macs": graph.macs,
+        **unranked(),
+        "engine": engine.info.as_dict(),
+    }
+
+
+def _stored_bytes(bundle: Bundle) -> int:
+    """What the model takes in the bundle's file: less than its size where it is compressed."""
+    with zipfile.ZipFile(bundle.path) as archive:
+        return archive.getinfo(bundle.manifest.models["litert"].file).compress_size
+
+
+def _evaluated(
+    bundle: Bundle, source: LabelledPictures, engine: str, threads: int, progress: Progress
+) -> Evaluation:
+    def show(done: int, total: int) -> None:
+        progress(f"{bundle.path}: {done} of {total} pictures")
+
+    return evaluate(bundle, source, engine=engine, threads=threads, progress=show)
+
+
+def _accuracy(found: Evaluation) -> dict[str, Any]:
+    return {
+        "accuracy": found.accuracy,
+        "interval": found.interval.as_list(),
+        "n": found.n,
+        "part": found.part,
+        "seen_in_training": found.seen_in_training,
+        "unreadable": list(found.unreadable),
+        "warnings": warnings(found),
+    }
+
+
+def _invoke(engine: Engine) -> Call:
+    """A call that runs the engine once; its inputs are set here, so that only invoke is timed."""
+    random = np.random.default_rng(0)
+    for index, spec in enumerate(engine.inputs):
+        value = random.integers(0, 100, spec.shape).astype(spec.dtype)
+        engine.set_input(index, value)
+    return engine.invoke
+
+
+def _cost(engine: Engine, bundle: Bundle, source: LabelledPictures) -> Call:
+    """A call that preprocesses the first picture that can be read, and runs the engine on it."""
+    preprocess = open_preprocessor(bundle.manifest.input.preprocess, engine.inputs[0])
+    value = _first_value(source)
+
+    def call() -> None:
+        engine.fill(0, lambda tensor: preprocess(value, tensor))
+        engine.invoke()
+
+    call()  # invoke alone is timed on this picture too, whichever call comes first
+    return call
+
+
+def _first_value(source: LabelledPictures) -> Value:
+    for sample in source.pictures:
+        try:
+            return sample.read()
+        except (ImageError, FileError):
+            continue
+    raise AssertionError("an evaluated source has a picture that can be read")
+
+
+def _time(measured: Sequence[Measured], rounds: int, progress: Progress) -> None:
+    """Fill in every row's times in ms: median, lowest and highest round, and the 95 % interval of
+    the median (null for fewer than 6 rounds).
+    """
+    jobs = [(one, key, call) for one in measured for key, call in one.calls.items()]
+    calls = {str(number): call for number, (_, _, call) in enumerate(jobs)}
+    for (one, key, _), timing in zip(jobs, timed(calls, rounds, progress).values(), strict=True):
+        between = median_interval(timing.rounds_ns)
+        one.times[key] = timing
+        one.row[key] = {
+            "median": timing.median_ms,
+            "min": timing.low_ms,
+            "max": timing.high_ms,
+            "interval": [between.low / 1e6, between.high / 1e6] if between else None,
+        }
+
+
+def _recorded(path: Path) -> dict[str, Any]:
+    try:
+        document = json.loads(read_file(path, what="run.json"))
+        kind = document["schema"].split("/")[1]
+        if kind not in ("run", "bench"):
+            raise KeyError(kind)
+        return {
+            "path": str(path),
+            "kind": f"recorded {kind}",
+            "bundle": document["bundle"],
+            "engine": document["engine"],
+            "fps": document["fps"],
+            "latency": document["latency"],
+            "stages": document["stages"],
+            "valid": document["valid"],
+            **dict.fromkeys(("bytes", "stored_bytes", "bundle_bytes", "macs", "precision")),
+            **unranked(),
+        }
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        if isinstance(error, FileError):
+            raise
+        raise ConfigError(
+            f"{path} is no run.json or bench.json of edge-sdk",
+            fix="name a file written by `edge-sdk run --report DIR`",
+        ) from error

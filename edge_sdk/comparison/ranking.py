@@ -1,0 +1,101 @@
+"""The rows of a comparison: which may be ranked against each other, and who dominates whom."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_sdk.bundle.manifest import SequenceEntry
+from edge_sdk.comparison.dominance import COSTS, Candidate, Cost, dominators
+from edge_sdk.comparison.rounds import Call
+from edge_sdk.comparison.timing import Timing
+
+RANKED_BY: tuple[Cost, ...] = ("latency", "bytes")
+"""Besides accuracy, what a row must be behind in nothing of to dominate another (`dominated_by`).
+MACs are no end in themselves: they have their own plot, and count there alone.
+"""
+
+
+class Question(NamedTuple):
+    """What a bundle was asked: accuracies are comparable where all of it is equal."""
+
+    task: str
+    labels: tuple[str, ...]
+    sequence: SequenceEntry | None
+    unreadable: tuple[str, ...]
+
+
+@dataclass(eq=False)
+class Measured:
+    """A row with what it is ranked by. calls: by the row's key that takes the time."""
+
+    row: dict[str, Any]
+    calls: dict[str, Call]
+    right: NDArray[np.bool_] | None = None
+    question: Question | None = None
+    times: dict[str, Timing] = field(default_factory=dict)
+
+    def candidate(self) -> Candidate:
+        """What is ranked: preprocess + invoke, and the bytes that the model takes in its file."""
+        cost = self.times.get("cost_ms")
+        return Candidate(
+            self.right,
+            [time / 1e6 for time in cost.rounds_ns] if cost else (),
+            self.row["stored_bytes"],
+            self.row["macs"],
+            self.question,
+        )
+
+
+def rank(measured: Sequence[Measured]) -> None:
+    """Fill in who dominates whom; warn of rows that cannot be ranked against the first."""
+    candidates = [one.candidate() for one in measured]
+    asked = [one for one in measured if one.question is not None]
+    questions = list(dict.fromkeys(one.question for one in asked))
+
+    def by(*costs: Cost) -> list[list[str] | None]:
+        return [
+            None if found is None else [measured[index].row["path"] for index in found]
+            for found in dominators(candidates, costs)
+        ]
+
+    for one, paths in zip(measured, by(*RANKED_BY), strict=True):
+        one.row["dominated_by"] = paths
+    for cost in COSTS:
+        for one, paths in zip(measured, by(cost), strict=True):
+            one.row["dominated_in"][cost] = paths
+    for one in asked:
+        one.row["group"] = questions.index(one.question)
+        if one.row["group"]:
+            one.row["warnings"].append(_not_ranked(one, asked[0]))
+
+
+def _not_ranked(one: Measured, first: Measured) -> str:
+    assert one.question is not None and first.question is not None
+    differ = [
+        name.replace("unreadable", "pictures")
+        for name, mine, other in zip(Question._fields, one.question, first.question, strict=True)
+        if mine != other
+    ]
+    return f"not ranked against {first.row['path']}: its {' and '.join(differ)} are not the same"
+
+
+def unranked() -> dict[str, Any]:
+    """What only a bundle with pictures has."""
+    return {
+        "accuracy": None,
+        "interval": None,
+        "n": None,
+        "part": None,
+        "seen_in_training": None,
+        "unreadable": [],
+        "warnings": [],
+        "cost_ms": None,
+        "group": None,
+        "dominated_by": None,
+        "dominated_in": dict.fromkeys(COSTS),
+    }

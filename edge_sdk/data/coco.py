@@ -1,0 +1,125 @@
+"""`coco:ANNOTATIONS.json`: pictures with boxes, as COCO writes them."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edge_sdk.data.sources import LabelledPictures, Picture
+from edge_sdk.errors import DataError, FileError
+from edge_sdk.files import read_file
+from edge_sdk.frames import Frame
+from edge_sdk.results import BBox
+
+_MOST_BYTES = 1024 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Truth:
+    """A thing in a picture: its label's number and its place. crowd: a region of many of them."""
+
+    label: int
+    box: BBox
+    crowd: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Scene(Picture):
+    """A picture on disk with the things in it; `label` means nothing. size: (width, height) that
+    the boxes refer to, None where the file does not say.
+    """
+
+    truths: tuple[Truth, ...] = ()
+    size: tuple[int, int] | None = None
+
+    def read(self) -> Frame:
+        """The decoded picture. Raises FileError, ImageError; DataError where it is not the one that
+        the boxes were drawn on.
+        """
+        frame = super().read()
+        if self.size is None or self.size == (frame.width, frame.height):
+            return frame
+        raise DataError(
+            f"{self.name} is {frame.width} x {frame.height}, its annotations are for "
+            f"{self.size[0]} x {self.size[1]}",
+            fix="put the picture there that was annotated, not turned and not resized",
+        )
+
+
+def read_coco(path: str | Path) -> LabelledPictures:
+    """The pictures that an annotation file lists, in its order, as Scenes; labels are its
+    categories by id. Pictures lie beside the file, in images/ beside it, or as COCO's own do:
+    annotations/instances_val2017.json with val2017/.
+
+    Raises FileError where there is no such file or no picture, DataError for a file that is not
+    COCO's.
+    """
+    path = Path(path)
+    data = read_file(path, what="COCO annotation", most_bytes=_MOST_BYTES)
+    try:
+        document = json.loads(data)
+        if not isinstance(document, dict):
+            raise ValueError("it is no JSON object")
+        categories = sorted(document["categories"], key=lambda category: int(category["id"]))
+        numbers = {int(category["id"]): i for i, category in enumerate(categories)}
+        truths = _truths(document["annotations"], numbers)
+        entries = [_entry(image) for image in document["images"]]
+        labels = tuple(str(category["name"]) for category in categories)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise DataError(
+            f"{path} is not COCO's annotations of boxes: {_reason(error)}",
+            fix="name a file with images, annotations (bbox) and categories",
+        ) from error
+    if not entries or not labels:
+        raise DataError(f"{path} lists no pictures or no categories", fix="name another file")
+    folder = _folder(path, [name for _, name, _ in entries])
+    scenes = [
+        Scene(0, name, folder / name, truths=tuple(truths.get(key, ())), size=size)
+        for key, name, size in entries
+    ]
+    return LabelledPictures(labels, scenes, "all")
+
+
+def _entry(image: dict[str, Any]) -> tuple[int, str, tuple[int, int] | None]:
+    """Its id, file name and size."""
+    size = (int(image["width"]), int(image["height"])) if "width" in image else None
+    return int(image["id"]), str(image["file_name"]), size
+
+
+def _truths(
+    annotations: Sequence[dict[str, Any]], numbers: dict[int, int]
+) -> defaultdict[int, list[Truth]]:
+    """{picture's id: things in it}."""
+    found: defaultdict[int, list[Truth]] = defaultdict(list)
+    for entry in annotations:
+        x, y, width, height = map(float, entry["bbox"])
+        if not all(map(math.isfinite, (x, y, width, height))) or min(width, height) < 0:
+            raise ValueError(f"bbox {entry['bbox']}")
+        box = BBox(x, y, x + width, y + height)
+        truth = Truth(numbers[int(entry["category_id"])], box, bool(entry.get("iscrowd", 0)))
+        found[int(entry["image_id"])].append(truth)
+    return found
+
+
+def _folder(path: Path, names: Sequence[str]) -> Path:
+    """Where the first picture is that can be found. Raises FileError."""
+    part = path.stem.rpartition("_")[2]
+    places = [path.parent, path.parent / "images", path.parent.parent / part]
+    for place in places:
+        if any((place / name).is_file() for name in names[:100]):
+            return place
+    raise FileError(
+        f"{path} lists {names[0]}, which is not there",
+        fix=f"put its pictures into {places[0]} or {places[1]}",
+    )
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, KeyError):
+        return f"there is no {error}"
+    return " ".join(str(error).split())[:200]

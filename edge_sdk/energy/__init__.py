@@ -1,0 +1,1 @@
+"""Energy and latency of an inference on a board, labelled MODEL."""

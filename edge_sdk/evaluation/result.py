@@ -1,0 +1,166 @@
+"""The outcome of an evaluation: accuracy with its interval, each class, and what is confused."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_sdk.engines import EngineInfo
+from edge_sdk.inference.golden import GoldenCheck
+from edge_sdk.statistics import Interval, wilson
+
+MOST_MATRIX = 100
+"""Classes up to which the document has the whole confusion matrix: 1,001 of them take 6 MB."""
+
+MOST_CONFUSIONS = 200
+"""Confused pairs that the document lists, most frequent first."""
+
+
+@dataclass(frozen=True)
+class ClassScore:
+    """One class. recall: None without pictures of it; precision: None if it was never answered."""
+
+    n: int
+    recall: float | None
+    precision: float | None
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A wrong answer. score, truth_score: what the model gave the answer and the truth."""
+
+    name: str
+    sha256: str
+    truth: str
+    answer: str
+    score: float
+    truth_score: float
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """The outcome. Shares are 0..1; interval is Wilson's at 95 %.
+
+    confusion: (classes, classes), rows the truth, columns the answers; labels that are equal are
+    one class, the first of them. right: for each picture, in order, whether the best class was the
+    label. unreadable: pictures skipped. seen_in_training: pictures whose SHA-256 is in the bundle's
+    training record. engine, golden: what answered, and how the bundle's samples came out on it.
+    mistakes: wrong answers, those furthest from the truth first, only some of them.
+    """
+
+    labels: tuple[str, ...]
+    confusion: NDArray[np.int64]
+    right: NDArray[np.bool_]
+    in_top5: int
+    unreadable: tuple[str, ...] = ()
+    seen_in_training: int = 0
+    part: str = "all"
+    engine: EngineInfo | None = None
+    golden: GoldenCheck | None = None
+    mistakes: tuple[Mistake, ...] = ()
+
+    @property
+    def n(self) -> int:
+        """Pictures answered."""
+        return len(self.right)
+
+    @property
+    def correct(self) -> int:
+        """Pictures answered rightly."""
+        return int(self.right.sum())
+
+    @property
+    def accuracy(self) -> float:
+        """correct / n."""
+        return self.correct / self.n
+
+    @property
+    def interval(self) -> Interval:
+        """95 % interval of the accuracy."""
+        return wilson(self.correct, self.n)
+
+    @property
+    def top5(self) -> float | None:
+        """Share with the label among the five best; None for five classes or fewer."""
+        return self.in_top5 / self.n if len(self.labels) > 5 else None
+
+    @property
+    def per_class(self) -> dict[str, ClassScore]:
+        """Recall and precision for each label; of equal ones the second is called "LABEL (2)"."""
+        rows, columns = self.confusion.sum(axis=1), self.confusion.sum(axis=0)
+        return {
+            label: ClassScore(
+                int(rows[i]),
+                float(self.confusion[i, i] / rows[i]) if rows[i] else None,
+                float(self.confusion[i, i] / columns[i]) if columns[i] else None,
+            )
+            for i, label in enumerate(_distinct(self.labels))
+        }
+
+    @property
+    def confusions(self) -> list[tuple[str, str, int]]:
+        """(truth, answer, pictures) of wrong answers, most frequent first."""
+        wrong = self.confusion * ~np.eye(len(self.labels), dtype=bool)
+        pairs = sorted(zip(*np.nonzero(wrong), strict=True), key=lambda pair: -wrong[pair])
+        return [(self.labels[i], self.labels[j], int(wrong[i, j])) for i, j in pairs]
+
+    @property
+    def macro_f1(self) -> float:
+        """Mean over the classes that have pictures of 2 TP / (pictures + answers)."""
+        hits = np.diag(self.confusion)
+        rows, columns = self.confusion.sum(axis=1), self.confusion.sum(axis=0)
+        used = rows > 0
+        return float(np.mean(2 * hits[used] / (rows[used] + columns[used])))
+
+    def as_dict(self, *, bundle: dict[str, str]) -> dict[str, Any]:
+        """The evaluate document of CONTRACTS.md. confusion: null above 100 classes."""
+        small = len(self.labels) <= MOST_MATRIX
+        return {
+            **common(self, bundle),
+            "correct": self.correct,
+            "accuracy": self.accuracy,
+            "interval": self.interval.as_list(),
+            "top5": self.top5,
+            "macro_f1": self.macro_f1,
+            "per_class": {
+                label: {"n": s.n, "recall": s.recall, "precision": s.precision}
+                for label, s in self.per_class.items()
+            },
+            "mAP": None,
+            "confusion": self.confusion.tolist() if small else None,
+            "confusions": [list(pair) for pair in self.confusions[:MOST_CONFUSIONS]],
+            "mistakes": [asdict(mistake) for mistake in self.mistakes],
+        }
+
+
+def common(found: Any, bundle: dict[str, str]) -> dict[str, Any]:
+    """What the evaluate document says of a classifier and of a detector alike. found: Evaluation or
+    DetectionEvaluation.
+    """
+    return {
+        "schema": "edge-sdk/evaluate/1",
+        "bundle": bundle,
+        "engine": found.engine.as_dict() if found.engine else None,
+        "golden": found.golden.as_dict() if found.golden else None,
+        "n": found.n,
+        "labels": list(found.labels),
+        "part": found.part,
+        "unreadable": list(found.unreadable),
+        "seen_in_training": found.seen_in_training,
+    }
+
+
+def _distinct(labels: Sequence[str]) -> list[str]:
+    """The labels with a number after each that stood there before."""
+    names: dict[str, None] = {}
+    for label in labels:
+        name, number = label, 1
+        while name in names:
+            number += 1
+            name = f"{label} ({number})"
+        names[name] = None
+    return list(names)

@@ -1,0 +1,1 @@
+"""Image and video files, frames of planes, perceptual hashes, and drawing on frames."""

@@ -1,0 +1,1 @@
+"""From a bundle and a frame to a result: admission, golden proof, recognizer."""

@@ -1,0 +1,207 @@
+"""One frame in, one answer out: preprocess, engine, postprocess, each timed.
+
+The converter's verification, `predict`, `evaluate` and the device's runtime all answer through this
+class; that is why what was verified is what runs.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_sdk.bundle.manifest import Manifest
+from edge_sdk.bundle.reading import Bundle
+from edge_sdk.engines import Engine, EngineInfo
+from edge_sdk.errors import ConfigError, NotAvailableYet
+from edge_sdk.frames import Frame
+from edge_sdk.inference.admission import open_bundle_engine
+from edge_sdk.inference.golden import GoldenCheck, check_tensors
+from edge_sdk.inference.prefetch import Prepared, Preparer
+from edge_sdk.preprocess import Placement, Preprocessor, PreprocessSpec
+from edge_sdk.results import Classification, Detection, Result, StageTimes
+from edge_sdk.tasks import classify
+from edge_sdk.tasks.detect import Detector
+from edge_sdk.tasks.sequence import ClipPreprocessor, FeaturePreprocessor
+from edge_sdk.tensors import TensorSpec
+
+if TYPE_CHECKING:
+    from edge_sdk.data.sources import Value
+
+Fill = Callable[[NDArray[Any]], Placement | None]
+"""Writes the input tensor (its shape and dtype); says where a picture lies in it."""
+
+TOP = 5
+_NO_FRAME = Frame(np.zeros((0, 0), np.uint8), "gray")
+
+
+class Recognizer:
+    """An engine with the preprocessing and postprocessing that its manifest asks for.
+
+    min_score: answers below it are left out; None takes what the manifest says. top: at most so
+    many classes. golden: how the bundle's samples came out on this engine, None where not asked.
+    Not thread-safe. Raises ConfigError for a min_score that is none, ModelError when the engine's
+    tensors are not the manifest's.
+    """
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        labels: tuple[str, ...],
+        engine: Engine,
+        *,
+        min_score: float | None = None,
+        top: int = TOP,
+        golden: GoldenCheck | None = None,
+        now_ns: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
+        if min_score is not None and not 0 <= min_score <= 1:
+            raise ConfigError(f"min_score is {min_score}", fix="use 0 to 1")
+        self.manifest = manifest
+        self.labels = labels
+        self.engine = engine
+        self.golden = golden
+        self.min_score = manifest.postprocess.min_score if min_score is None else min_score
+        self.top = top
+        self._now_ns = now_ns
+        check_tensors(manifest, engine)
+        self.preprocessor = open_preprocessor(manifest.input.preprocess, engine.inputs[0])
+        self._detector: Detector | None = None
+        if manifest.task == "detect":
+            self._detector = Detector(manifest, labels, engine.outputs, min_score=min_score)
+        else:
+            self._scores = [o.role for o in manifest.outputs].index("scores")
+            self._classifier = classify.Classifier(
+                engine.outputs[self._scores],
+                labels,
+                top,
+                self.min_score,
+                manifest.postprocess.activation,
+            )
+
+    @classmethod
+    def open(
+        cls,
+        bundle: Bundle,
+        engine: str = "litert",
+        *,
+        threads: int = 1,
+        min_score: float | None = None,
+        now_ns: Callable[[], int] = time.monotonic_ns,
+    ) -> Recognizer:
+        """Open a bundle's model in an engine, proven by its golden samples.
+
+        Raises what `trust.open_bundle_engine` raises.
+        """
+        opened, golden = open_bundle_engine(bundle, engine, threads=threads)
+        try:
+            return cls(
+                bundle.manifest,
+                bundle.labels,
+                opened,
+                min_score=min_score,
+                golden=golden,
+                now_ns=now_ns,
+            )
+        except BaseException:
+            opened.close()
+            raise
+
+    @property
+    def info(self) -> EngineInfo:
+        """Which interpreter answers."""
+        return self.engine.info
+
+    def __call__(
+        self, value: Value, *, capture_ns: int = 0, prepared: Prepared | None = None
+    ) -> Result:
+        """Answer about one frame; for task "sequence" about frames or features (sources.Value).
+        `capture_ns`: what getting it cost, for the record. prepared: the frame, by `preparer`.
+        """
+        if prepared is not None and isinstance(value, Frame):
+            return self.answer(prepared.write, value, capture_ns, prepared.took_ns)
+        frame = value if isinstance(value, Frame) else _last(value)
+        return self.answer(lambda tensor: self.preprocessor(value, tensor), frame, capture_ns)
+
+    def preparer(self) -> Preparer | None:
+        """What prepares frames in another thread; None where single frames are not answered."""
+        spec = self.manifest.input.preprocess
+        if spec is None or self.manifest.sequence is not None:
+            return None
+        return Preparer(spec, self.engine.inputs[0], self._now_ns)
+
+    def answer(self, fill: Fill, frame: Frame, capture_ns: int = 0, prepared_ns: int = 0) -> Result:
+        """The same with the input tensor written by `fill`; `frame` is what the answer is about.
+        prepared_ns: the preprocessing that was done before.
+        """
+        started = self._now_ns()
+        placement = self.engine.fill(0, fill)
+        filled = self._now_ns()
+        self.engine.invoke()
+        invoked = self._now_ns()
+        classes, detections = self._answers(placement, frame)
+        done = self._now_ns()
+        stages = StageTimes(
+            capture_ns, prepared_ns + filled - started, invoked - filled, done - invoked
+        )
+        return Result(classes, frame.index, frame.sensor_ns, done, stages, frame.source, detections)
+
+    def scores(self) -> NDArray[np.float32]:
+        """All scores of the last invoke, shape (classes,), float32; not for task "detect"."""
+        stored = self.engine.output(self._scores)
+        spec = self.engine.outputs[self._scores]
+        return classify.scores(stored, spec, self.manifest.postprocess.activation)
+
+    def _answers(
+        self, placement: Placement | None, frame: Frame
+    ) -> tuple[tuple[Classification, ...], tuple[Detection, ...] | None]:
+        """Classes, and detections where the model finds things in a picture."""
+        if self._detector is not None and placement is not None:
+            return (), self._detector(self.engine.output, placement, frame)
+        return self._classifier(self.engine.output(self._scores)), None
+
+    def close(self) -> None:
+        """Close the engine."""
+        self.engine.close()
+
+    def __enter__(self) -> Recognizer:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+
+def require_pictures(manifest: Manifest) -> None:
+    """Raises NotAvailableYet for a bundle that does not answer about single pictures."""
+    if manifest.sequence is not None:
+        streamed = "stream frames through it with `edge-sdk run`, or "
+        raise NotAvailableYet(
+            f"{manifest.name} answers about sequences of {manifest.sequence.frames} frames; that "
+            "is not available yet here",
+            fix=f"{streamed if manifest.input.preprocess else ''}use `edge-sdk evaluate`",
+        )
+
+
+def open_preprocessor(spec: PreprocessSpec | None, tensor: TensorSpec) -> Any:
+    """What fills `tensor`: from a Frame, from the frames of a clip, or from features (no `spec`).
+
+    Raises ModelError, ConfigError where they do not fit.
+    """
+    if spec is None:
+        return FeaturePreprocessor(tensor)
+    return ClipPreprocessor(spec, tensor) if len(tensor.shape) == 5 else Preprocessor(spec, tensor)
+
+
+def _last(value: Value) -> Frame:
+    """The newest frame of a clip; features have none."""
+    return value[-1] if isinstance(value, tuple) else _NO_FRAME
+
+
+def open_recognizer(path: str | Path, engine: str = "litert", *, threads: int = 1) -> Recognizer:
+    """A Recognizer straight from a bundle's file. Raises EdgeError."""
+    with Bundle.open(path) as bundle:
+        return Recognizer.open(bundle, engine, threads=threads)

@@ -1,0 +1,286 @@
+"""`inspect` of a folder of pictures: what is there, what is broken, what stands there twice, and
+how a recipe would split it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edge_sdk.data.class_folders import folders_beside_parts, list_folder
+from edge_sdk.data.sources import part_folders
+from edge_sdk.data.splits import LEAST, held_out, imbalance, split_sizes
+from edge_sdk.errors import DataError, EdgeError
+from edge_sdk.formatting import table
+from edge_sdk.images.contact_sheet import contact_sheet, thumbnail
+from edge_sdk.images.files import SUFFIXES, list_images, read_image
+from edge_sdk.images.perceptual_hash import GRID, look_alikes, near_duplicates
+from edge_sdk.images.scan import Look, look_at_all
+
+MOST_LISTED = 20
+"""Near-duplicates that the document lists; it counts them all."""
+
+MOST_CLASSES = 40
+MOST_SHOWN = 20
+"""Classes, and pictures of each, on the contact sheets."""
+
+_COLUMNS = 10
+_TILE = 72
+
+Classes = Mapping[str, Sequence[Path]]
+Progress = Callable[[int, int], None]
+
+
+def inspect_folder(folder: Path, progress: Progress | None = None) -> dict[str, Any]:
+    """The inspect document of a folder. Raises FileError, DataError (no picture, no class)."""
+    parts, left_out = _listing(folder)
+    looks, unreadable = _look_at(parts, progress)
+    classes = Counter[str]()
+    for found in parts.values():
+        classes.update({name: len(files) for name, files in found.items()})
+    hashes = Counter(look.sha256 for look in looks.values())
+    told = _told(parts, looks)
+    compared = _compared(told)
+    near = _near(told, looks)
+    document = {
+        "schema": "edge-sdk/inspect/1",
+        "path": str(folder),
+        "kind": "folder",
+        "pictures": classes.total(),
+        "classes": {name: classes[name] for name in sorted(classes) if name},
+        "parts": {
+            part: {name: len(files) for name, files in found.items()}
+            for part, found in parts.items()
+            if part
+        },
+        "sizes": dict(
+            Counter(f"{look.width}x{look.height}" for look in looks.values()).most_common(10)
+        ),
+        "unreadable": unreadable,
+        "duplicates": hashes.total() - len(hashes),
+        "compared": compared,
+        "near_duplicates": len(near) if compared else None,
+        "near": near[:MOST_LISTED],
+        "splits": _splits(parts, looks),
+        "left_out": [str(path) for path in left_out],
+    }
+    return {**document, "warnings": [*_warnings(folder, document), *_alike(parts, looks, near)]}
+
+
+def describe_folder(document: dict[str, Any]) -> str:
+    """The document for people: totals, each class with the split, then what is wrong by name."""
+    rows = [
+        ["pictures", f"{document['pictures']:,}"],
+        ["sizes", ", ".join(f"{size} ({n:,})" for size, n in document["sizes"].items())],
+        ["unreadable", f"{len(document['unreadable']):,}"],
+        ["duplicates", f"{document['duplicates']:,}"],
+        ["near-duplicates", "{} ({})".format(*near_in_words(document))],
+    ]
+    texts = [table(rows)]
+    splits = document["splits"]
+    lines = [
+        [name, count, *(splits.get(name, {}).get(part, "-") for part in ("train", "val", "test"))]
+        for name, count in document["classes"].items()
+    ]
+    if lines:
+        texts.append(table(lines, head=("class", "pictures", "train", "val", "test")))
+    texts += ["\n".join(f"unreadable: {line}" for line in document["unreadable"])]
+    texts += [
+        "\n".join(f"alike: {pair['picture']} and {pair['other']}" for pair in document["near"])
+    ]
+    return "\n\n".join(text for text in texts if text)
+
+
+def near_in_words(document: dict[str, Any]) -> tuple[str, str]:
+    """How many near-duplicates, and among how many pictures; "not compared" and why."""
+    if document["near_duplicates"] is None:
+        return "not compared", f"smaller than {GRID} pixels, blank, or nothing to compare with"
+    return f"{document['near_duplicates']:,}", f"{document['compared']:,} pictures compared"
+
+
+def contact_sheets(folder: Path) -> dict[str, bytes]:
+    """{class: PNG file} with pictures of each class, evenly taken; "" where there is no class.
+
+    Raises FileError, DataError.
+    """
+    files: dict[str, list[Path]] = {}
+    for found in _listing(folder)[0].values():
+        for name, own in found.items():
+            files.setdefault(name, []).extend(own)
+    sheets = {name: _sheet(own) for name, own in sorted(files.items())[:MOST_CLASSES] if own}
+    return {name: sheet for name, sheet in sheets.items() if sheet}
+
+
+def _sheet(files: Sequence[Path]) -> bytes:
+    """b"" where none of the chosen ones decodes."""
+    chosen = np.linspace(0, len(files) - 1, min(MOST_SHOWN, len(files))).astype(int)
+    small = []
+    for index in chosen:
+        with suppress(EdgeError):
+            small.append(thumbnail(read_image(files[index]), _TILE))
+    return contact_sheet(small, min(_COLUMNS, len(small)), tile=_TILE) if small else b""
+
+
+def _listing(folder: Path) -> tuple[dict[str, Classes], list[Path]]:
+    """{part: {class: pictures}}, {"": …} for a folder without parts, and the files left out."""
+    places = part_folders(folder) or {"": folder}
+    found = {part: list_folder(place, SUFFIXES) for part, place in places.items()}
+    left_out = [path for listing in found.values() for path in listing.left_out]
+    parts: dict[str, Classes] = {part: listing.classes for part, listing in found.items()}
+    if "" in parts and not any(parts[""].values()):
+        # No class has a picture: then the pictures of the folder itself, whatever their class.
+        if pictures := list_images(folder):
+            return {"": {"": pictures}}, []
+        if not parts[""]:
+            raise DataError(
+                f"{folder} has no class folders",
+                fix=f"make a folder for each class in it, e.g. {folder / 'cat'}, with pictures "
+                "inside",
+            )
+    return parts, left_out
+
+
+def _look_at(
+    parts: Mapping[str, Classes], progress: Progress | None
+) -> tuple[dict[Path, Look], list[str]]:
+    """A look at each picture that decodes, and why the others do not."""
+    paths = [path for classes in parts.values() for files in classes.values() for path in files]
+    looks, unreadable = {}, []
+    for done, (path, found) in enumerate(zip(paths, look_at_all(paths), strict=True), 1):
+        if isinstance(found, Look):
+            looks[path] = found
+        else:
+            unreadable.append(found)
+        if progress:
+            progress(done, len(paths))
+    return looks, unreadable
+
+
+def _told(parts: Mapping[str, Classes], looks: Mapping[Path, Look]) -> dict[str, list[Path]]:
+    """{part: pictures} that have a perceptual hash."""
+    told = {path for path, look in looks.items() if look.hash is not None}
+    return {
+        part: [path for own in classes.values() for path in own if path in told]
+        for part, classes in parts.items()
+    }
+
+
+def _compared(files: Mapping[str, Sequence[Path]]) -> int:
+    """How many pictures; 0 where none has another to be compared with."""
+    counts = [len(own) for own in files.values() if own]
+    several = sum(counts) > 1 if "" in files else len(counts) > 1
+    return sum(counts) if several else 0
+
+
+def _near(files: Mapping[str, Sequence[Path]], looks: Mapping[Path, Look]) -> list[dict[str, Any]]:
+    """Pictures that look like another, of another part where there are parts, and are not equal."""
+    hashes = {part: [looks[path].hash for path in own] for part, own in files.items()}
+    if "" in files:
+        own = files[""]
+        pairs = [(own[one], own[other], bits) for one, other, bits in look_alikes(hashes[""])]
+    else:
+        pairs = [
+            (files[near.part][near.index], files[near.other_part][near.other], near.bits)
+            for near in near_duplicates(hashes)
+        ]
+    return [
+        {"picture": str(one), "other": str(other), "bits": bits}
+        for one, other, bits in pairs
+        if looks[one].sha256 != looks[other].sha256
+    ]
+
+
+def _splits(parts: Mapping[str, Classes], looks: Mapping[Path, Look]) -> dict[str, dict[str, int]]:
+    """{class: {"train", "val", "test"}} as a recipe with default values splits the readable ones;
+    a class with too few is left out.
+    """
+    counts = {
+        part: {name: sum(path in looks for path in files) for name, files in classes.items()}
+        for part, classes in parts.items()
+    }
+    if "" in counts:
+        whole = {name: n for name, n in counts[""].items() if name and n >= LEAST}
+        return {name: _named(*split_sizes(n)) for name, n in whole.items()}
+    found = {}
+    for name, train in counts["train"].items():
+        val, test = (counts.get(part, {}).get(name, 0) for part in ("val", "test"))
+        if "val" not in counts and train > 1:
+            val = held_out(train)
+            train -= val
+        if train and val and test:
+            found[name] = _named(train, val, test)
+    return found
+
+
+def _named(train: int, val: int, test: int) -> dict[str, int]:
+    return {"train": train, "val": val, "test": test}
+
+
+def _warnings(folder: Path, document: dict[str, Any]) -> list[str]:
+    lines = [
+        f"{folder / name} stands beside train and test: rename it to {folder / 'val'}, or move it "
+        f"elsewhere ({count:,} pictures)"
+        for name, count in folders_beside_parts(folder, SUFFIXES).items()
+    ]
+    splits = document["splits"]
+    lines += [
+        f"class {name!r} has too few readable pictures to train, validate and test"
+        for name in document["classes"]
+        if name not in splits
+    ]
+    if len(document["classes"]) == 1:
+        lines.append("there is one class only: add a second one to tell apart")
+    if splits and (line := imbalance({name: own["train"] for name, own in splits.items()})):
+        lines.append(line)
+    if document["left_out"]:
+        lines.append(
+            f"left out, of another kind or in no class folder: {len(document['left_out']):,} files "
+            f"({', '.join(document['left_out'][:5])})"
+        )
+    return lines
+
+
+def _alike(
+    parts: Mapping[str, Classes], looks: Mapping[Path, Look], near: Sequence[Any]
+) -> list[str]:
+    """Warnings of pictures that are equal where they must not be, or almost equal."""
+    across_parts, across_classes = _equal(parts, looks)
+    lines = []
+    if across_parts:
+        lines.append(
+            f"equal files in more than one part: {len(across_parts):,} pictures, for example "
+            f"{across_parts[0]}; keep each in one, or the test is too easy"
+        )
+    if across_classes:
+        lines.append(
+            f"equal files in more than one class: {len(across_classes):,} pictures, for example "
+            f"{across_classes[0]}; keep each in the class that it shows"
+        )
+    if near:
+        lines.append(
+            f"look almost like another: {len(near):,} pictures; keep such ones in one part, with "
+            "folders train/, val/ and test/, or the test is too easy"
+        )
+    return lines
+
+
+def _equal(parts: Mapping[str, Classes], looks: Mapping[Path, Look]) -> tuple[list[str], list[str]]:
+    """Of each picture that is in more than one part, and in more than one class, two files."""
+    places: dict[str, list[tuple[str, str, Path]]] = {}
+    for part, classes in parts.items():
+        for name, files in classes.items():
+            for path in files:
+                if path in looks:
+                    places.setdefault(looks[path].sha256, []).append((part, name, path))
+
+    def pairs(of: int) -> list[str]:
+        """Of equal files that differ in their part (0) or in their class (1)."""
+        by_place = [{place[of]: place[2] for place in found} for found in places.values()]
+        return [" and ".join(map(str, [*own.values()][:2])) for own in by_place if len(own) > 1]
+
+    return pairs(0), pairs(1)

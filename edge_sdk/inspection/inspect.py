@@ -1,0 +1,88 @@
+"""`inspect`: what is in a bundle, a .tflite model or a folder of pictures, without running it.
+
+Other kinds by file suffix come from packages, under the entry point group "edge_sdk.inspectors":
+SUFFIX = a function from the path to a document.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from edge_sdk.bundle.reading import load_model
+from edge_sdk.configuration import as_dict
+from edge_sdk.errors import FileError, MissingPackage
+from edge_sdk.files import is_folder
+from edge_sdk.inspection.folder import Progress, inspect_folder
+from edge_sdk.tflite.graph import Graph, read_graph
+from edge_sdk.tflite.metadata import read_metadata
+
+_SUFFIXES = {".toml": "edge-sdk-converter"}
+
+
+def inspect(path: str | Path, progress: Progress | None = None) -> dict[str, Any]:
+    """The inspect document of a path; `kind` says what it was. progress: called with the pictures
+    of a folder that are done, and all.
+
+    Raises FileError, BundleError, ModelError, DataError, MissingPackage.
+    """
+    path = Path(path)
+    if is_folder(path):
+        return inspect_folder(path, progress)
+    if path.suffix in _SUFFIXES:
+        return _by_package(path)
+    model, bundle = load_model(path)
+    graph = read_graph(model)
+    document: dict[str, Any] = {
+        "schema": "edge-sdk/inspect/1",
+        "path": str(path),
+        "kind": "bundle" if bundle else "model",
+        "bytes": len(model),
+        "graph": _graph(graph),
+    }
+    if bundle is None:
+        metadata = read_metadata(model, graph)
+        found = {"labels": len(metadata.labels), "mean": metadata.mean, "std": metadata.std}
+        return {**document, "metadata": as_dict(found)}
+    manifest = as_dict(bundle.manifest)
+    manifest["golden"]["from"] = manifest["golden"].pop("origin")
+    return {
+        **document,
+        "bundle": bundle.identity,
+        "manifest": manifest,
+        "labels": list(bundle.labels),
+        "accuracy": {side: _accuracy(bundle.build.get(side)) for side in ("float", "converted")},
+    }
+
+
+def _accuracy(side: object) -> Any:
+    """As a build record has it; None where the record, which may be anybody's, has another form."""
+    return side.get("accuracy") if isinstance(side, dict) else None
+
+
+def _graph(graph: Graph) -> dict[str, Any]:
+    return {
+        "precision": graph.precision,
+        "macs": graph.macs,
+        "operators": dict(Counter(operator.name for operator in graph.operators)),
+        "subgraphs": graph.subgraphs,
+        "inputs": [as_dict(spec) for spec in graph.input_specs],
+        "outputs": [as_dict(spec) for spec in graph.output_specs],
+    }
+
+
+def _by_package(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        raise FileError(f"{path} does not exist", fix="check the path")
+    found = importlib.metadata.entry_points(group="edge_sdk.inspectors", name=path.suffix[1:])
+    if not found:
+        package = _SUFFIXES[path.suffix]
+        raise MissingPackage(
+            f"inspecting a {path.suffix} file needs {package}, which is not installed",
+            fix=f"pip install {package}",
+        )
+    inspector: Callable[[Path], dict[str, Any]] = next(iter(found)).load()
+    return inspector(path)

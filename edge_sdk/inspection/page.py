@@ -1,0 +1,92 @@
+"""The report of `inspect`: inspect.json, and a page that shows it, pictures included."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from edge_sdk.files import write_atomic
+from edge_sdk.inspection.folder import MOST_SHOWN, contact_sheets, near_in_words
+from edge_sdk.report.gallery import Exhibit, Gallery, gallery_section
+from edge_sdk.report.markup import count, escape, facts, table
+from edge_sdk.report.page import Head, Section, Tile, banner, page
+
+_PARTS = ("train", "val", "test")
+
+
+def write_inspection(folder: Path, path: Path, document: dict[str, Any]) -> Path:
+    """Write `inspect.json` and `report.html` about `path` into `folder`; the path of the page.
+
+    Raises FileError.
+    """
+    text = json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+    write_atomic(folder / "inspect.json", text.encode("utf-8", "backslashreplace"))
+    shown = _folder_page(path, document) if document["kind"] == "folder" else _page(path, document)
+    write_atomic(folder / "report.html", shown.encode("utf-8", "replace"))
+    return folder / "report.html"
+
+
+def _page(path: Path, document: dict[str, Any]) -> str:
+    head = Head("inspection", path.name, escape(path), "", ())
+    return page(head, [Section("contents", "Contents", facts("What is in it", document))])
+
+
+def _folder_page(path: Path, document: dict[str, Any]) -> str:
+    warnings = "".join(banner("warn", "Look:", line) for line in document["warnings"])
+    head = Head("inspection", path.absolute().name, escape(path), warnings, _tiles(document))
+    return page(
+        head,
+        [
+            Section("classes", "Classes", _classes(document)),
+            _sheets(path),
+            Section("broken", "Unreadable", _list(document["unreadable"])),
+            Section("alike", "Almost alike", _alike(document)),
+            Section("other", "Left out", _list(document["left_out"])),
+        ],
+    )
+
+
+def _tiles(document: dict[str, Any]) -> list[Tile]:
+    return [
+        Tile("pictures", count(document["pictures"]), f"{len(document['classes'])} classes"),
+        Tile("unreadable", count(len(document["unreadable"]))),
+        Tile("duplicates", count(document["duplicates"]), "equal to another"),
+        Tile("near-duplicates", *near_in_words(document)),
+    ]
+
+
+def _classes(document: dict[str, Any]) -> str:
+    splits = document["splits"]
+    rows = [
+        (
+            escape(name),
+            count(pictures),
+            *(count(splits[name][part]) if name in splits else "-" for part in _PARTS),
+        )
+        for name, pictures in document["classes"].items()
+    ]
+    head = ("Class", "Pictures", "Training", "Validation", "Test")
+    sizes = [(escape(size), count(number)) for size, number in document["sizes"].items()]
+    return table("As a recipe splits them", head, rows, kind="figures") + table(
+        "Sizes, most frequent first", ("Width x height", "Pictures"), sizes, kind="figures"
+    )
+
+
+def _sheets(path: Path) -> Section:
+    exhibits = [Exhibit(png, name or "no class") for name, png in contact_sheets(path).items()]
+    words = f"Up to {MOST_SHOWN} of each class, from its first file to its last."
+    return gallery_section(Gallery("pictures", "Pictures", words, exhibits))
+
+
+def _alike(document: dict[str, Any]) -> str:
+    rows = [
+        (escape(pair["picture"]), escape(pair["other"]), count(pair["bits"]))
+        for pair in document["near"]
+    ]
+    return table("Pairs, and the bits of 64 that differ", ("Picture", "Like", "Bits"), rows)
+
+
+def _list(lines: list[str]) -> str:
+    items = "".join(f"<li>{escape(line)}</li>" for line in lines)
+    return f"<ul>{items}</ul>" if items else ""
