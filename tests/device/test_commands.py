@@ -379,7 +379,7 @@ def test_usage(arguments: list[str], command: Command) -> None:
 def test_help_imports_nothing_heavy() -> None:
     code = (
         "import sys; from edge_device.cli import cameras, capture, run; "
-        "commands = (cli.run, cli.bench, cli_cameras.cameras, cli_capture.capture); "
+        "commands = (run.run, run.bench, cameras.cameras, capture.capture); "
         "[command.main(['--help'], standalone_mode=False) for command in commands]; "
         "heavy = {'numpy', 'cv2', 'ai_edge_litert', 'av', 'edge_device.run.runtime', "
         "'edge_device.capture.capture'}; "
