@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import operator
 import types
 import typing
 from collections.abc import Mapping
@@ -17,19 +18,27 @@ from edge_sdk.errors import ConfigError
 
 T = TypeVar("T")
 
-MOST_THREADS = 256
+MAX_THREADS = 256
 """Most CPU threads of an inference: more help nothing, and interpreters crash on absurd numbers."""
 
 
 def limits(
     *,
-    least: float | None = None,
-    most: float | None = None,
-    above: float | None = None,
-    below: float | None = None,
+    ge: float | None = None,
+    le: float | None = None,
+    gt: float | None = None,
+    lt: float | None = None,
 ) -> dict[str, Any]:
-    """Metadata for a numeric field: `least <= value <= most`, `above < value < below`."""
-    return {"least": least, "most": most, "above": above, "below": below}
+    """Metadata for a numeric field: `ge <= value <= le`, `gt < value < lt`."""
+    return {"ge": ge, "le": le, "gt": gt, "lt": lt}
+
+
+_LIMITS = {
+    "ge": (operator.ge, "at least"),
+    "le": (operator.le, "at most"),
+    "gt": (operator.gt, "above"),
+    "lt": (operator.lt, "below"),
+}
 
 
 def parse(cls: type[T], data: Mapping[str, Any], *, where: str, path: str = "") -> T:
@@ -143,23 +152,15 @@ def _check_limits(value: Any, metadata: Mapping[str, Any], where: str, path: str
     for item in value if isinstance(value, tuple) else (value,):
         if not isinstance(item, (int, float)):
             continue
-        least, most = metadata.get("least"), metadata.get("most")
-        above, below = metadata.get("above"), metadata.get("below")
-        if (
-            (least is not None and item < least)
-            or (most is not None and item > most)
-            or (above is not None and item <= above)
-            or (below is not None and item >= below)
+        limit = {name: metadata.get(name) for name in _LIMITS}
+        if any(
+            bound is not None and not holds(item, bound)
+            for bound, (holds, _) in zip(limit.values(), _LIMITS.values(), strict=True)
         ):
             bounds = [
-                f"{word} {bound}"
-                for word, bound in (
-                    ("at least", least),
-                    ("at most", most),
-                    ("above", above),
-                    ("below", below),
-                )
-                if bound is not None
+                f"{word} {limit[name]}"
+                for name, (_, word) in _LIMITS.items()
+                if limit[name] is not None
             ]
             raise ConfigError(
                 f"{where}: {path} is {_shown(item)}",

@@ -4,7 +4,7 @@ EdgeError                      what is wrong, and `fix`: the exact way out
 ├── ConfigError    ValueError      a recipe, manifest or option that does not say what it must
 ├── FileError      OSError         a path that is missing, of the wrong kind, or not writable
 ├── DataError      ValueError      images, labels or a data set that cannot be used
-│   └── ImageError                 one picture that cannot be decoded
+│   └── ImageError                 one image that cannot be decoded
 ├── ModelError     ValueError      a model file that cannot be read, or does not fit its use
 ├── BundleError    ValueError      a bundle that is damaged, incomplete or not ours
 ├── EngineError    RuntimeError    an interpreter that failed
@@ -46,7 +46,7 @@ class DataError(EdgeError, ValueError):
 
 
 class ImageError(DataError):
-    """One picture that cannot be decoded."""
+    """One image that cannot be decoded."""
 
 
 class ModelError(EdgeError, ValueError):

@@ -58,11 +58,11 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def read_file(path: str | Path, *, what: str, most_bytes: int | None = None) -> bytes:
+def read_file(path: str | Path, *, what: str, max_bytes: int | None = None) -> bytes:
     """All bytes of a file. `what` names its role in errors ("bundle", "model").
 
     Raises FileError when it is missing, a folder or a device, unreadable, or larger than
-    `most_bytes`.
+    `max_bytes`.
     """
     path = Path(path)
     with reading(path, what=f"{what} file"):
@@ -71,9 +71,9 @@ def read_file(path: str | Path, *, what: str, most_bytes: int | None = None) -> 
             # A pipe may never end, and /dev/zero does not.
             kind = "a folder" if stat.S_ISDIR(found.st_mode) else "a pipe or a device"
             raise FileError(f"{path} is {kind}, not a {what}", fix=f"name the {what} file itself")
-        if most_bytes is not None and found.st_size > most_bytes:
+        if max_bytes is not None and found.st_size > max_bytes:
             raise FileError(
-                f"{path} is too large for a {what}: {found.st_size} bytes, at most {most_bytes}",
+                f"{path} is too large for a {what}: {found.st_size} bytes, at most {max_bytes}",
                 fix=f"name a {what} file",
             )
         return path.read_bytes()

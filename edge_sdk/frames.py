@@ -21,14 +21,14 @@ YUV: tuple[PixelFormat, ...] = ("yuv420p", "yuvj420p")
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """One picture.
+    """One image.
 
     pixels: uint8; (height, width, 3) for "rgb" and "bgr", (height, width) for "gray"; for YUV
     (height * 3 / 2, width), the planes one behind another without padding.
     sensor_ns: when it was taken, on time.monotonic_ns(); for a file, when it was handed out.
     index: counts the frames a camera produced, from 0, dropped ones included.
     source: what a person would call it (a file's path); "" for a live camera.
-    picture: the same instant as people should see it, where a camera delivers a larger stream
+    image: the same instant as people should see it, where a camera delivers a larger stream
     beside the one for the model; both show the same part of the scene. Answers with boxes are in
     its pixels.
     exposure_ns: how long the sensor gathered light, None where that is not known.
@@ -39,21 +39,21 @@ class Frame:
     sensor_ns: int = 0
     index: int = 0
     source: str = ""
-    picture: Frame | None = None
+    image: Frame | None = None
     exposure_ns: int | None = None
 
     @property
     def height(self) -> int:
-        """Rows of the picture in `pixels`."""
+        """Rows of the image in `pixels`."""
         rows = int(self.pixels.shape[0])
         return rows * 2 // 3 if self.color in YUV else rows
 
     @property
     def width(self) -> int:
-        """Columns of the picture in `pixels`."""
+        """Columns of the image in `pixels`."""
         return int(self.pixels.shape[1])
 
     @property
     def shown(self) -> Frame:
-        """What people see of it: `picture`, or itself."""
-        return self.picture or self
+        """What people see of it: `image`, or itself."""
+        return self.image or self

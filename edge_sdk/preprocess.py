@@ -1,7 +1,7 @@
 """From a frame to the model's input tensor: the one path for calibration, evaluation and device.
 
 Geometry (crop, stretch or letterbox) and resize run in OpenCV on the frame's own colour order, then
-the small picture is converted and lands in the input tensor. For 8-bit pixels the rest of the
+the small image is converted and lands in the input tensor. For 8-bit pixels the rest of the
 mathematics, (pixel - mean) / std and quantization, is a table of 256 values a channel. Where that
 table is the pixel itself, or the pixel with its top bit flipped, within SHORTCUT_STEPS, nothing is
 looked up at all.
@@ -55,7 +55,7 @@ class PreprocessSpec:
     fit: Literal["stretch", "crop", "letterbox"] = "crop"
     resize: Literal["linear", "area"] = "linear"
     mean: tuple[float, ...] = (127.5,)
-    std: tuple[float, ...] = field(default=(127.5,), metadata=limits(above=0))
+    std: tuple[float, ...] = field(default=(127.5,), metadata=limits(gt=0))
 
     @property
     def channels(self) -> int:
@@ -65,7 +65,7 @@ class PreprocessSpec:
 
 @dataclass(frozen=True)
 class Placement:
-    """Where the picture lies in the tensor: `tensor = frame * scale + offset` (x, y; pixels)."""
+    """Where the image lies in the tensor: `tensor = frame * scale + offset` (x, y; pixels)."""
 
     scale_x: float
     scale_y: float
@@ -77,8 +77,8 @@ class Preprocessor:
     """Writes frames into a tensor of shape (1, height, width, channels).
 
     Construction does all that does not depend on the frame. One instance serves one thread: its
-    scratch pictures are reused.
-    Raises ModelError when the tensor is no picture of the spec's colour, ConfigError when mean or
+    scratch images are reused.
+    Raises ModelError when the tensor is no image of the spec's colour, ConfigError when mean or
     std have the wrong number of values.
     """
 
@@ -89,7 +89,7 @@ class Preprocessor:
             raise ModelError(
                 f"input {tensor.name} has shape {list(tensor.shape)}, not [1, height, width, "
                 "channels]",
-                fix="use a model with a batch of one picture",
+                fix="use a model with a batch of one image",
             )
         _, self.height, self.width, channels = tensor.shape
         if channels != spec.channels:
@@ -107,7 +107,7 @@ class Preprocessor:
 
     def __call__(self, frame: Frame, out: NDArray[Any]) -> Placement:
         """Fill `out` (the tensor itself: its shape and dtype) from `frame`. Nothing is returned
-        but where the picture lies.
+        but where the image lies.
         """
         target = out[0]
         if self.tail == "table":
@@ -121,7 +121,7 @@ class Preprocessor:
         return placement
 
     def pixels(self, frame: Frame, out: NDArray[Any]) -> Placement:
-        """The picture as the model sees it, before normalisation: fills `out`
+        """The image as the model sees it, before normalisation: fills `out`
         (height, width, channels; uint8) and says where the frame lies in it.
         """
         planes = frame.color in YUV

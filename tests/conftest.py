@@ -1,5 +1,5 @@
 """What every test may ask for: the session's state, the command, the shared data, a clock. Bundles,
-detectors, pictures and network cameras are in fixtures/.
+detectors, images and network cameras are in fixtures/.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, settings
 pytest_plugins = (
     "tiny_bundles",
     "tiny_detectors",
-    "written_pictures",
+    "written_images",
     "camera_servers",
     "captures",
 )

@@ -15,9 +15,9 @@ from pathlib import Path
 
 from edge_sdk.errors import BundleError
 
-MOST_ENTRIES = 64
-MOST_BYTES = 256 * 1024 * 1024
-MOST_RATIO = 20
+MAX_ENTRIES = 64
+MAX_BYTES = 256 * 1024 * 1024
+MAX_RATIO = 20
 MEMBERS = (
     "manifest.json",
     "model.tflite",
@@ -104,8 +104,8 @@ def _read_member(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
 
 
 def _check_entries(entries: list[zipfile.ZipInfo], path: Path) -> None:
-    if len(entries) > MOST_ENTRIES:
-        raise BundleError(f"{path} has {len(entries)} members, at most {MOST_ENTRIES}", fix=REBUILD)
+    if len(entries) > MAX_ENTRIES:
+        raise BundleError(f"{path} has {len(entries)} members, at most {MAX_ENTRIES}", fix=REBUILD)
     seen: set[str] = set()
     for entry in entries:
         name = entry.filename
@@ -121,11 +121,11 @@ def _check_entries(entries: list[zipfile.ZipInfo], path: Path) -> None:
             raise BundleError(f"{path}: {name} is compressed in an unknown way", fix=REBUILD)
         if entry.compress_type == zipfile.ZIP_STORED and entry.compress_size != entry.file_size:
             raise BundleError(f"{path}: {name} has two sizes", fix=REBUILD)
-        if entry.file_size > MOST_RATIO * max(entry.compress_size, 1):
-            raise BundleError(f"{path}: {name} expands more than {MOST_RATIO} times", fix=REBUILD)
+        if entry.file_size > MAX_RATIO * max(entry.compress_size, 1):
+            raise BundleError(f"{path}: {name} expands more than {MAX_RATIO} times", fix=REBUILD)
     total = sum(entry.file_size for entry in entries)
-    if total > MOST_BYTES:
-        raise BundleError(f"{path} holds {total} bytes, at most {MOST_BYTES}", fix=REBUILD)
+    if total > MAX_BYTES:
+        raise BundleError(f"{path} holds {total} bytes, at most {MAX_BYTES}", fix=REBUILD)
     if "manifest.json" not in seen:
         raise BundleError(f"{path} has no manifest.json", fix=REBUILD)
 

@@ -15,7 +15,7 @@ from edge_sdk.tasks.postprocess import DETECTION_ONLY, Postprocess, Role
 from edge_sdk.tensors import QuantParams, TensorSpec
 
 SCHEMA = "edge-sdk/manifest/1"
-LEAST_SAMPLES = 10
+MIN_SAMPLES = 10
 """Golden samples of a bundle."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
 _VERSION = re.compile(r"[0-9]+(\.[0-9]+){0,3}([.+-][A-Za-z0-9.+-]{1,32})?\Z")
@@ -26,9 +26,9 @@ class TensorEntry:
     """A tensor in the manifest: scale and zero_point are null for floats."""
 
     name: str
-    shape: tuple[int, ...] = field(metadata=limits(least=1))
+    shape: tuple[int, ...] = field(metadata=limits(ge=1))
     dtype: Literal["int8", "uint8", "float32", "int16", "int32", "int64"]
-    scale: float | None = field(default=None, metadata=limits(above=0))
+    scale: float | None = field(default=None, metadata=limits(gt=0))
     zero_point: int | None = None
 
     @property
@@ -57,7 +57,7 @@ class ModelEntry:
 
     file: str
     precision: str
-    macs: int = field(default=0, metadata=limits(least=0))
+    macs: int = field(default=0, metadata=limits(ge=0))
     min_runtime: int | None = None
     compiler: str | None = None
     mapped_ops: int | None = None
@@ -66,7 +66,7 @@ class ModelEntry:
 
 @dataclass(frozen=True)
 class InputEntry:
-    """The input tensor and what is done to a picture on its way there (null: features)."""
+    """The input tensor and what is done to an image on its way there (null: features)."""
 
     tensor: TensorEntry
     preprocess: PreprocessSpec | None
@@ -78,8 +78,8 @@ class SequenceEntry:
     beginnings of two inputs.
     """
 
-    frames: int = field(metadata=limits(least=1, most=4096))
-    stride: int = field(metadata=limits(least=1, most=4096))
+    frames: int = field(metadata=limits(ge=1, le=4096))
+    stride: int = field(metadata=limits(ge=1, le=4096))
 
 
 @dataclass(frozen=True)
@@ -95,24 +95,24 @@ class LabelsEntry:
     """The labels' file and how many there are."""
 
     file: str
-    count: int = field(metadata=limits(least=1))
+    count: int = field(metadata=limits(ge=1))
 
 
 @dataclass(frozen=True)
 class GoldenEntry:
     """Where the golden samples are from and what answered them; `origin` is the JSON key "from".
 
-    samples: fewer than 10 prove too little (LEAST_SAMPLES).
+    samples: fewer than 10 prove too little (MIN_SAMPLES).
     """
 
     file: str
-    samples: int = field(metadata=limits(least=LEAST_SAMPLES))
+    samples: int = field(metadata=limits(ge=MIN_SAMPLES))
     origin: Literal["test", "synthetic", "data"]
     engine: str
     version: str
     resolver: str
     delegate: str
-    steps: int = field(metadata=limits(least=1))
+    steps: int = field(metadata=limits(ge=1))
 
 
 @dataclass(frozen=True)
@@ -120,16 +120,16 @@ class Budget:
     """Limits; null: none. accuracy_loss: a share; bytes: of model.tflite; mapped: share of MACs."""
 
     accuracy_loss: float | None = None
-    bytes: int | None = field(default=None, metadata=limits(least=1))
-    mapped: float | None = field(default=None, metadata=limits(least=0, most=1))
-    latency_ms: float | None = field(default=None, metadata=limits(above=0))
+    bytes: int | None = field(default=None, metadata=limits(ge=1))
+    mapped: float | None = field(default=None, metadata=limits(ge=0, le=1))
+    latency_ms: float | None = field(default=None, metadata=limits(gt=0))
 
 
 @dataclass(frozen=True)
 class MemberEntry:
     """Size and SHA-256 (hex) of a file in the bundle."""
 
-    bytes: int = field(metadata=limits(least=0))
+    bytes: int = field(metadata=limits(ge=0))
     sha256: str
 
 

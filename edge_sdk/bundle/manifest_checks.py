@@ -38,7 +38,7 @@ def _check_scores(manifest: Manifest, where: str) -> None:
 
 
 def _check_input(manifest: Manifest, where: str) -> None:
-    """A picture is [1, height, width, channels]; a sequence has its frames behind the 1."""
+    """An image is [1, height, width, channels]; a sequence has its frames behind the 1."""
     preprocess, sequence = manifest.input.preprocess, manifest.sequence
     shape = list(manifest.input.tensor.shape)
     wrong = ""

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_sdk.bundle.archive import (
-    MOST_BYTES,
+    MAX_BYTES,
     REBUILD,
     check_digest,
     or_convert,
@@ -76,7 +76,7 @@ class Bundle:
         as it must be.
         """
         path = Path(path)
-        data = read_file(path, what="bundle", most_bytes=MOST_BYTES)
+        data = read_file(path, what="bundle", max_bytes=MAX_BYTES)
         sha256 = check_digest(data, path)
         members = read_members(data, path)
         del data  # the members are copies of all that is in it
@@ -214,7 +214,7 @@ def _load_arrays(data: bytes, names: Iterable[str]) -> dict[str, NDArray[Any]]:
     """Those of the named arrays that an .npz file has."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         entries = archive.infolist()
-    if sum(entry.file_size for entry in entries) > MOST_BYTES:
+    if sum(entry.file_size for entry in entries) > MAX_BYTES:
         raise ValueError("it is too large")
     if not {entry.compress_type for entry in entries} <= {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
         raise ValueError("it is compressed in an unknown way")
@@ -225,7 +225,7 @@ def _load_arrays(data: bytes, names: Iterable[str]) -> dict[str, NDArray[Any]]:
 def load_model(path: str | Path) -> tuple[bytes, Bundle | None]:
     """The model in a bundle (checked) or in a bare .tflite file. Raises EdgeError."""
     path = Path(path)
-    data = read_file(path, what="bundle or .tflite model", most_bytes=MOST_BYTES)
+    data = read_file(path, what="bundle or .tflite model", max_bytes=MAX_BYTES)
     if data[4:8] == b"TFL3":
         return data, None
     if data[:2] == b"PK":

@@ -40,9 +40,9 @@ def predict(
     as_json: bool,
 ) -> None:
     """Answers of BUNDLE (FILE.edge) for IMAGES: files, or folders of them."""
-    from edge_sdk.inference.predict import predict as answer_pictures
+    from edge_sdk.inference.predict import predict as answer_images
 
-    document = answer_pictures(bundle, images, engine=engine, threads=threads, annotate=annotate)
+    document = answer_images(bundle, images, engine=engine, threads=threads, annotate=annotate)
     rows = [[entry["path"], _answer(entry)] for entry in document["results"]]
     console.answer(document, formatting.table(rows), as_json=as_json)
 
@@ -59,7 +59,7 @@ def predict(
 @_THREADS
 @console.json_option
 def evaluate(bundle: Path, data: str, engine: str, threads: int, as_json: bool) -> None:
-    """Accuracy of BUNDLE on the pictures of SOURCE; mAP of one that finds things."""
+    """Accuracy of BUNDLE on the images of SOURCE; mAP of one that finds things."""
     from edge_sdk.bundle.reading import Bundle
     from edge_sdk.evaluation.classification import describe, warnings
     from edge_sdk.evaluation.classification import evaluate as evaluate_classes
@@ -74,7 +74,7 @@ def evaluate(bundle: Path, data: str, engine: str, threads: int, as_json: bool) 
             data,
             engine=engine,
             threads=threads,
-            progress=lambda done, total: progress(f"{done} of {total} pictures"),
+            progress=lambda done, total: progress(f"{done} of {total} images"),
         )
         document = found.as_dict(bundle=opened.identity)
     for line in warnings(found):
@@ -138,7 +138,7 @@ def compare(
 )
 @console.json_option
 def inspect(path: Path, report: Path | None, as_json: bool) -> None:
-    """What is in PATH: a bundle, a .tflite model, a recipe, or a folder of pictures."""
+    """What is in PATH: a bundle, a .tflite model, a recipe, or a folder of images."""
     from edge_sdk.inspection.folder import describe_folder
     from edge_sdk.inspection.inspect import inspect as look_at
     from edge_sdk.inspection.page import write_inspection
@@ -148,7 +148,7 @@ def inspect(path: Path, report: Path | None, as_json: bool) -> None:
         prepare_folder(report)
     progress = console.Progress()
     try:
-        document = look_at(path, lambda done, total: progress(f"{done} of {total} pictures"))
+        document = look_at(path, lambda done, total: progress(f"{done} of {total} images"))
     finally:
         progress.clear()
     for line in document.get("warnings", []):
@@ -207,6 +207,6 @@ def demo(out: Path, as_json: bool) -> None:
 
 
 def _answer(entry: dict[str, Any]) -> str:
-    """The three best classes, or all that was found in the picture."""
+    """The three best classes, or all that was found in the image."""
     named = [*entry["classes"][:3], *entry["detections"]]
     return "  ".join(f"{one['label']} {one['score']:.3f}" for one in named) or "no answer"

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 import click
 
-from edge_sdk.configuration import MOST_THREADS
+from edge_sdk.configuration import MAX_THREADS
 from edge_sdk.errors import EdgeError, FileError, GateFailed, Interrupted
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -30,7 +30,7 @@ _INTERRUPTED = Interrupted("interrupted", fix="run the same command again")
 PATH = click.Path(readable=False, path_type=Path)
 """A path argument: what is wrong with the file is the command's to say, with a fix."""
 
-THREADS = click.IntRange(1, MOST_THREADS)
+THREADS = click.IntRange(1, MAX_THREADS)
 """CPU threads of an inference."""
 
 

@@ -33,14 +33,14 @@ class Row:
 
 TABLE = (
     Row("Start", "demo", CORE, "The whole path on handwritten digits, with a replayed camera."),
-    Row("Start", "init", CONVERTER, "A commented recipe and a README for your own pictures."),
-    Row("Start", "capture", DEVICE, "Fill class folders with pictures from a camera."),
+    Row("Start", "init", CONVERTER, "A commented recipe and a README for your own images."),
+    Row("Start", "capture", DEVICE, "Fill class folders with images from a camera."),
     Row("Build", "build", CONVERTER, "Train, convert, verify and pack what a recipe describes."),
     Row("Build", "convert", CONVERTER, "Pack a model of your own."),
     Row("Build", "models", CONVERTER, "Architectures: parameters, MACs, input, options."),
-    Row("Run", "predict", CORE, "Answers for pictures."),
+    Row("Run", "predict", CORE, "Answers for images."),
     Row("Run", "run", DEVICE, "Stream a camera through a bundle's model, until Ctrl-C."),
-    Row("Measure", "evaluate", CORE, "Accuracy of a bundle on labelled pictures."),
+    Row("Measure", "evaluate", CORE, "Accuracy of a bundle on labelled images."),
     Row("Measure", "bench", DEVICE, "Latency and throughput of a bundle."),
     Row("Measure", "compare", CORE, "Bundles or models side by side, measured in turns."),
     Row("Look", "inspect", CORE, "What is in a bundle, a .tflite, a recipe or a folder."),

@@ -16,7 +16,7 @@ from edge_sdk.bundle.manifest import SequenceEntry
 from edge_sdk.bundle.reading import Bundle, load_model
 from edge_sdk.comparison.ranking import Measured, Question, rank, unranked
 from edge_sdk.comparison.rounds import ROUNDS, Call, timed
-from edge_sdk.data.sources import LabelledPictures, Value, open_source
+from edge_sdk.data.sources import LabelledImages, Value, open_source
 from edge_sdk.engines import Engine
 from edge_sdk.errors import ConfigError, FileError, ImageError
 from edge_sdk.evaluation.classification import evaluate, warnings
@@ -28,8 +28,8 @@ from edge_sdk.statistics import median_interval
 from edge_sdk.tflite.graph import read_graph
 
 Progress = Callable[[str], object]
-Source = Callable[[SequenceEntry | None], LabelledPictures | None]
-"""The pictures to answer, cut as a bundle's sequences are; None where none were named."""
+Source = Callable[[SequenceEntry | None], LabelledImages | None]
+"""The images to answer, cut as a bundle's sequences are; None where none were named."""
 
 
 def compare(
@@ -45,7 +45,7 @@ def compare(
 
     Bundles and .tflite models are measured now, in interleaved rounds: `invoke_ms` on an input that
     stays. With `data` (a SOURCE) the bundles' accuracy too, `cost_ms`, which is preprocess + invoke
-    on its first picture, and who dominates whom (`edge_sdk.dominance`): `dominated_by` over
+    on its first image, and who dominates whom (`edge_sdk.dominance`): `dominated_by` over
     accuracy, cost_ms and stored_bytes, `dominated_in` over accuracy and one cost; null where a row
     is not ranked. run.json and bench.json files are shown as they were recorded.
     bytes, stored_bytes, bundle_bytes: the model, as it is stored in the bundle, and the bundle.
@@ -62,7 +62,7 @@ def compare(
         )
 
     @cache
-    def source(sequence: SequenceEntry | None) -> LabelledPictures | None:
+    def source(sequence: SequenceEntry | None) -> LabelledImages | None:
         return open_source(data, sequence) if data is not None else None
 
     rows: list[dict[str, Any]] = []
@@ -95,14 +95,14 @@ def _open(
     engine, _ = open_bundle_engine(bundle, name, threads=threads)
     stack.enter_context(engine)
     row = _row(path, model, bundle, engine)
-    pictures = source(bundle.manifest.sequence)
-    if pictures is None:
+    images = source(bundle.manifest.sequence)
+    if images is None:
         return Measured(row, {"invoke_ms": _invoke(engine)})
-    found = _evaluated(bundle, pictures, name, threads, progress)
+    found = _evaluated(bundle, images, name, threads, progress)
     row |= _accuracy(found)
     labels, manifest = tuple(sorted(bundle.labels)), bundle.manifest
     question = Question(manifest.task, labels, manifest.sequence, found.unreadable)
-    calls = {"invoke_ms": engine.invoke, "cost_ms": _cost(engine, bundle, pictures)}
+    calls = {"invoke_ms": engine.invoke, "cost_ms": _cost(engine, bundle, images)}
     return Measured(row, calls, found.right, question)
 
 
@@ -128,10 +128,10 @@ def _stored_bytes(bundle: Bundle) -> int:
 
 
 def _evaluated(
-    bundle: Bundle, source: LabelledPictures, engine: str, threads: int, progress: Progress
+    bundle: Bundle, source: LabelledImages, engine: str, threads: int, progress: Progress
 ) -> Evaluation:
     def show(done: int, total: int) -> None:
-        progress(f"{bundle.path}: {done} of {total} pictures")
+        progress(f"{bundle.path}: {done} of {total} images")
 
     return evaluate(bundle, source, engine=engine, threads=threads, progress=show)
 
@@ -157,8 +157,8 @@ def _invoke(engine: Engine) -> Call:
     return engine.invoke
 
 
-def _cost(engine: Engine, bundle: Bundle, source: LabelledPictures) -> Call:
-    """A call that preprocesses the first picture that can be read, and runs the engine on it."""
+def _cost(engine: Engine, bundle: Bundle, source: LabelledImages) -> Call:
+    """A call that preprocesses the first image that can be read, and runs the engine on it."""
     preprocess = open_preprocessor(bundle.manifest.input.preprocess, engine.inputs[0])
     value = _first_value(source)
 
@@ -166,17 +166,17 @@ def _cost(engine: Engine, bundle: Bundle, source: LabelledPictures) -> Call:
         engine.fill(0, lambda tensor: preprocess(value, tensor))
         engine.invoke()
 
-    call()  # invoke alone is timed on this picture too, whichever call comes first
+    call()  # invoke alone is timed on this image too, whichever call comes first
     return call
 
 
-def _first_value(source: LabelledPictures) -> Value:
-    for sample in source.pictures:
+def _first_value(source: LabelledImages) -> Value:
+    for sample in source.images:
         try:
             return sample.read()
         except (ImageError, FileError):
             continue
-    raise AssertionError("an evaluated source has a picture that can be read")
+    raise AssertionError("an evaluated source has an image that can be read")
 
 
 def _time(measured: Sequence[Measured], rounds: int, progress: Progress) -> None:

@@ -1,7 +1,7 @@
 """Which of the compared are dominated: another is behind in nothing and surely ahead in something.
 
 One candidate dominates another, over accuracy and the costs asked for, if
-  - it is behind in nothing: at least as many of the same pictures right, no more bytes or MACs, and
+  - it is behind in nothing: at least as many of the same images right, no more bytes or MACs, and
     not surely slower;
   - it is surely ahead in one of them: more accurate by the paired interval, faster by the paired
     rounds, or fewer bytes or MACs, which are exact.
@@ -35,9 +35,9 @@ CONFIDENCE = 0.99
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """One of the compared. right: for each picture, in order, whether it was answered rightly, bool
-    (pictures,); rounds_ms: its time in each interleaved round, ms a call; group: only candidates of
-    equal groups are ranked against each other, and theirs are the same pictures and rounds.
+    """One of the compared. right: for each image, in order, whether it was answered rightly, bool
+    (images,); rounds_ms: its time in each interleaved round, ms a call; group: only candidates of
+    equal groups are ranked against each other, and theirs are the same images and rounds.
     """
 
     right: NDArray[np.bool_] | None = None

@@ -77,7 +77,7 @@ def rank(measured: Sequence[Measured]) -> None:
 def _not_ranked(one: Measured, first: Measured) -> str:
     assert one.question is not None and first.question is not None
     differ = [
-        name.replace("unreadable", "pictures")
+        name.replace("unreadable", "images")
         for name, mine, other in zip(Question._fields, one.question, first.question, strict=True)
         if mine != other
     ]
@@ -85,7 +85,7 @@ def _not_ranked(one: Measured, first: Measured) -> str:
 
 
 def unranked() -> dict[str, Any]:
-    """What only a bundle with pictures has."""
+    """What only a bundle with images has."""
     return {
         "accuracy": None,
         "interval": None,

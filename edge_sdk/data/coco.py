@@ -1,4 +1,4 @@
-"""`coco:ANNOTATIONS.json`: pictures with boxes, as COCO writes them."""
+"""`coco:ANNOTATIONS.json`: images with boxes, as COCO writes them."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edge_sdk.data.sources import LabelledPictures, Picture
+from edge_sdk.data.sources import Image, LabelledImages
 from edge_sdk.errors import DataError, FileError
 from edge_sdk.files import read_file
 from edge_sdk.frames import Frame
 from edge_sdk.results import BBox
 
-_MOST_BYTES = 1024 * 1024 * 1024
+_MAX_BYTES = 1024 * 1024 * 1024
 
 
 @dataclass(frozen=True)
 class Truth:
-    """A thing in a picture: its label's number and its place. crowd: a region of many of them."""
+    """A thing in an image: its label's number and its place. crowd: a region of many of them."""
 
     label: int
     box: BBox
@@ -29,8 +29,8 @@ class Truth:
 
 
 @dataclass(frozen=True, eq=False)
-class Scene(Picture):
-    """A picture on disk with the things in it; `label` means nothing. size: (width, height) that
+class Scene(Image):
+    """An image on disk with the things in it; `label` means nothing. size: (width, height) that
     the boxes refer to, None where the file does not say.
     """
 
@@ -38,7 +38,7 @@ class Scene(Picture):
     size: tuple[int, int] | None = None
 
     def read(self) -> Frame:
-        """The decoded picture. Raises FileError, ImageError; DataError where it is not the one that
+        """The decoded image. Raises FileError, ImageError; DataError where it is not the one that
         the boxes were drawn on.
         """
         frame = super().read()
@@ -47,20 +47,20 @@ class Scene(Picture):
         raise DataError(
             f"{self.name} is {frame.width} x {frame.height}, its annotations are for "
             f"{self.size[0]} x {self.size[1]}",
-            fix="put the picture there that was annotated, not turned and not resized",
+            fix="put the image there that was annotated, not turned and not resized",
         )
 
 
-def read_coco(path: str | Path) -> LabelledPictures:
-    """The pictures that an annotation file lists, in its order, as Scenes; labels are its
-    categories by id. Pictures lie beside the file, in images/ beside it, or as COCO's own do:
+def read_coco(path: str | Path) -> LabelledImages:
+    """The images that an annotation file lists, in its order, as Scenes; labels are its
+    categories by id. Images lie beside the file, in images/ beside it, or as COCO's own do:
     annotations/instances_val2017.json with val2017/.
 
-    Raises FileError where there is no such file or no picture, DataError for a file that is not
+    Raises FileError where there is no such file or no image, DataError for a file that is not
     COCO's.
     """
     path = Path(path)
-    data = read_file(path, what="COCO annotation", most_bytes=_MOST_BYTES)
+    data = read_file(path, what="COCO annotation", max_bytes=_MAX_BYTES)
     try:
         document = json.loads(data)
         if not isinstance(document, dict):
@@ -76,13 +76,13 @@ def read_coco(path: str | Path) -> LabelledPictures:
             fix="name a file with images, annotations (bbox) and categories",
         ) from error
     if not entries or not labels:
-        raise DataError(f"{path} lists no pictures or no categories", fix="name another file")
+        raise DataError(f"{path} lists no images or no categories", fix="name another file")
     folder = _folder(path, [name for _, name, _ in entries])
     scenes = [
         Scene(0, name, folder / name, truths=tuple(truths.get(key, ())), size=size)
         for key, name, size in entries
     ]
-    return LabelledPictures(labels, scenes, "all")
+    return LabelledImages(labels, scenes, "all")
 
 
 def _entry(image: dict[str, Any]) -> tuple[int, str, tuple[int, int] | None]:
@@ -94,7 +94,7 @@ def _entry(image: dict[str, Any]) -> tuple[int, str, tuple[int, int] | None]:
 def _truths(
     annotations: Sequence[dict[str, Any]], numbers: dict[int, int]
 ) -> defaultdict[int, list[Truth]]:
-    """{picture's id: things in it}."""
+    """{image's id: things in it}."""
     found: defaultdict[int, list[Truth]] = defaultdict(list)
     for entry in annotations:
         x, y, width, height = map(float, entry["bbox"])
@@ -107,7 +107,7 @@ def _truths(
 
 
 def _folder(path: Path, names: Sequence[str]) -> Path:
-    """Where the first picture is that can be found. Raises FileError."""
+    """Where the first image is that can be found. Raises FileError."""
     part = path.stem.rpartition("_")[2]
     places = [path.parent, path.parent / "images", path.parent.parent / part]
     for place in places:
@@ -115,7 +115,7 @@ def _folder(path: Path, names: Sequence[str]) -> Path:
             return place
     raise FileError(
         f"{path} lists {names[0]}, which is not there",
-        fix=f"put its pictures into {places[0]} or {places[1]}",
+        fix=f"put its images into {places[0]} or {places[1]}",
     )
 
 

@@ -1,8 +1,8 @@
 """Labelled samples by name: `folder:PATH` and `coco:PATH` here, further kinds by entry point.
 
-A sample is what a model answers about: a picture, a clip of a video, or a row of features. A
+A sample is what a model answers about: an image, a clip of a video, or a row of features. A
 package offers more kinds under the entry point group "edge_sdk.sources": KIND = a function from
-what follows the colon, and the bundle's SequenceEntry or None, to LabelledPictures (the test part
+what follows the colon, and the bundle's SequenceEntry or None, to LabelledImages (the test part
 where the source has one).
 """
 
@@ -30,7 +30,7 @@ from edge_sdk.images.video import read_clip
 
 S = TypeVar("S", bound="Sample")
 Value = Frame | tuple[Frame, ...] | NDArray[np.float32]
-"""What a sample holds: a picture, the frames of a clip, or features (frames, features)."""
+"""What a sample holds: an image, the frames of a clip, or features (frames, features)."""
 
 _KINDS = ("folder", "digits", "keras", "coco", "csv", "video")
 _CONVERTER = "edge-sdk-converter"
@@ -62,14 +62,14 @@ class Sample(ABC):
 
 
 @dataclass(frozen=True, eq=False)
-class Picture(Sample):
-    """A picture on disk (`path`) or in memory (`pixels`, `color`)."""
+class Image(Sample):
+    """An image on disk (`path`) or in memory (`pixels`, `color`)."""
 
     pixels: NDArray[Any] | None = None
     color: Color = "rgb"
 
     def read(self) -> Frame:
-        """The decoded picture. Raises FileError, ImageError."""
+        """The decoded image. Raises FileError, ImageError."""
         if self.path is not None:
             return read_image(self.path)
         assert self.pixels is not None
@@ -127,13 +127,13 @@ def _file_digest(path: Path, _modified: int, _size: int) -> str:
 
 
 @dataclass(frozen=True)
-class LabelledPictures:
+class LabelledImages:
     """Samples with their labels' names, `labels[sample.label]`. part: "test", or "all". numbered:
     the labels are values, sorted; a model with as many labels may name them, in that order.
     """
 
     labels: tuple[str, ...]
-    pictures: Sequence[Sample]
+    images: Sequence[Sample]
     part: str
     numbered: bool = False
 
@@ -152,7 +152,7 @@ def split_spec(spec: str) -> tuple[str, str]:
     return "folder", spec
 
 
-def open_source(spec: str, sequence: SequenceEntry | None = None) -> LabelledPictures:
+def open_source(spec: str, sequence: SequenceEntry | None = None) -> LabelledImages:
     """The samples a SOURCE names: the test part where there is one, else all of them.
 
     sequence: how long the model's sequences are, for sources that are cut into them.
@@ -170,23 +170,23 @@ def open_source(spec: str, sequence: SequenceEntry | None = None) -> LabelledPic
     found = importlib.metadata.entry_points(group="edge_sdk.sources", name=kind)
     if not found:
         raise _missing(kind)
-    opener: Callable[[str, SequenceEntry | None], LabelledPictures] = next(iter(found)).load()
+    opener: Callable[[str, SequenceEntry | None], LabelledImages] = next(iter(found)).load()
     return opener(rest, sequence)
 
 
-def _folder(path: str) -> LabelledPictures:
+def _folder(path: str) -> LabelledImages:
     folder, part = Path(path), "all"
     with contextlib.suppress(RuntimeError):  # no such user: then it is a name like any other
         folder = folder.expanduser()
     if parts := part_folders(folder):
         folder, part = parts["test"], "test"
     classes = list_classes(folder)
-    pictures = [
-        Picture(index, str(file), path=file)
+    images = [
+        Image(index, str(file), path=file)
         for index, files in enumerate(classes.values())
         for file in files
     ]
-    return LabelledPictures(tuple(classes), pictures, part)
+    return LabelledImages(tuple(classes), images, part)
 
 
 def part_folders(folder: Path) -> dict[str, Path]:

@@ -1,4 +1,4 @@
-"""How pictures are divided: among training, validation and test, and among the classes."""
+"""How images are divided: among training, validation and test, and among the classes."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ Shares = tuple[float, float, float]
 DEFAULT_SPLIT: Shares = (0.70, 0.15, 0.15)
 """A recipe's `data.split` where it does not say otherwise."""
 
-LEAST = 3
-"""Pictures, or clips, that a class needs: one each to train, validate and test."""
+MIN = 3
+"""Images, or clips, that a class needs: one each to train, validate and test."""
 
 SMALL = 0.1
 """Share of the largest class below which the smallest is warned about."""
 
 
 def split_sizes(count: int, shares: Shares = DEFAULT_SPLIT) -> tuple[int, int, int]:
-    """(train, val, test) for `count` >= LEAST of one class: the nearest to its shares that leaves
+    """(train, val, test) for `count` >= MIN of one class: the nearest to its shares that leaves
     none of the three empty.
     """
     val, test = (max(1, round(share * count)) for share in shares[1:])
@@ -27,13 +27,13 @@ def split_sizes(count: int, shares: Shares = DEFAULT_SPLIT) -> tuple[int, int, i
 
 
 def held_out(count: int, shares: Shares = DEFAULT_SPLIT) -> int:
-    """How many of `count` >= 2 training pictures of a class validate, where there is a test part
+    """How many of `count` >= 2 training images of a class validate, where there is a test part
     already.
     """
     return min(count - 1, max(1, round(shares[1] / (shares[0] + shares[1]) * count)))
 
 
-def imbalance(counts: Mapping[str, int], what: str = "picture") -> str:
+def imbalance(counts: Mapping[str, int], what: str = "image") -> str:
     """A warning where the smallest class has under a tenth of the largest, else "".
 
     counts: {label: training samples}.

@@ -16,7 +16,7 @@ from typing import Any, Literal
 from edge_sdk.configuration import limits
 from edge_sdk.statistics import median
 
-LEAST_UNCERTAINTY = 0.3
+MIN_UNCERTAINTY = 0.3
 """Least half-width of a MODEL interval, as a share of the value."""
 
 REFERENCE_MACS = {
@@ -42,7 +42,7 @@ class Fact:
 class Watts:
     """Published power of a whole board in W."""
 
-    watts: float = field(metadata=limits(above=0))
+    watts: float = field(metadata=limits(gt=0))
     source: str
 
 
@@ -61,7 +61,7 @@ class CpuFigure:
 
     network: str
     precision: Literal["float32", "int8"]
-    ms: float = field(metadata=limits(above=0))
+    ms: float = field(metadata=limits(gt=0))
     source: str
 
     @property
@@ -92,9 +92,9 @@ class Board:
     title: str
     soc: str
     cpu: str
-    cores: int = field(metadata=limits(least=1))
-    clock_mhz: int = field(metadata=limits(least=1))
-    ram_mb: tuple[int, ...] = field(metadata=limits(least=1))
+    cores: int = field(metadata=limits(ge=1))
+    clock_mhz: int = field(metadata=limits(ge=1))
+    ram_mb: tuple[int, ...] = field(metadata=limits(ge=1))
     interfaces: tuple[Literal["usb", "pcie"], ...]
     power_meter: str
     undervoltage_detector: bool
@@ -194,14 +194,14 @@ def _pace(board: Board) -> tuple[float, float]:
     """Seconds per MAC, and the half-width of its interval as a share of it."""
     paces = [figure.seconds_per_mac for figure in board.cpu_figures]
     middle = median(paces)
-    return middle, max(LEAST_UNCERTAINTY, *(abs(pace - middle) / middle for pace in paces))
+    return middle, max(MIN_UNCERTAINTY, *(abs(pace - middle) / middle for pace in paces))
 
 
 def _time(board: Board, macs: int) -> str:
     """The formula of the latency, in words."""
     pace, spread = _pace(board)
     precisions = " and ".join(sorted({figure.precision for figure in board.cpu_figures}))
-    why = "as far as they scatter" if spread > LEAST_UNCERTAINTY else "the least stated"
+    why = "as far as they scatter" if spread > MIN_UNCERTAINTY else "the least stated"
     return (
         f"{macs:,} MACs / {1e-9 / pace:.2f}e9 MACs/s (the median of {len(board.cpu_figures)}"
         f" published {precisions} figures; interval ±{spread:.0%}, {why})"

@@ -18,7 +18,7 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_sdk.configuration import MOST_THREADS, nearest
+from edge_sdk.configuration import MAX_THREADS, nearest
 from edge_sdk.errors import ConfigError, EdgeError, EngineError, MissingPackage
 from edge_sdk.tensors import TensorSpec
 
@@ -184,8 +184,8 @@ def open_engine(
     Raises ConfigError for an unknown name, MissingPackage where it is not installed, EngineError
     when the interpreter refuses the model.
     """
-    if not 1 <= threads <= MOST_THREADS:
-        raise ConfigError(f"threads is {threads}", fix=f"use 1 to {MOST_THREADS} threads")
+    if not 1 <= threads <= MAX_THREADS:
+        raise ConfigError(f"threads is {threads}", fix=f"use 1 to {MAX_THREADS} threads")
     if name.startswith("isolated:"):
         from edge_sdk.engines.isolated import IsolatedEngine
 

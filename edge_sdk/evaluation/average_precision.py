@@ -1,5 +1,5 @@
 """COCO's mean average precision: IoU .50 to .95, 101 recall points, at most 100 boxes a class and
-picture, objects of every size.
+image, objects of every size.
 
 Source: COCO's evaluation as pycocotools does it (COCOeval, iouType "bbox", area range "all"); the
 tests hold the two against each other.
@@ -19,12 +19,12 @@ OVERLAPS = np.linspace(0.5, 0.95, 10)
 """Intersections over union from which on a box counts as found."""
 
 _RECALLS = np.linspace(0, 1, 101)
-_MOST = 100
+_MAX = 100
 
 
 @dataclass
 class _Class:
-    """All boxes of one class so far. Parts for each picture: scores (d,), matched and ignored
+    """All boxes of one class so far. Parts for each image: scores (d,), matched and ignored
     (10, d).
     """
 
@@ -35,7 +35,7 @@ class _Class:
 
 
 class AveragePrecision:
-    """Takes pictures one by one, and then tells how precise a detector is."""
+    """Takes images one by one, and then tells how precise a detector is."""
 
     def __init__(self) -> None:
         self._classes: defaultdict[int, _Class] = defaultdict(_Class)
@@ -43,12 +43,12 @@ class AveragePrecision:
     def add(
         self, number: int, truths: Boxes, crowd: NDArray[np.bool_], boxes: Boxes, scores: Boxes
     ) -> None:
-        """Class `number` in one picture: where things are, and what was found.
+        """Class `number` in one image: where things are, and what was found.
 
         truths (g, 4), boxes (d, 4): x0, y0, x1, y1; crowd (g,): a region of many things, which
         need not be found, and where any number of boxes is neither right nor wrong; scores (d,).
         """
-        order = np.argsort(-np.asarray(scores, np.float64), kind="stable")[:_MOST]
+        order = np.argsort(-np.asarray(scores, np.float64), kind="stable")[:_MAX]
         matched, ignored = matches(truths, crowd, boxes[order])
         found = self._classes[number]
         found.n += int((~crowd).sum())

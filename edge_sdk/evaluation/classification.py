@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from edge_sdk.bundle.reading import Bundle
 from edge_sdk.data.coco import Scene
 from edge_sdk.data.sample_sets import (
-    MOST_UNREADABLE,
+    MAX_UNREADABLE,
     PREFIX,
     check_unreadable,
     skipped_warning,
@@ -20,8 +20,8 @@ from edge_sdk.data.sample_sets import (
 from edge_sdk.data.sources import (
     Clip,
     FeatureRow,
-    LabelledPictures,
-    Picture,
+    Image,
+    LabelledImages,
     Sample,
     open_source,
 )
@@ -33,19 +33,19 @@ from edge_sdk.inference.golden import unproven_warning
 from edge_sdk.inference.recognizer import Recognizer
 from edge_sdk.statistics import wilson
 
-FEW_PICTURES = 100
-"""Test pictures below which an accuracy's interval is worth a warning: it spans over 10 points
+FEW_IMAGES = 100
+"""Test images below which an accuracy's interval is worth a warning: it spans over 10 points
 where 90 % are right.
 """
 
-MOST_MISTAKES = 24
+MAX_MISTAKES = 24
 """Wrong answers that the document names, the surest first."""
 
 _KINDS = {
-    Picture: ("single pictures", "name pictures: --data folder:PATH"),
+    Image: ("single images", "name images: --data folder:PATH"),
     Clip: ("clips of a video", "name clips: --data video:PATH"),
     FeatureRow: ("rows of features", "name rows: --data csv:PATH"),
-    Scene: ("pictures with boxes", "name boxes: --data coco:PATH"),
+    Scene: ("images with boxes", "name boxes: --data coco:PATH"),
 }
 """What a sample is for people, and where such are from."""
 
@@ -55,17 +55,17 @@ _SHOWN = 5
 
 def evaluate(
     bundle: Bundle,
-    data: str | LabelledPictures,
+    data: str | LabelledImages,
     *,
     engine: str = "litert",
     threads: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
-    """Answer every picture of `data` (a SOURCE, or pictures) with the bundle's model.
+    """Answer every image of `data` (a SOURCE, or images) with the bundle's model.
 
     The test part is used where the source has one. Labels are matched by name.
     Raises ConfigError for a bundle that answers with boxes (evaluate_detections), DataError for
-    labels that the bundle does not know or more than 1 % unreadable pictures, and what opening the
+    labels that the bundle does not know or more than 1 % unreadable images, and what opening the
     source and the engine raise.
     """
     if bundle.manifest.task == "detect":
@@ -79,7 +79,7 @@ def evaluate(
     _check_labels(source.labels, bundle.labels, bundle.path.name)
     known = training_prefixes(bundle.build)
     with Recognizer.open(bundle, engine, threads=threads) as recognizer:
-        return evaluate_pictures(recognizer, source, known=known, progress=progress)
+        return evaluate_images(recognizer, source, known=known, progress=progress)
 
 
 def warnings(found: Evaluation | DetectionEvaluation) -> list[str]:
@@ -87,10 +87,10 @@ def warnings(found: Evaluation | DetectionEvaluation) -> list[str]:
     unproven = unproven_warning(found.golden)
     lines = [unproven] if unproven else []
     if found.part == "all":
-        lines.append("the source has no test part: every picture was used")
+        lines.append("the source has no test part: every image was used")
     if found.seen_in_training:
         lines.append(
-            f"{found.seen_in_training} of {found.n} pictures were in the training set: "
+            f"{found.seen_in_training} of {found.n} images were in the training set: "
             f"{'mAP' if isinstance(found, DetectionEvaluation) else 'the accuracy'} is too high"
         )
     if found.unreadable:
@@ -99,9 +99,9 @@ def warnings(found: Evaluation | DetectionEvaluation) -> list[str]:
 
 
 def doubts(correct: int, counts: Sequence[int]) -> list[str]:
-    """What makes an accuracy worth little: as much comes from guessing, or few pictures were tried.
+    """What makes an accuracy worth little: as much comes from guessing, or few images were tried.
 
-    correct: pictures answered rightly; counts: test pictures of each class.
+    correct: images answered rightly; counts: test images of each class.
     """
     n, most = sum(counts), max(counts)
     interval = wilson(correct, n)
@@ -112,8 +112,8 @@ def doubts(correct: int, counts: Sequence[int]) -> list[str]:
             f"the accuracy may be that of guessing: it is {between}, and always answering the most "
             f"frequent class is right in {share(most / n, 1)}"
         )
-    if n < FEW_PICTURES:
-        lines.append(f"only {n} test pictures: the accuracy is known as {between}, no better")
+    if n < FEW_IMAGES:
+        lines.append(f"only {n} test images: the accuracy is known as {between}, no better")
     return lines
 
 
@@ -134,7 +134,7 @@ def describe(found: Evaluation | DetectionEvaluation) -> str:
         for label, score in found.per_class.items()
         if score.n
     ]
-    head = ("class", "pictures", "recall", "precision")
+    head = ("class", "images", "recall", "precision")
     parts = [table(summary), table(rows, head=head)]
     if found.mistakes:
         wrong = [
@@ -145,14 +145,14 @@ def describe(found: Evaluation | DetectionEvaluation) -> str:
     return "\n\n".join(parts)
 
 
-def evaluate_pictures(
+def evaluate_images(
     recognizer: Recognizer,
-    source: LabelledPictures,
+    source: LabelledImages,
     *,
     known: frozenset[str] = frozenset(),
     progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
-    """The same with an open recognizer; `known`: SHA-256 prefixes of the training pictures."""
+    """The same with an open recognizer; `known`: SHA-256 prefixes of the training images."""
     labels = recognizer.labels
     first = {label: labels.index(label) for label in labels}
     same = np.array([first[label] for label in labels])
@@ -161,28 +161,28 @@ def evaluate_pictures(
     mistakes: list[Mistake] = []
     unreadable: list[str] = []
     in_top5 = seen = 0
-    for done, picture in enumerate(source.pictures, start=1):
+    for done, image in enumerate(source.images, start=1):
         try:
-            frame = picture.read()
+            frame = image.read()
         except (ImageError, FileError) as error:
             unreadable.append(str(error))
             continue
         recognizer(frame)
         scores = recognizer.scores()
         order = same[np.argsort(-scores, kind="stable")]
-        wanted = first[source.labels[picture.label]]
+        wanted = first[source.labels[image.label]]
         confusion[wanted, order[0]] += 1
         right.append(bool(order[0] == wanted))
         if order[0] != wanted:
-            mistakes.append(_mistake(picture, labels, scores, order[0], wanted))
-            mistakes = sorted(mistakes, key=_distance)[:MOST_MISTAKES]
+            mistakes.append(_mistake(image, labels, scores, order[0], wanted))
+            mistakes = sorted(mistakes, key=_distance)[:MAX_MISTAKES]
         in_top5 += int(wanted in order[:5])
-        seen += int(bool(known) and picture.sha256[:PREFIX] in known)
+        seen += int(bool(known) and image.sha256[:PREFIX] in known)
         if progress:
-            progress(done, len(source.pictures))
-    check_unreadable(unreadable, len(source.pictures), MOST_UNREADABLE)
+            progress(done, len(source.images))
+    check_unreadable(unreadable, len(source.images), MAX_UNREADABLE)
     if not right:
-        raise DataError("no picture could be evaluated", fix="name a source with pictures")
+        raise DataError("no image could be evaluated", fix="name a source with images")
     return Evaluation(
         labels,
         confusion,
@@ -215,14 +215,14 @@ def _distance(mistake: Mistake) -> float:
     return mistake.truth_score - mistake.score
 
 
-def _check_kind(source: LabelledPictures, bundle: Bundle) -> None:
-    """Pictures, clips and features each need a model that answers about such."""
+def _check_kind(source: LabelledImages, bundle: Bundle) -> None:
+    """Images, clips and features each need a model that answers about such."""
     manifest = bundle.manifest
     if manifest.input.preprocess is None:
         wanted: type[Sample] = FeatureRow
     else:
-        wanted = Picture if manifest.sequence is None else Clip
-    found = next((type(s) for s in source.pictures if type(s) is not wanted), None)
+        wanted = Image if manifest.sequence is None else Clip
+    found = next((type(s) for s in source.images if type(s) is not wanted), None)
     if found is not None:
         (answers, use), (holds, _) = _KINDS[wanted], _KINDS[found]
         raise DataError(
@@ -230,7 +230,7 @@ def _check_kind(source: LabelledPictures, bundle: Bundle) -> None:
         )
 
 
-def _named(source: LabelledPictures, names: tuple[str, ...]) -> LabelledPictures:
+def _named(source: LabelledImages, names: tuple[str, ...]) -> LabelledImages:
     """Numbers take the bundle's names at their places, where there are as many (`data.labels`), and
     where they sort as text as they do as numbers. Labels of which one is known are left alone.
     """

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from edge_sdk.bundle.reading import Bundle
 from edge_sdk.data.coco import Scene
-from edge_sdk.data.sample_sets import MOST_UNREADABLE, PREFIX, check_unreadable, training_prefixes
-from edge_sdk.data.sources import LabelledPictures, open_source
+from edge_sdk.data.sample_sets import MAX_UNREADABLE, PREFIX, check_unreadable, training_prefixes
+from edge_sdk.data.sources import LabelledImages, open_source
 from edge_sdk.engines import EngineInfo
 from edge_sdk.errors import ConfigError, DataError, FileError, ImageError
 from edge_sdk.evaluation.average_precision import AveragePrecision
@@ -40,7 +40,7 @@ class ClassPrecision:
 class DetectionEvaluation:
     """The outcome. Precisions are 0..1.
 
-    n: pictures answered. mean_ap: mAP, the mean over the labels that there are things of, at IoU
+    n: images answered. mean_ap: mAP, the mean over the labels that there are things of, at IoU
     .50:.95; mean_ap_50: at .50 alone. per_class: each label of the bundle; labels that are equal
     are one class. The rest is as in edge_sdk.Evaluation.
     """
@@ -69,23 +69,23 @@ class DetectionEvaluation:
 
 def evaluate_detections(
     bundle: Bundle,
-    data: str | LabelledPictures,
+    data: str | LabelledImages,
     *,
     engine: str = "litert",
     threads: int = 1,
     progress: Progress | None = None,
 ) -> DetectionEvaluation:
-    """Look for things in every picture of `data` (coco:ANNOTATIONS.json, or Scenes) with the
+    """Look for things in every image of `data` (coco:ANNOTATIONS.json, or Scenes) with the
     bundle's model. Every score counts, whatever the manifest's thresholds. Labels are matched by
     name.
 
-    Raises ConfigError for a bundle of another task, DataError for pictures without boxes, labels
-    that the bundle does not know or more than 1 % unreadable pictures, and what opening the source
+    Raises ConfigError for a bundle of another task, DataError for images without boxes, labels
+    that the bundle does not know or more than 1 % unreadable images, and what opening the source
     and the engine raise.
     """
     if bundle.manifest.task != "detect":
         raise ConfigError(
-            f"{bundle.path.name} finds nothing in pictures: its task is {bundle.manifest.task}",
+            f"{bundle.path.name} finds nothing in images: its task is {bundle.manifest.task}",
             fix="measure its accuracy: edge_sdk.evaluate",
         )
     source = open_source(data) if isinstance(data, str) else data
@@ -97,18 +97,18 @@ def evaluate_detections(
 
 def evaluate_scenes(
     recognizer: Recognizer,
-    source: LabelledPictures,
+    source: LabelledImages,
     *,
     known: frozenset[str] = frozenset(),
     progress: Progress | None = None,
 ) -> DetectionEvaluation:
-    """The same with an open recognizer; `known`: SHA-256 prefixes of the training pictures."""
+    """The same with an open recognizer; `known`: SHA-256 prefixes of the training images."""
     labels = recognizer.labels
     first = {label: labels.index(label) for label in labels}
     precision = AveragePrecision()
     unreadable: list[str] = []
     n = seen = 0
-    for done, scene in enumerate(source.pictures, start=1):
+    for done, scene in enumerate(source.images, start=1):
         assert isinstance(scene, Scene)
         try:
             frame = scene.read()
@@ -119,11 +119,11 @@ def evaluate_scenes(
         n += 1
         seen += int(bool(known) and scene.sha256[:PREFIX] in known)
         if progress:
-            progress(done, len(source.pictures))
-    check_unreadable(unreadable, len(source.pictures), MOST_UNREADABLE)
+            progress(done, len(source.images))
+    check_unreadable(unreadable, len(source.images), MAX_UNREADABLE)
     averages, counts = precision.by_class(), precision.counts()
     if not averages:
-        raise DataError("no picture has anything to be found in it", fix="name other annotations")
+        raise DataError("no image has anything to be found in it", fix="name other annotations")
     return DetectionEvaluation(
         labels,
         n,
@@ -149,7 +149,7 @@ def describe_detections(found: DetectionEvaluation) -> str:
     summary = [
         ["mAP (IoU .50:.95)", share(found.mean_ap)],
         ["mAP (IoU .50)", share(found.mean_ap_50)],
-        ["pictures", str(found.n)],
+        ["images", str(found.n)],
     ]
     rows = [[label, s.n, share(s.ap)] for label, s in found.per_class.items() if s.n]
     return f"{table(summary)}\n\n{table(rows, head=('class', 'things', 'AP'))}"
@@ -162,7 +162,7 @@ def _add(
     names: Sequence[str],
     first: dict[str, int],
 ) -> None:
-    """One picture, class by class, by the numbers of the bundle's labels."""
+    """One image, class by class, by the numbers of the bundle's labels."""
     truths, found = defaultdict(list), defaultdict(list)
     for truth in scene.truths:
         truths[first[names[truth.label]]].append(truth)
@@ -182,13 +182,13 @@ def _boxes(boxes: Sequence[Sequence[float]]) -> NDArray[np.float64]:
     return np.array(boxes, np.float64).reshape(-1, 4)
 
 
-def _check(source: LabelledPictures, bundle: Bundle) -> None:
-    if not all(isinstance(sample, Scene) for sample in source.pictures):
+def _check(source: LabelledImages, bundle: Bundle) -> None:
+    if not all(isinstance(sample, Scene) for sample in source.images):
         raise DataError(
             f"{bundle.path.name} answers with boxes, the data has none",
             fix="name boxes: --data coco:ANNOTATIONS.json",
         )
-    used = {truth.label for scene in source.pictures for truth in scene.truths}  # type: ignore[attr-defined]
+    used = {truth.label for scene in source.images for truth in scene.truths}  # type: ignore[attr-defined]
     strange = [source.labels[i] for i in sorted(used) if source.labels[i] not in bundle.labels]
     if strange:
         raise DataError(

@@ -13,16 +13,16 @@ from edge_sdk.engines import EngineInfo
 from edge_sdk.inference.golden import GoldenCheck
 from edge_sdk.statistics import Interval, wilson
 
-MOST_MATRIX = 100
+MAX_MATRIX = 100
 """Classes up to which the document has the whole confusion matrix: 1,001 of them take 6 MB."""
 
-MOST_CONFUSIONS = 200
+MAX_CONFUSIONS = 200
 """Confused pairs that the document lists, most frequent first."""
 
 
 @dataclass(frozen=True)
 class ClassScore:
-    """One class. recall: None without pictures of it; precision: None if it was never answered."""
+    """One class. recall: None without images of it; precision: None if it was never answered."""
 
     n: int
     recall: float | None
@@ -46,8 +46,8 @@ class Evaluation:
     """The outcome. Shares are 0..1; interval is Wilson's at 95 %.
 
     confusion: (classes, classes), rows the truth, columns the answers; labels that are equal are
-    one class, the first of them. right: for each picture, in order, whether the best class was the
-    label. unreadable: pictures skipped. seen_in_training: pictures whose SHA-256 is in the bundle's
+    one class, the first of them. right: for each image, in order, whether the best class was the
+    label. unreadable: images skipped. seen_in_training: images whose SHA-256 is in the bundle's
     training record. engine, golden: what answered, and how the bundle's samples came out on it.
     mistakes: wrong answers, those furthest from the truth first, only some of them.
     """
@@ -65,12 +65,12 @@ class Evaluation:
 
     @property
     def n(self) -> int:
-        """Pictures answered."""
+        """Images answered."""
         return len(self.right)
 
     @property
     def correct(self) -> int:
-        """Pictures answered rightly."""
+        """Images answered rightly."""
         return int(self.right.sum())
 
     @property
@@ -103,14 +103,14 @@ class Evaluation:
 
     @property
     def confusions(self) -> list[tuple[str, str, int]]:
-        """(truth, answer, pictures) of wrong answers, most frequent first."""
+        """(truth, answer, images) of wrong answers, most frequent first."""
         wrong = self.confusion * ~np.eye(len(self.labels), dtype=bool)
         pairs = sorted(zip(*np.nonzero(wrong), strict=True), key=lambda pair: -wrong[pair])
         return [(self.labels[i], self.labels[j], int(wrong[i, j])) for i, j in pairs]
 
     @property
     def macro_f1(self) -> float:
-        """Mean over the classes that have pictures of 2 TP / (pictures + answers)."""
+        """Mean over the classes that have images of 2 TP / (images + answers)."""
         hits = np.diag(self.confusion)
         rows, columns = self.confusion.sum(axis=1), self.confusion.sum(axis=0)
         used = rows > 0
@@ -118,7 +118,7 @@ class Evaluation:
 
     def as_dict(self, *, bundle: dict[str, str]) -> dict[str, Any]:
         """The evaluate document of CONTRACTS.md. confusion: null above 100 classes."""
-        small = len(self.labels) <= MOST_MATRIX
+        small = len(self.labels) <= MAX_MATRIX
         return {
             **common(self, bundle),
             "correct": self.correct,
@@ -132,7 +132,7 @@ class Evaluation:
             },
             "mAP": None,
             "confusion": self.confusion.tolist() if small else None,
-            "confusions": [list(pair) for pair in self.confusions[:MOST_CONFUSIONS]],
+            "confusions": [list(pair) for pair in self.confusions[:MAX_CONFUSIONS]],
             "mistakes": [asdict(mistake) for mistake in self.mistakes],
         }
 

@@ -1,4 +1,4 @@
-"""Many pictures on one: a first look at a data set."""
+"""Many images on one: a first look at a data set."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ import numpy as np
 from edge_sdk.frames import Frame
 
 TILE = 96
-"""Side of a picture on the sheet, in pixels."""
+"""Side of an image on the sheet, in pixels."""
 
 _GAP = 4
 _PAPER = 232
-"""Grey level between the pictures: neither black nor white ones melt into it."""
+"""Grey level between the images: neither black nor white ones melt into it."""
 
 
-def contact_sheet(pictures: Iterable[Frame], columns: int, *, tile: int = TILE) -> bytes:
-    """A PNG file with the pictures in rows of `columns`, each whole, fitted into tile x tile.
+def contact_sheet(images: Iterable[Frame], columns: int, *, tile: int = TILE) -> bytes:
+    """A PNG file with the images in rows of `columns`, each whole, fitted into tile x tile.
 
-    Pictures that come one by one are shrunk one by one: no two large ones are in memory.
+    Images that come one by one are shrunk one by one: no two large ones are in memory.
     """
-    small = [thumbnail(picture, tile).pixels for picture in pictures]
+    small = [thumbnail(image, tile).pixels for image in images]
     rows = -(-len(small) // columns)
     step = tile + _GAP
     sheet = np.full((rows * step + _GAP, columns * step + _GAP, 3), _PAPER, np.uint8)
@@ -36,13 +36,13 @@ def contact_sheet(pictures: Iterable[Frame], columns: int, *, tile: int = TILE) 
     return bytes(encoded.tobytes())
 
 
-def thumbnail(picture: Frame, tile: int = TILE) -> Frame:
-    """The picture with a longer side of `tile` pixels; tiny ones are enlarged pixel by pixel."""
-    scale = tile / max(picture.height, picture.width)
-    size = (max(1, round(scale * picture.width)), max(1, round(scale * picture.height)))
+def thumbnail(image: Frame, tile: int = TILE) -> Frame:
+    """The image with a longer side of `tile` pixels; tiny ones are enlarged pixel by pixel."""
+    scale = tile / max(image.height, image.width)
+    size = (max(1, round(scale * image.width)), max(1, round(scale * image.height)))
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_NEAREST
-    small = cv2.resize(picture.pixels, size, interpolation=method)
-    if picture.color != "bgr":
-        kind = cv2.COLOR_RGB2BGR if picture.color == "rgb" else cv2.COLOR_GRAY2BGR
+    small = cv2.resize(image.pixels, size, interpolation=method)
+    if image.color != "bgr":
+        kind = cv2.COLOR_RGB2BGR if image.color == "rgb" else cv2.COLOR_GRAY2BGR
         small = cv2.cvtColor(small, kind)
-    return Frame(small, "bgr", source=picture.source)
+    return Frame(small, "bgr", source=image.source)

@@ -1,4 +1,4 @@
-"""Answers on pictures, for people: boxes with labels, or a strip with the best class."""
+"""Answers on images, for people: boxes with labels, or a strip with the best class."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from edge_sdk.frames import YUV, Frame
 from edge_sdk.images import yuv
 from edge_sdk.results import Detection, Result
 
-_LEAST_WIDTH = 240
-"""Pixels below which a picture is enlarged: there would be no room for words."""
+_MIN_WIDTH = 240
+"""Pixels below which an image is enlarged: there would be no room for words."""
 _STRIP = 28
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _WHITE, _BLACK = (255, 255, 255), (0, 0, 0)
@@ -37,7 +37,7 @@ def annotated(frame: Frame, result: Result) -> Frame:
     """
     shown = frame.shown
     pixels = to_bgr(shown)
-    factor = max(1, -(-_LEAST_WIDTH // shown.width))
+    factor = max(1, -(-_MIN_WIDTH // shown.width))
     if factor > 1:
         pixels = cv2.resize(pixels, None, fx=factor, fy=factor, interpolation=cv2.INTER_NEAREST)
     if result.detections is None:
@@ -65,7 +65,7 @@ def drawn(label: str, index: int) -> str:
 
 
 def undrawable(labels: Sequence[str]) -> str:
-    """The line that goes with pictures on which some labels cannot stand; "" where all can."""
+    """The line that goes with images on which some labels cannot stand; "" where all can."""
     other = [(index, label) for index, label in enumerate(labels) if not label.isascii()]
     if not other:
         return ""

@@ -1,8 +1,8 @@
 """The one image decoder, folder listing and image writer.
 
 Decoded: whatever OpenCV reads, as 8-bit BGR. Rotation by EXIF is applied, 16-bit values are
-scaled down, transparency is laid over white. A truncated file is an error, not a half-grey picture.
-Written pictures carry pixels only: no EXIF, no GPS position.
+scaled down, transparency is laid over white. A truncated file is an error, not a half-grey image.
+Written images carry pixels only: no EXIF, no GPS position.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ else:
 
 
 def read_image(path: str | Path) -> Frame:
-    """Decode one file. Raises FileError where there is none, ImageError where it is no picture."""
-    return decode_image(read_file(path, what="picture"), name=str(path))
+    """Decode one file. Raises FileError where there is none, ImageError where it is no image."""
+    return decode_image(read_file(path, what="image"), name=str(path))
 
 
-def decode_image(data: bytes, *, name: str = "picture") -> Frame:
-    """Decode the bytes of a picture file into a BGR frame. Raises ImageError, naming `name`."""
+def decode_image(data: bytes, *, name: str = "image") -> Frame:
+    """Decode the bytes of an image file into a BGR frame. Raises ImageError, naming `name`."""
     if not data:
         raise ImageError(f"{name} is empty", fix="remove it or copy it again")
     if data[:2] == b"\xff\xd8" and not _jpeg_is_complete(data):
@@ -58,21 +58,21 @@ def decode_image(data: bytes, *, name: str = "picture") -> Frame:
         pixels = None
     if pixels is None:
         raise ImageError(
-            f"{name} cannot be decoded: truncated, damaged or not a picture",
+            f"{name} cannot be decoded: truncated, damaged or not an image",
             fix="remove it or copy it again",
         )
     return Frame(pixels, "bgr", source=name)
 
 
 def list_images(folder: str | Path, *, recursive: bool = False) -> list[Path]:
-    """Picture files (by suffix) in `folder`, sorted by name; hidden ones are left out.
+    """Image files (by suffix) in `folder`, sorted by name; hidden ones are left out.
 
     Raises FileError when `folder` is missing or not a folder, or one in it may not be read.
     """
     folder = Path(folder)
-    with reading(folder, what="folder of pictures"):
+    with reading(folder, what="folder of images"):
         if not stat.S_ISDIR(folder.stat().st_mode):
-            raise FileError(f"{folder} is not a folder", fix="name a folder that holds pictures")
+            raise FileError(f"{folder} is not a folder", fix="name a folder that holds images")
         return sorted(
             path
             for path in (walk(folder) if recursive else folder.iterdir())
@@ -81,7 +81,7 @@ def list_images(folder: str | Path, *, recursive: bool = False) -> list[Path]:
 
 
 def list_classes(folder: str | Path) -> dict[str, list[Path]]:
-    """`folder/CLASS/**/picture` as {class: pictures}, classes sorted by name.
+    """`folder/CLASS/**/image` as {class: images}, classes sorted by name.
 
     Raises FileError when `folder` is missing, DataError when it has no class folder, or an
     empty one.
@@ -91,13 +91,13 @@ def list_classes(folder: str | Path) -> dict[str, list[Path]]:
     if not classes:
         raise DataError(
             f"{folder} has no class folders",
-            fix=f"make a folder for each class in it, e.g. {folder / 'cat'}, with pictures inside",
+            fix=f"make a folder for each class in it, e.g. {folder / 'cat'}, with images inside",
         )
-    empty = [name for name, pictures in classes.items() if not pictures]
+    empty = [name for name, images in classes.items() if not images]
     if empty:
         raise DataError(
-            f"class folder without pictures: {', '.join(empty)} in {folder}",
-            fix="put pictures into it, or remove the folder",
+            f"class folder without images: {', '.join(empty)} in {folder}",
+            fix="put images into it, or remove the folder",
         )
     return classes
 
@@ -123,13 +123,13 @@ def write_image(path: str | Path, frame: Frame, *, durable: bool = True) -> None
     except cv2.error:
         done = False
     if not done:
-        raise FileError(f"cannot write {path} as a picture", fix="end it in .png or .jpg")
+        raise FileError(f"cannot write {path} as an image", fix="end it in .png or .jpg")
     write_atomic(path, encoded.tobytes(), durable=durable)
 
 
 def walk(folder: Path) -> Iterator[Path]:
     """All files below a folder. Hidden folders are not entered; one that may not be read is an
-    error, where Path.rglob would leave its pictures out without a word. Raises FileError.
+    error, where Path.rglob would leave its images out without a word. Raises FileError.
     """
 
     def refuse(error: OSError) -> None:

@@ -1,4 +1,4 @@
-"""Pictures that look alike: the same one saved again, smaller, brighter or with noise.
+"""Images that look alike: the same one saved again, smaller, brighter or with noise.
 
 A 64-bit perceptual hash from the lowest frequencies of the discrete cosine transform: N. Krawetz,
 "Looks Like It" (2011); C. Zauner, "Implementation and Benchmarking of Perceptual Image Hash
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from edge_sdk.frames import Frame
 
-MOST_BITS = 4
+MAX_BITS = 4
 """Hashes that differ in so many bits or fewer are near-duplicates.
 
 Measured on 206 photos of 100x100: the same photo as a JPEG of quality 60, at half its size, 20
@@ -26,12 +26,12 @@ another).
 """
 
 GRID = 32
-"""Pictures are hashed at GRID x GRID pixels. Smaller ones are not: two that differ look the same
+"""Images are hashed at GRID x GRID pixels. Smaller ones are not: two that differ look the same
 with so few pixels, and only equal files count as duplicates.
 """
 
-LEAST_CONTRAST = 2.0
-"""Standard deviation of the grey levels (0..255) below which a picture is blank: all are alike."""
+MIN_CONTRAST = 2.0
+"""Standard deviation of the grey levels (0..255) below which an image is blank: all are alike."""
 
 _BITS = 64
 _ROWS = 512
@@ -42,7 +42,7 @@ Hash = int | None
 
 @dataclass(frozen=True)
 class Near:
-    """Picture `index` of a part looks like `other` of an earlier part; `bits` of 64 differ."""
+    """Image `index` of a part looks like `other` of an earlier part; `bits` of 64 differ."""
 
     part: str
     index: int
@@ -52,11 +52,11 @@ class Near:
 
 
 def perceptual_hash(frame: Frame) -> Hash:
-    """64 bits; None for a picture that has too few pixels or too little contrast to be told."""
+    """64 bits; None for an image that has too few pixels or too little contrast to be told."""
     if min(frame.height, frame.width) < GRID:
         return None
     values = cv2.resize(_gray(frame), (GRID, GRID), interpolation=cv2.INTER_AREA)
-    if cv2.meanStdDev(values)[1].item() < LEAST_CONTRAST:
+    if cv2.meanStdDev(values)[1].item() < MIN_CONTRAST:
         return None
     lowest = cv2.dct(values.astype(np.float32))[1:9, 1:9].ravel()
     bits = lowest > np.partition(lowest, _BITS // 2 - 1)[_BITS // 2 - 1]
@@ -64,7 +64,7 @@ def perceptual_hash(frame: Frame) -> Hash:
 
 
 def _gray(frame: Frame) -> NDArray[np.uint8]:
-    """Grey levels. Of a large picture only every n-th pixel: a cell of the grid keeps 64 of them or
+    """Grey levels. Of a large image only every n-th pixel: a cell of the grid keeps 64 of them or
     more.
     """
     step = max(1, min(frame.height, frame.width) // (8 * GRID))
@@ -76,11 +76,11 @@ def _gray(frame: Frame) -> NDArray[np.uint8]:
 
 
 def near_duplicates(
-    hashes_by_part: Mapping[str, Sequence[Hash]], most_bits: int = MOST_BITS
+    hashes_by_part: Mapping[str, Sequence[Hash]], max_bits: int = MAX_BITS
 ) -> list[Near]:
-    """Each picture that looks like one of an earlier part, with the nearest of those.
+    """Each image that looks like one of an earlier part, with the nearest of those.
 
-    At most one entry a picture: the frames of a fixed camera all look alike.
+    At most one entry an image: the frames of a fixed camera all look alike.
     """
     names = list(hashes_by_part)
     owners = [(name, i) for name in names for i in range(len(hashes_by_part[name]))]
@@ -90,19 +90,19 @@ def near_duplicates(
     for number in range(1, len(names)):
         rows = np.flatnonzero(part == number)
         columns = np.flatnonzero(part < number)
-        for row, column, bits in _nearest(signs[rows], signs[columns], most_bits):
+        for row, column, bits in _nearest(signs[rows], signs[columns], max_bits):
             later, index = owners[known[rows[row]]]
             earlier, other = owners[known[columns[column]]]
             found.append(Near(later, index, earlier, other, bits))
     return found
 
 
-def look_alikes(hashes: Sequence[Hash], most_bits: int = MOST_BITS) -> list[tuple[int, int, int]]:
-    """(index, other, bits) of each picture that looks like one before it, with the nearest."""
+def look_alikes(hashes: Sequence[Hash], max_bits: int = MAX_BITS) -> list[tuple[int, int, int]]:
+    """(index, other, bits) of each image that looks like one before it, with the nearest."""
     signs, known = _signs(hashes)
     return [
         (int(known[row]), int(known[column]), bits)
-        for row, column, bits in _nearest(signs, signs, most_bits, before=True)
+        for row, column, bits in _nearest(signs, signs, max_bits, before=True)
     ]
 
 
@@ -115,7 +115,7 @@ def _signs(hashes: Sequence[Hash]) -> tuple[NDArray[np.float32], NDArray[np.int6
 
 
 def _nearest(
-    rows: NDArray[np.float32], columns: NDArray[np.float32], most_bits: int, *, before: bool = False
+    rows: NDArray[np.float32], columns: NDArray[np.float32], max_bits: int, *, before: bool = False
 ) -> Iterator[tuple[int, int, int]]:
     """(row, nearest column, bits) for rows that have one. before: only columns before the row.
 
@@ -132,5 +132,5 @@ def _nearest(
             product[:, start:][np.triu_indices(len(block))] = -_BITS
         best = product.argmax(axis=1)
         bits = (_BITS - product[np.arange(len(block)), best]) / 2
-        for row in np.flatnonzero(bits <= most_bits):
+        for row in np.flatnonzero(bits <= max_bits):
             yield start + int(row), int(best[row]), int(bits[row])

@@ -1,4 +1,4 @@
-"""One look at each picture file: does it decode, and what are its hashes and its size."""
+"""One look at each image file: does it decode, and what are its hashes and its size."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from edge_sdk.processes import how_it_ended
 T = TypeVar("T")
 R = TypeVar("R")
 
-MOST_AT_ONCE = 8
-"""A picture of 48 megapixels takes 144 MB while it is decoded; so many may be at once."""
+MAX_AT_ONCE = 8
+"""An image of 48 megapixels takes 144 MB while it is decoded; so many may be at once."""
 
 MANY = 2000
-"""Pictures from which on child processes, which start in 0.3 s, are worth it: threads of one
+"""Images from which on child processes, which start in 0.3 s, are worth it: threads of one
 process spend most of the time waiting for each other.
 """
 
@@ -46,15 +46,15 @@ class Look:
 
 
 def look_at(path: Path) -> Look:
-    """Read and decode a picture file once. Raises FileError, ImageError."""
-    data = read_file(path, what="picture")
+    """Read and decode an image file once. Raises FileError, ImageError."""
+    data = read_file(path, what="image")
     frame = decode_image(data, name=str(path))
     digest = hashlib.sha256(data).hexdigest()
     return Look(digest, perceptual_hash(frame), frame.width, frame.height)
 
 
 def look_at_all(paths: Sequence[Path]) -> Iterator[Look | str]:
-    """A look at each picture file, in their order, or why it cannot be read. Raises FileError where
+    """A look at each image file, in their order, or why it cannot be read. Raises FileError where
     one ends the process that decodes it.
     """
     return in_threads(look_or_why, paths) if len(paths) < MANY else _in_children(paths)
@@ -70,7 +70,7 @@ def look_or_why(path: Path) -> Look | str:
 
 def in_threads(function: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
     """`function` of each item, in their order."""
-    with ThreadPoolExecutor(min(MOST_AT_ONCE, (os.cpu_count() or 1) + 1)) as pool:
+    with ThreadPoolExecutor(min(MAX_AT_ONCE, (os.cpu_count() or 1) + 1)) as pool:
         for start in range(0, len(items), _WAITING):
             yield from pool.map(function, items[start : start + _WAITING])
 
@@ -78,7 +78,7 @@ def in_threads(function: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
 def _in_children(paths: Sequence[Path]) -> Iterator[Look | str]:
     parts = [paths[start : start + _WAITING] for start in range(0, len(paths), _WAITING)]
     with ExitStack() as stack:
-        count = min(MOST_AT_ONCE, os.cpu_count() or 1, len(parts))
+        count = min(MAX_AT_ONCE, os.cpu_count() or 1, len(parts))
         children = [stack.enter_context(_child()) for _ in range(count)]
         for child, part in zip(children, parts, strict=False):
             _ask(child, part)
@@ -122,9 +122,9 @@ def _answer(child: subprocess.Popen[bytes], part: Sequence[Path]) -> list[Look |
     line = child.stdout.readline()
     if not line.endswith(b"\n"):
         raise FileError(
-            f"one of the pictures from {part[0]} to {part[-1]} ended the process that decodes them "
+            f"one of the images from {part[0]} to {part[-1]} ended the process that decodes them "
             f"({how_it_ended(child.wait())})",
-            fix="move these pictures away, half of them at a time, to find which; close other "
+            fix="move these images away, half of them at a time, to find which; close other "
             "programs where memory is short",
         )
     return [one if isinstance(one, str) else Look(*one) for one in json.loads(line)]

@@ -1,5 +1,5 @@
 """Frames of planes (frames.YUV): each plane is resized straight to the size that is wanted, and
-colours are made of the small planes: a fifth of the work of converting a whole picture first.
+colours are made of the small planes: a fifth of the work of converting a whole image first.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from edge_sdk.frames import Frame
 
 Area = tuple[slice, slice]
-"""Rows and columns of a picture."""
+"""Rows and columns of an image."""
 
 
 def planes(frame: Frame) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
@@ -53,7 +53,7 @@ class PlaneResizer:
 
 
 def to_bgr(frame: Frame) -> NDArray[np.uint8]:
-    """The whole picture as people and files have it: uint8 (height, width, 3), blue first."""
+    """The whole image as people and files have it: uint8 (height, width, 3), blue first."""
     whole = (slice(0, frame.height), slice(0, frame.width))
     full = PlaneResizer((frame.width, frame.height), cv2.INTER_LINEAR).colors(frame, whole)
     pixels: NDArray[np.uint8] = cv2.cvtColor(full, cv2.COLOR_YCrCb2BGR)

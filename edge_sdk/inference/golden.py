@@ -24,7 +24,7 @@ from edge_sdk.errors import GateFailed, ModelError
 from edge_sdk.inference.golden_detections import Bounds, Detections, answered, compare_detections
 from edge_sdk.tensors import TensorSpec, dequantize
 
-LEAST_STEPS = 4
+MIN_STEPS = 4
 _RELATIVE, _ABSOLUTE = 1e-3, 1e-5
 _STEPS_OF_RANGE = 255
 """Steps of 8 bits: what was computed in them has them still where it is handed over as floats."""

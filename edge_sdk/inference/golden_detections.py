@@ -18,7 +18,7 @@ from edge_sdk.tasks.overlap import Boxes, overlap
 
 TOLERATED = 10
 """One in so many detections that nobody is shown may differ. Seen: SSD MobileNet, uint8, over 34
-pictures, XNNPACK against no delegate, and against tflite-runtime 2.14: one of 205.
+images, XNNPACK against no delegate, and against tflite-runtime 2.14: one of 205.
 """
 
 _FARTHEST = 1e6
@@ -26,7 +26,7 @@ _FARTHEST = 1e6
 
 @dataclass(frozen=True, eq=False)
 class Detections:
-    """What is in one picture. boxes (n, 4), float: x0, y0, x1, y1 in any unit; classes (n,), int;
+    """What is in one image. boxes (n, 4), float: x0, y0, x1, y1 in any unit; classes (n,), int;
     scores (n,), float. full: there may be more than the model has places for.
     """
 
@@ -45,14 +45,14 @@ class Detections:
 class Bounds:
     """How far two detections of the same thing may be apart. score = absolute + relative * score;
     iou: their least overlap. suppressed: the overlap above which the better one of two may be the
-    only one. least: the score from which each one must be found again.
+    only one. min_score: the score from which each one must be found again.
     """
 
     absolute: float
     relative: float = 0.0
     iou: float = 0.5
     suppressed: float = 0.5
-    least: float = 0.0
+    min_score: float = 0.0
 
     def score(self, scores: Any) -> Any:
         """How far a score, or each of an array, may be off."""
@@ -62,7 +62,7 @@ class Bounds:
 def answered(
     boxes: Boxes, classes: NDArray[np.float32], scores: NDArray[np.float32], count: float
 ) -> Detections:
-    """The detections of one picture: boxes (places, 4) as y0, x0, y1, x1, classes and scores
+    """The detections of one image: boxes (places, 4) as y0, x0, y1, x1, classes and scores
     (places,); the first `count` places count.
     """
     places = len(scores)
@@ -84,8 +84,8 @@ def compare_detections(
     the same, or "".
 
     Asked are those that are clear of the cut: where all places are taken that is the lowest score,
-    else the lowest one that was ever answered, and no more than bounds.least. Twice the bound above
-    it, a detection cannot have been lost there, or come from there. From bounds.least on every one
+    else the lowest one that was ever answered, and no more than bounds.min_score. Twice the bound above
+    it, a detection cannot have been lost there, or come from there. From bounds.min_score on every one
     must have its like; of the others, where suppression may turn out otherwise, one in TOLERATED
     need not, and one in any case.
     """
@@ -94,7 +94,7 @@ def compare_detections(
     for number, (one, other) in enumerate(zip(wanted, found, strict=True)):
         if not np.isfinite([*one.scores, *other.scores]).all():
             return np.inf, f"sample {number}: a score is not a number"
-        cut = float(one.scores.min()) if one.full else min(lowest, bounds.least)
+        cut = float(one.scores.min()) if one.full else min(lowest, bounds.min_score)
         pairs = _pairs(one, other, bounds)
         largest = max([largest, *(abs(one.scores[i] - other.scores[j]) for i, j in pairs.items())])
         back = {j: i for i, j in pairs.items()}
@@ -110,7 +110,7 @@ def compare_detections(
                     alone.append((float(these.scores[i]), because))
     score, because = max(alone, default=(0.0, ""))
     enough = len(alone) <= max(1, asked // TOLERATED)
-    return float(largest), "" if score < bounds.least and enough else because
+    return float(largest), "" if score < bounds.min_score and enough else because
 
 
 def _pairs(one: Detections, other: Detections, bounds: Bounds) -> dict[int, int]:

@@ -1,4 +1,4 @@
-"""`predict`: answers for pictures, and pictures with the answer written on them."""
+"""`predict`: answers for images, and images with the answer written on them."""
 
 from __future__ import annotations
 
@@ -16,36 +16,36 @@ from edge_sdk.files import is_folder, prepare_folder
 from edge_sdk.images.drawing import annotated, undrawable
 from edge_sdk.images.files import SUFFIXES, list_images, read_image, write_image
 from edge_sdk.inference.golden import unproven_warning
-from edge_sdk.inference.recognizer import Recognizer, require_pictures
+from edge_sdk.inference.recognizer import Recognizer, require_images
 
 
 def predict(
     path: str | Path,
-    pictures: Sequence[str | Path],
+    images: Sequence[str | Path],
     *,
     engine: str = "litert",
     threads: int = 1,
     annotate: str | Path | None = None,
 ) -> dict[str, Any]:
-    """The predict document of CONTRACTS.md: the answers of bundle `path`, a picture at a time.
+    """The predict document of CONTRACTS.md: the answers of bundle `path`, an image at a time.
 
-    A folder stands for the pictures in it; those that cannot be read are left out and listed. Of
-    pictures named by themselves every one must be readable: all are tried before any is answered.
+    A folder stands for the images in it; those that cannot be read are left out and listed. Of
+    images named by themselves every one must be readable: all are tried before any is answered.
     annotate: a folder for copies with the answer on them.
-    Raises FileError or ImageError for one such picture, DataError for several, or where none of a
+    Raises FileError or ImageError for one such image, DataError for several, or where none of a
     folder's can be read; FileError for a folder of copies that cannot be written, or lies in one
-    whose pictures are answered; BundleError, GateFailed and what the engine raises.
+    whose images are answered; BundleError, GateFailed and what the engine raises.
     """
-    files = _expand(pictures)
+    files = _expand(images)
     copies: list[Path] = []
     if annotate is not None:
-        _check_apart(Path(annotate), pictures)
+        _check_apart(Path(annotate), images)
         copies = _copies([file for file, _ in files], Path(annotate))
     results: list[dict[str, Any]] = []
     unreadable: list[str] = []
     with ExitStack() as stack:
         bundle = stack.enter_context(Bundle.open(path))
-        require_pictures(bundle.manifest)
+        require_images(bundle.manifest)
         _require_readable([file for file, named in files if named])
         if annotate is not None:
             prepare_folder(Path(annotate), what="annotated copies", option="--annotate")
@@ -97,7 +97,7 @@ def _require_readable(named: Sequence[Path]) -> None:
         raise errors[0]
     if errors:
         raise DataError(
-            f"{len(errors)} of {len(named)} pictures cannot be read: {'; '.join(map(str, errors))}",
+            f"{len(errors)} of {len(named)} images cannot be read: {'; '.join(map(str, errors))}",
             fix="leave them out, or copy them again",
         )
 
@@ -105,43 +105,43 @@ def _require_readable(named: Sequence[Path]) -> None:
 def _check_readable(results: list[dict[str, Any]], unreadable: list[str]) -> None:
     if unreadable and not results:
         raise DataError(
-            f"none of the {len(unreadable)} pictures can be read: {unreadable[0]}",
+            f"none of the {len(unreadable)} images can be read: {unreadable[0]}",
             fix="remove or replace them",
         )
     if unreadable:
         warn(skipped_warning(unreadable))
 
 
-def _expand(pictures: Sequence[str | Path]) -> list[tuple[Path, bool]]:
-    """Each picture, and whether it was named by itself."""
+def _expand(images: Sequence[str | Path]) -> list[tuple[Path, bool]]:
+    """Each image, and whether it was named by itself."""
     files: list[tuple[Path, bool]] = []
-    for given in map(Path, pictures):
+    for given in map(Path, images):
         if _is_folder(given):
             files += [(file, False) for file in list_images(given, recursive=True)]
         else:
             files.append((given, True))
     if not files:
-        where = f" in {', '.join(map(str, pictures))}" if pictures else ""
+        where = f" in {', '.join(map(str, images))}" if images else ""
         suffixes = " ".join(sorted(SUFFIXES))
         raise ConfigError(
-            f"no pictures to answer{where}", fix=f"name pictures, or a folder with some: {suffixes}"
+            f"no images to answer{where}", fix=f"name images, or a folder with some: {suffixes}"
         )
     return files
 
 
-def _check_apart(copies: Path, pictures: Sequence[str | Path]) -> None:
+def _check_apart(copies: Path, images: Sequence[str | Path]) -> None:
     """Raises FileError for copies in a folder that is answered: they would be answered next."""
     place = Path(os.path.realpath(copies))
-    for folder in filter(_is_folder, map(Path, pictures)):
+    for folder in filter(_is_folder, map(Path, images)):
         if place.is_relative_to(os.path.realpath(folder)):
             raise FileError(
-                f"annotated copies in {copies} would be among the pictures of {folder}",
+                f"annotated copies in {copies} would be among the images of {folder}",
                 fix="name another folder, outside of it, with --annotate",
             )
 
 
 def _is_folder(path: Path) -> bool:
-    """False also where nobody can say: reading it as a picture tells why."""
+    """False also where nobody can say: reading it as an image tells why."""
     try:
         return is_folder(path)
     except FileError:
@@ -151,7 +151,7 @@ def _is_folder(path: Path) -> bool:
 def _copies(files: Sequence[Path], folder: Path) -> list[Path]:
     """Each copy's place: FOLDER-FILE.png, with a number where two would have the same name.
 
-    Raises FileError where one of them is a picture to be read.
+    Raises FileError where one of them is an image to be read.
     """
     given = {os.path.realpath(file) for file in files}
     places: dict[str, None] = {}
@@ -166,7 +166,7 @@ def _copies(files: Sequence[Path], folder: Path) -> list[Path]:
     for name in places:
         if os.path.realpath(folder / name) in given:
             raise FileError(
-                f"the annotated copy {folder / name} would replace a picture that was given",
+                f"the annotated copy {folder / name} would replace an image that was given",
                 fix="name another folder with --annotate",
             )
     return [folder / name for name in places]

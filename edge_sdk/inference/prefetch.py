@@ -17,12 +17,12 @@ from edge_sdk.frames import Frame
 from edge_sdk.preprocess import Placement, Preprocessor, PreprocessSpec
 from edge_sdk.tensors import TensorSpec
 
-MOST_BYTES = 16 * 1024 * 1024
+MAX_BYTES = 16 * 1024 * 1024
 """Of tensors that wait: a hundred of 224 x 224 x 3 in 8 bits, three of 640 x 640 x 3 floats."""
 
 
 class Prepared(NamedTuple):
-    """A frame as the model is fed it: `tensor` of the input's shape and dtype; where the picture
+    """A frame as the model is fed it: `tensor` of the input's shape and dtype; where the image
     lies in it; what making it took, ns.
     """
 
@@ -40,7 +40,7 @@ class Prepared(NamedTuple):
 
 class Preparer:
     """Prepares frames for one input. `release` what is done with: its memory is used again, so
-    that in steady state nothing is allocated, and never more than MOST_BYTES (but one tensor).
+    that in steady state nothing is allocated, and never more than MAX_BYTES (but one tensor).
 
     One thread prepares; any may release.
     """
@@ -54,7 +54,7 @@ class Preparer:
         self._preprocessor = Preprocessor(spec, tensor)
         self._now_ns = now_ns
         self._free: deque[NDArray[Any]] = deque()
-        self._more = max(1, MOST_BYTES // max(1, tensor.nbytes))
+        self._more = max(1, MAX_BYTES // max(1, tensor.nbytes))
 
     def __call__(self, frame: Frame) -> Prepared | None:
         """The frame's tensor, in memory that `release` gave back where there is some; None where

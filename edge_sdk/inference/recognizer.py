@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from edge_sdk.data.sources import Value
 
 Fill = Callable[[NDArray[Any]], Placement | None]
-"""Writes the input tensor (its shape and dtype); says where a picture lies in it."""
+"""Writes the input tensor (its shape and dtype); says where an image lies in it."""
 
 TOP = 5
 _NO_FRAME = Frame(np.zeros((0, 0), np.uint8), "gray")
@@ -159,7 +159,7 @@ class Recognizer:
     def _answers(
         self, placement: Placement | None, frame: Frame
     ) -> tuple[tuple[Classification, ...], tuple[Detection, ...] | None]:
-        """Classes, and detections where the model finds things in a picture."""
+        """Classes, and detections where the model finds things in an image."""
         if self._detector is not None and placement is not None:
             return (), self._detector(self.engine.output, placement, frame)
         return self._classifier(self.engine.output(self._scores)), None
@@ -175,8 +175,8 @@ class Recognizer:
         self.close()
 
 
-def require_pictures(manifest: Manifest) -> None:
-    """Raises NotAvailableYet for a bundle that does not answer about single pictures."""
+def require_images(manifest: Manifest) -> None:
+    """Raises NotAvailableYet for a bundle that does not answer about single images."""
     if manifest.sequence is not None:
         streamed = "stream frames through it with `edge-sdk run`, or "
         raise NotAvailableYet(

@@ -1,4 +1,4 @@
-"""`inspect` of a folder of pictures: what is there, what is broken, what stands there twice, and
+"""`inspect` of a folder of images: what is there, what is broken, what stands there twice, and
 how a recipe would split it.
 """
 
@@ -14,7 +14,7 @@ import numpy as np
 
 from edge_sdk.data.class_folders import folders_beside_parts, list_folder
 from edge_sdk.data.sources import part_folders
-from edge_sdk.data.splits import LEAST, held_out, imbalance, split_sizes
+from edge_sdk.data.splits import MIN, held_out, imbalance, split_sizes
 from edge_sdk.errors import DataError, EdgeError
 from edge_sdk.formatting import table
 from edge_sdk.images.contact_sheet import contact_sheet, thumbnail
@@ -22,12 +22,12 @@ from edge_sdk.images.files import SUFFIXES, list_images, read_image
 from edge_sdk.images.perceptual_hash import GRID, look_alikes, near_duplicates
 from edge_sdk.images.scan import Look, look_at_all
 
-MOST_LISTED = 20
+MAX_LISTED = 20
 """Near-duplicates that the document lists; it counts them all."""
 
-MOST_CLASSES = 40
-MOST_SHOWN = 20
-"""Classes, and pictures of each, on the contact sheets."""
+MAX_CLASSES = 40
+MAX_SHOWN = 20
+"""Classes, and images of each, on the contact sheets."""
 
 _COLUMNS = 10
 _TILE = 72
@@ -37,7 +37,7 @@ Progress = Callable[[int, int], None]
 
 
 def inspect_folder(folder: Path, progress: Progress | None = None) -> dict[str, Any]:
-    """The inspect document of a folder. Raises FileError, DataError (no picture, no class)."""
+    """The inspect document of a folder. Raises FileError, DataError (no image, no class)."""
     parts, left_out = _listing(folder)
     looks, unreadable = _look_at(parts, progress)
     classes = Counter[str]()
@@ -65,7 +65,7 @@ def inspect_folder(folder: Path, progress: Progress | None = None) -> dict[str, 
         "duplicates": hashes.total() - len(hashes),
         "compared": compared,
         "near_duplicates": len(near) if compared else None,
-        "near": near[:MOST_LISTED],
+        "near": near[:MAX_LISTED],
         "splits": _splits(parts, looks),
         "left_out": [str(path) for path in left_out],
     }
@@ -75,7 +75,7 @@ def inspect_folder(folder: Path, progress: Progress | None = None) -> dict[str, 
 def describe_folder(document: dict[str, Any]) -> str:
     """The document for people: totals, each class with the split, then what is wrong by name."""
     rows = [
-        ["pictures", f"{document['pictures']:,}"],
+        ["images", f"{document['images']:,}"],
         ["sizes", ", ".join(f"{size} ({n:,})" for size, n in document["sizes"].items())],
         ["unreadable", f"{len(document['unreadable']):,}"],
         ["duplicates", f"{document['duplicates']:,}"],
@@ -88,23 +88,21 @@ def describe_folder(document: dict[str, Any]) -> str:
         for name, count in document["classes"].items()
     ]
     if lines:
-        texts.append(table(lines, head=("class", "pictures", "train", "val", "test")))
+        texts.append(table(lines, head=("class", "images", "train", "val", "test")))
     texts += ["\n".join(f"unreadable: {line}" for line in document["unreadable"])]
-    texts += [
-        "\n".join(f"alike: {pair['picture']} and {pair['other']}" for pair in document["near"])
-    ]
+    texts += ["\n".join(f"alike: {pair['image']} and {pair['other']}" for pair in document["near"])]
     return "\n\n".join(text for text in texts if text)
 
 
 def near_in_words(document: dict[str, Any]) -> tuple[str, str]:
-    """How many near-duplicates, and among how many pictures; "not compared" and why."""
+    """How many near-duplicates, and among how many images; "not compared" and why."""
     if document["near_duplicates"] is None:
         return "not compared", f"smaller than {GRID} pixels, blank, or nothing to compare with"
-    return f"{document['near_duplicates']:,}", f"{document['compared']:,} pictures compared"
+    return f"{document['near_duplicates']:,}", f"{document['compared']:,} images compared"
 
 
 def contact_sheets(folder: Path) -> dict[str, bytes]:
-    """{class: PNG file} with pictures of each class, evenly taken; "" where there is no class.
+    """{class: PNG file} with images of each class, evenly taken; "" where there is no class.
 
     Raises FileError, DataError.
     """
@@ -112,13 +110,13 @@ def contact_sheets(folder: Path) -> dict[str, bytes]:
     for found in _listing(folder)[0].values():
         for name, own in found.items():
             files.setdefault(name, []).extend(own)
-    sheets = {name: _sheet(own) for name, own in sorted(files.items())[:MOST_CLASSES] if own}
+    sheets = {name: _sheet(own) for name, own in sorted(files.items())[:MAX_CLASSES] if own}
     return {name: sheet for name, sheet in sheets.items() if sheet}
 
 
 def _sheet(files: Sequence[Path]) -> bytes:
     """b"" where none of the chosen ones decodes."""
-    chosen = np.linspace(0, len(files) - 1, min(MOST_SHOWN, len(files))).astype(int)
+    chosen = np.linspace(0, len(files) - 1, min(MAX_SHOWN, len(files))).astype(int)
     small = []
     for index in chosen:
         with suppress(EdgeError):
@@ -127,19 +125,19 @@ def _sheet(files: Sequence[Path]) -> bytes:
 
 
 def _listing(folder: Path) -> tuple[dict[str, Classes], list[Path]]:
-    """{part: {class: pictures}}, {"": …} for a folder without parts, and the files left out."""
+    """{part: {class: images}}, {"": …} for a folder without parts, and the files left out."""
     places = part_folders(folder) or {"": folder}
     found = {part: list_folder(place, SUFFIXES) for part, place in places.items()}
     left_out = [path for listing in found.values() for path in listing.left_out]
     parts: dict[str, Classes] = {part: listing.classes for part, listing in found.items()}
     if "" in parts and not any(parts[""].values()):
-        # No class has a picture: then the pictures of the folder itself, whatever their class.
-        if pictures := list_images(folder):
-            return {"": {"": pictures}}, []
+        # No class has an image: then the images of the folder itself, whatever their class.
+        if images := list_images(folder):
+            return {"": {"": images}}, []
         if not parts[""]:
             raise DataError(
                 f"{folder} has no class folders",
-                fix=f"make a folder for each class in it, e.g. {folder / 'cat'}, with pictures "
+                fix=f"make a folder for each class in it, e.g. {folder / 'cat'}, with images "
                 "inside",
             )
     return parts, left_out
@@ -148,7 +146,7 @@ def _listing(folder: Path) -> tuple[dict[str, Classes], list[Path]]:
 def _look_at(
     parts: Mapping[str, Classes], progress: Progress | None
 ) -> tuple[dict[Path, Look], list[str]]:
-    """A look at each picture that decodes, and why the others do not."""
+    """A look at each image that decodes, and why the others do not."""
     paths = [path for classes in parts.values() for files in classes.values() for path in files]
     looks, unreadable = {}, []
     for done, (path, found) in enumerate(zip(paths, look_at_all(paths), strict=True), 1):
@@ -162,7 +160,7 @@ def _look_at(
 
 
 def _told(parts: Mapping[str, Classes], looks: Mapping[Path, Look]) -> dict[str, list[Path]]:
-    """{part: pictures} that have a perceptual hash."""
+    """{part: images} that have a perceptual hash."""
     told = {path for path, look in looks.items() if look.hash is not None}
     return {
         part: [path for own in classes.values() for path in own if path in told]
@@ -171,14 +169,14 @@ def _told(parts: Mapping[str, Classes], looks: Mapping[Path, Look]) -> dict[str,
 
 
 def _compared(files: Mapping[str, Sequence[Path]]) -> int:
-    """How many pictures; 0 where none has another to be compared with."""
+    """How many images; 0 where none has another to be compared with."""
     counts = [len(own) for own in files.values() if own]
     several = sum(counts) > 1 if "" in files else len(counts) > 1
     return sum(counts) if several else 0
 
 
 def _near(files: Mapping[str, Sequence[Path]], looks: Mapping[Path, Look]) -> list[dict[str, Any]]:
-    """Pictures that look like another, of another part where there are parts, and are not equal."""
+    """Images that look like another, of another part where there are parts, and are not equal."""
     hashes = {part: [looks[path].hash for path in own] for part, own in files.items()}
     if "" in files:
         own = files[""]
@@ -204,7 +202,7 @@ def _splits(parts: Mapping[str, Classes], looks: Mapping[Path, Look]) -> dict[st
         for part, classes in parts.items()
     }
     if "" in counts:
-        whole = {name: n for name, n in counts[""].items() if name and n >= LEAST}
+        whole = {name: n for name, n in counts[""].items() if name and n >= MIN}
         return {name: _named(*split_sizes(n)) for name, n in whole.items()}
     found = {}
     for name, train in counts["train"].items():
@@ -224,12 +222,12 @@ def _named(train: int, val: int, test: int) -> dict[str, int]:
 def _warnings(folder: Path, document: dict[str, Any]) -> list[str]:
     lines = [
         f"{folder / name} stands beside train and test: rename it to {folder / 'val'}, or move it "
-        f"elsewhere ({count:,} pictures)"
+        f"elsewhere ({count:,} images)"
         for name, count in folders_beside_parts(folder, SUFFIXES).items()
     ]
     splits = document["splits"]
     lines += [
-        f"class {name!r} has too few readable pictures to train, validate and test"
+        f"class {name!r} has too few readable images to train, validate and test"
         for name in document["classes"]
         if name not in splits
     ]
@@ -248,29 +246,29 @@ def _warnings(folder: Path, document: dict[str, Any]) -> list[str]:
 def _alike(
     parts: Mapping[str, Classes], looks: Mapping[Path, Look], near: Sequence[Any]
 ) -> list[str]:
-    """Warnings of pictures that are equal where they must not be, or almost equal."""
+    """Warnings of images that are equal where they must not be, or almost equal."""
     across_parts, across_classes = _equal(parts, looks)
     lines = []
     if across_parts:
         lines.append(
-            f"equal files in more than one part: {len(across_parts):,} pictures, for example "
+            f"equal files in more than one part: {len(across_parts):,} images, for example "
             f"{across_parts[0]}; keep each in one, or the test is too easy"
         )
     if across_classes:
         lines.append(
-            f"equal files in more than one class: {len(across_classes):,} pictures, for example "
+            f"equal files in more than one class: {len(across_classes):,} images, for example "
             f"{across_classes[0]}; keep each in the class that it shows"
         )
     if near:
         lines.append(
-            f"look almost like another: {len(near):,} pictures; keep such ones in one part, with "
+            f"look almost like another: {len(near):,} images; keep such ones in one part, with "
             "folders train/, val/ and test/, or the test is too easy"
         )
     return lines
 
 
 def _equal(parts: Mapping[str, Classes], looks: Mapping[Path, Look]) -> tuple[list[str], list[str]]:
-    """Of each picture that is in more than one part, and in more than one class, two files."""
+    """Of each image that is in more than one part, and in more than one class, two files."""
     places: dict[str, list[tuple[str, str, Path]]] = {}
     for part, classes in parts.items():
         for name, files in classes.items():

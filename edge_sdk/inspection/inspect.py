@@ -1,4 +1,4 @@
-"""`inspect`: what is in a bundle, a .tflite model or a folder of pictures, without running it.
+"""`inspect`: what is in a bundle, a .tflite model or a folder of images, without running it.
 
 Other kinds by file suffix come from packages, under the entry point group "edge_sdk.inspectors":
 SUFFIX = a function from the path to a document.
@@ -24,7 +24,7 @@ _SUFFIXES = {".toml": "edge-sdk-converter"}
 
 
 def inspect(path: str | Path, progress: Progress | None = None) -> dict[str, Any]:
-    """The inspect document of a path; `kind` says what it was. progress: called with the pictures
+    """The inspect document of a path; `kind` says what it was. progress: called with the images
     of a folder that are done, and all.
 
     Raises FileError, BundleError, ModelError, DataError, MissingPackage.

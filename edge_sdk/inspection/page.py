@@ -1,4 +1,4 @@
-"""The report of `inspect`: inspect.json, and a page that shows it, pictures included."""
+"""The report of `inspect`: inspect.json, and a page that shows it, images included."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_sdk.files import write_atomic
-from edge_sdk.inspection.folder import MOST_SHOWN, contact_sheets, near_in_words
+from edge_sdk.inspection.folder import MAX_SHOWN, contact_sheets, near_in_words
 from edge_sdk.report.gallery import Exhibit, Gallery, gallery_section
 from edge_sdk.report.markup import count, escape, facts, table
 from edge_sdk.report.page import Head, Section, Tile, banner, page
@@ -49,7 +49,7 @@ def _folder_page(path: Path, document: dict[str, Any]) -> str:
 
 def _tiles(document: dict[str, Any]) -> list[Tile]:
     return [
-        Tile("pictures", count(document["pictures"]), f"{len(document['classes'])} classes"),
+        Tile("images", count(document["pictures"]), f"{len(document['classes'])} classes"),
         Tile("unreadable", count(len(document["unreadable"]))),
         Tile("duplicates", count(document["duplicates"]), "equal to another"),
         Tile("near-duplicates", *near_in_words(document)),
@@ -61,22 +61,22 @@ def _classes(document: dict[str, Any]) -> str:
     rows = [
         (
             escape(name),
-            count(pictures),
+            count(images),
             *(count(splits[name][part]) if name in splits else "-" for part in _PARTS),
         )
-        for name, pictures in document["classes"].items()
+        for name, images in document["classes"].items()
     ]
-    head = ("Class", "Pictures", "Training", "Validation", "Test")
+    head = ("Class", "Images", "Training", "Validation", "Test")
     sizes = [(escape(size), count(number)) for size, number in document["sizes"].items()]
     return table("As a recipe splits them", head, rows, kind="figures") + table(
-        "Sizes, most frequent first", ("Width x height", "Pictures"), sizes, kind="figures"
+        "Sizes, most frequent first", ("Width x height", "Images"), sizes, kind="figures"
     )
 
 
 def _sheets(path: Path) -> Section:
     exhibits = [Exhibit(png, name or "no class") for name, png in contact_sheets(path).items()]
-    words = f"Up to {MOST_SHOWN} of each class, from its first file to its last."
-    return gallery_section(Gallery("pictures", "Pictures", words, exhibits))
+    words = f"Up to {MAX_SHOWN} of each class, from its first file to its last."
+    return gallery_section(Gallery("images", "Images", words, exhibits))
 
 
 def _alike(document: dict[str, Any]) -> str:
@@ -84,7 +84,7 @@ def _alike(document: dict[str, Any]) -> str:
         (escape(pair["picture"]), escape(pair["other"]), count(pair["bits"]))
         for pair in document["near"]
     ]
-    return table("Pairs, and the bits of 64 that differ", ("Picture", "Like", "Bits"), rows)
+    return table("Pairs, and the bits of 64 that differ", ("Image", "Like", "Bits"), rows)
 
 
 def _list(lines: list[str]) -> str:

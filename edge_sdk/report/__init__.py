@@ -59,7 +59,7 @@ def write_report(
 ) -> Path:
     """Write `COMMAND.json` and `report.html` into `folder`; returns the path of the page.
 
-    build: the build record of the bundle that ran, for accuracy and training. galleries: pictures
+    build: the build record of the bundle that ran, for accuracy and training. galleries: images
     for the page of a build.
     Raises FileError where the folder cannot be written.
     """
@@ -75,7 +75,7 @@ def write_report(
 def write_build_report(
     path: Path, document: dict[str, Any], galleries: Sequence[Gallery] = ()
 ) -> None:
-    """Write the page of a build record to `path`, pictures before the tables of the build itself.
+    """Write the page of a build record to `path`, images before the tables of the build itself.
 
     Raises FileError.
     """

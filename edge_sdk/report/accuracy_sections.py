@@ -26,7 +26,7 @@ from edge_sdk.report.markup import (
 )
 from edge_sdk.report.page import Section, figure, folded, note, side_by_side
 
-MOST_NUMBERS = 20
+MAX_NUMBERS = 20
 """Classes up to which a confusion matrix shows its counts; above, colours and the worst pairs."""
 
 _WORST = 8
@@ -123,7 +123,7 @@ def _confusion(build: Mapping[str, Any]) -> str:
     labels = [str(label) for label in listed(build.get("labels"))]
     if len(labels) != len(rows):
         labels = [str(index) for index in range(len(rows))]
-    if len(rows) <= MOST_NUMBERS:
+    if len(rows) <= MAX_NUMBERS:
         matrix = _heat_table(labels, rows)
     else:
         matrix = charts.heat_map("Confusion of the converted model", labels, rows)

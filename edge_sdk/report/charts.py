@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from edge_sdk.report.markup import escape, significant
 
-MOST, LEAST = 1e12, 1e-12
+MAX, MIN = 1e12, 1e-12
 """Nothing measured is larger than the first, or told apart from 0 below the second."""
 
 WIDTH, HEIGHT = 420, 220
@@ -114,7 +114,7 @@ def beyond(bins: Sequence[Bin], marks: Mapping[str, float | None]) -> float:
 def lines(title: str, series: Mapping[str, Sequence[Point]], *, zero: bool = True) -> str:
     """One line for each series of (x, y), in the colours s1, s2 ...; a y of None is a gap.
 
-    zero: y starts at 0. "" without points. A value beyond MOST is a gap too: a diverged training
+    zero: y starts at 0. "" without points. A value beyond MAX is a gap too: a diverged training
     has them, and no axis could hold it beside the others.
     """
     series = {name: _drawable(points) for name, points in series.items()}
@@ -287,13 +287,13 @@ def _strokes(plot: Plot, points: Sequence[Point], kind: str) -> list[str]:
 
 def _drawable(points: Iterable[Point]) -> list[Point]:
     """Points within reach of an axis; a y that is not becomes None."""
-    return [(x, None if y is None else _reached(y)) for x, y in points if abs(x) <= MOST]
+    return [(x, None if y is None else _reached(y)) for x, y in points if abs(x) <= MAX]
 
 
 def _reached(value: float) -> float | None:
-    if abs(value) > MOST:
+    if abs(value) > MAX:
         return None
-    return value if abs(value) >= LEAST else 0.0
+    return value if abs(value) >= MIN else 0.0
 
 
 def padded(low: float, high: float, *, zero: bool) -> tuple[float, float]:

@@ -14,7 +14,7 @@ LOGARITHMIC = 10
 """Costs further apart than this factor stand on a logarithmic axis."""
 
 _AIR = 0.1
-_MOST_TICKS = 7
+_MAX_TICKS = 7
 _COLOURS = ("s1", "s2", "s3", "s4")
 _RADIUS = 5
 _LEGEND = 30
@@ -121,9 +121,9 @@ def _decades(left: float, right: float) -> list[float]:
             for factor in factors
             if left <= math.log10(factor) + power <= right
         ]
-        if len(found) <= _MOST_TICKS:
+        if len(found) <= _MAX_TICKS:
             break
-    return found[:: math.ceil(len(found) / _MOST_TICKS) or 1]
+    return found[:: math.ceil(len(found) / _MAX_TICKS) or 1]
 
 
 def _legend() -> str:

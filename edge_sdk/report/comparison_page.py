@@ -41,7 +41,7 @@ Row = dict[str, Any]
 
 _RULE = (
     "Dominated by a row that is behind in nothing and surely ahead in something: accuracy,"
-    " preprocess + invoke, or size in the bundle. Accuracies are compared picture by picture, times"
+    " preprocess + invoke, or size in the bundle. Accuracies are compared image by image, times"
     " round by round; surely means at 99 %. An accuracy that is higher, if not surely, still counts"
     " as not behind."
 )
@@ -120,19 +120,19 @@ def _page(document: dict[str, Any]) -> str:
 
 
 def _lede(document: dict[str, Any]) -> str:
-    data = f"Pictures: {document['data']}" if document["data"] else "No pictures were named"
+    data = f"Images: {document['data']}" if document["data"] else "No images were named"
     engine = next((row for row in document["rows"] if "invoke_ms" in row), None)
     return escape(data) + (f"<br>{escape(engine_words(engine))}" if engine else "")
 
 
 def _tiles(document: dict[str, Any]) -> list[Tile]:
     rows = document["rows"]
-    pictures = {row["n"] for row in rows if row["n"] is not None}
+    images = {row["n"] for row in rows if row["n"] is not None}
     ranked = [row for row in rows if row["dominated_by"] is not None]
     beaten = sum(bool(row["dominated_by"]) for row in ranked)
     return [
         Tile("Compared", count(len(rows))),
-        Tile("Pictures", count(max(pictures)) if pictures else ABSENT),
+        Tile("Images", count(max(images)) if images else ABSENT),
         Tile("Rounds", count(document["rounds"]), "in turns on this machine"),
         Tile("Dominated", f"{beaten} of {len(ranked)}" if ranked else ABSENT),
     ]
@@ -160,7 +160,7 @@ def _table(document: dict[str, Any], rows: Sequence[tuple[str, Row]]) -> str:
         "Invoke",
         "Its rounds",
     )
-    caption = "Medians of interleaved rounds, preprocessing of one picture of the data"
+    caption = "Medians of interleaved rounds, preprocessing of one image of the data"
     remark = note(" ".join((_RULE, *unranked_words(document)))) if cells else ""
     return table(caption, head, cells, kind="figures") + remark
 
@@ -168,10 +168,10 @@ def _table(document: dict[str, Any], rows: Sequence[tuple[str, Row]]) -> str:
 def _plots(rows: Sequence[tuple[str, Row]]) -> str:
     known = [(name, row) for name, row in rows if number(row["accuracy"]) is not None]
     if not known:
-        return note("Not measured: no bundle answered pictures (--data SOURCE).") if rows else ""
+        return note("Not measured: no bundle answered images (--data SOURCE).") if rows else ""
     words = _PLOTS
     if len({row["group"] for _, row in known}) > 1:
-        words += " Each colour is a group of the same task, labels and pictures, ranked by itself."
+        words += " Each colour is a group of the same task, labels and images, ranked by itself."
     if left_out := len(rows) - len(known):
         words += f" {amount(left_out, 'row')} without accuracy: not in the plots."
     return columns(*(_plot(cost, known) for cost in _COSTS)) + note(words)

@@ -1,4 +1,4 @@
-"""Pictures in a report: inside the page itself, so that it opens without its neighbours."""
+"""Images in a report: inside the page itself, so that it opens without its neighbours."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from edge_sdk.report.page import Section, note
 
 @dataclass(frozen=True)
 class Exhibit:
-    """A picture (the bytes of a PNG file) with the words under it."""
+    """An image (the bytes of a PNG file) with the words under it."""
 
     png: bytes
     caption: str = ""
@@ -20,7 +20,7 @@ class Exhibit:
 
 @dataclass(frozen=True)
 class Gallery:
-    """A section of pictures. words: what they show; pixelated: small ones, shown larger."""
+    """A section of images. words: what they show; pixelated: small ones, shown larger."""
 
     anchor: str
     title: str
@@ -30,7 +30,7 @@ class Gallery:
 
 
 def gallery_section(gallery: Gallery) -> Section:
-    """The section; empty without pictures."""
+    """The section; empty without images."""
     shown = "".join(_figure(exhibit) for exhibit in gallery.exhibits)
     kind = "gallery pixelated" if gallery.pixelated else "gallery"
     body = f'{note(gallery.words)}<div class="{kind}">{shown}</div>' if shown else ""

@@ -36,7 +36,7 @@ _PAGE = """<!doctype html>
 """
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
-"""Nothing from outside: no script, no network, pictures only from the page itself."""
+"""Nothing from outside: no script, no network, images only from the page itself."""
 
 
 @dataclass(frozen=True)

@@ -215,7 +215,7 @@ def _circumstances(run: Mapping[str, Any]) -> list[tuple[str, str]]:
     if resized := mapping(run.get("preprocess")).get("resized_by"):
         rows.append(("resized by", plain(resized)))
     if number(run.get("unreadable")):
-        rows.append(("unreadable pictures, skipped", count(run["unreadable"])))
+        rows.append(("unreadable images, skipped", count(run["unreadable"])))
     if number(run.get("reopened")):
         rows.append(("times the camera was reopened", count(run["reopened"])))
     if notes := listed(run.get("notes")):

@@ -21,20 +21,20 @@ class Anchors:
     SsdAnchorsCalculatorOptions; defaults those of TensorFlow's SSD MobileNet for COCO (300 x 300).
 
     strides: pixels of the input from one cell of a layer to the next. min_scale, max_scale: shares
-    of the picture in the first and the last layer. interpolated: aspect ratio of one more anchor
+    of the image in the first and the last layer. interpolated: aspect ratio of one more anchor
     between a layer's scale and the next one's; 0 for none. reduced: three anchors only in the first
     layer. unit: only centres count, width and height are 1.
     """
 
     strides: tuple[int, ...] = field(
-        default=(16, 32, 64, 128, 256, 512), metadata=limits(least=1, most=4096)
+        default=(16, 32, 64, 128, 256, 512), metadata=limits(ge=1, le=4096)
     )
-    min_scale: float = field(default=0.2, metadata=limits(above=0, most=1))
-    max_scale: float = field(default=0.95, metadata=limits(above=0, most=1))
+    min_scale: float = field(default=0.2, metadata=limits(gt=0, le=1))
+    max_scale: float = field(default=0.95, metadata=limits(gt=0, le=1))
     aspect_ratios: tuple[float, ...] = field(
-        default=(1.0, 2.0, 0.5, 3.0, 0.3333), metadata=limits(above=0)
+        default=(1.0, 2.0, 0.5, 3.0, 0.3333), metadata=limits(gt=0)
     )
-    interpolated: float = field(default=1.0, metadata=limits(least=0))
+    interpolated: float = field(default=1.0, metadata=limits(ge=0))
     reduced: bool = True
     unit: bool = False
 
@@ -47,7 +47,7 @@ class Anchors:
 
     def grid(self, height: int, width: int) -> NDArray[np.float32]:
         """All of them for an input of `height` x `width` pixels: shape (count, 4), float32, as
-        centre x, centre y, width, height in shares of the picture; in the order of the model's
+        centre x, centre y, width, height in shares of the image; in the order of the model's
         outputs: by layer, row, column, and layers of one stride together in each cell.
         """
         layers = enumerate(self.strides)

@@ -1,7 +1,7 @@
 """Detection: stored output tensors -> detections, best first, in pixels of Frame.shown.
 
 Three kinds of models: with the post-process built in (TFLite_Detection_PostProcess), raw SSD, and
-BlazeFace. Their boxes are shares of the model's picture first, 0..1, then pixels of the frame.
+BlazeFace. Their boxes are shares of the model's image first, 0..1, then pixels of the frame.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from edge_sdk.tasks.overlap import Boxes, area, merge, suppress
 from edge_sdk.tasks.postprocess import Role
 from edge_sdk.tensors import TensorSpec, dequantize
 
-MOST = 100
+MAX = 100
 """Detections of a frame, as in COCO's evaluation."""
 
-MOST_CANDIDATES = 1000
+MAX_CANDIDATES = 1000
 """Boxes that suppression looks at, the best ones. Source: RetinaNet (arXiv:1708.02002), 4.1."""
 
 SMALLEST_SCORE = float(np.finfo(np.float32).tiny)
@@ -40,7 +40,7 @@ TensorFlow's object detection API, faster_rcnn_box_coder in the pipelines of its
 """
 
 _FARTHEST = 1e6
-"""Offsets beyond this many pixels or pictures are far outside of all frames anyway."""
+"""Offsets beyond this many pixels or images are far outside of all frames anyway."""
 
 Output = Callable[[int], NDArray[Any]]
 """The stored output tensor of a number, after an invoke."""
@@ -48,7 +48,7 @@ Output = Callable[[int], NDArray[Any]]
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """boxes (n, 4), float: x0, y0, x1, y1 in shares of the model's picture; scores (n,), float32;
+    """boxes (n, 4), float: x0, y0, x1, y1 in shares of the model's image; scores (n,), float32;
     classes (n,), int: 0 is the first label.
     """
 
@@ -89,7 +89,7 @@ class Detector:
         self._decode = decoders[post.decode]
 
     def __call__(self, output: Output, placement: Placement, frame: Frame) -> tuple[Detection, ...]:
-        """What is in the frame, at most MOST, best first. placement: where the frame lies in the
+        """What is in the frame, at most MAX, best first. placement: where the frame lies in the
         input. Boxes are clipped to the frame; those that lie outside of it are left out.
 
         Raises ModelError for a class without a label.
@@ -97,7 +97,7 @@ class Detector:
         found = self._decode(output)
         boxes = in_frame(found.boxes, placement, (self._width, self._height), frame)
         inside = np.flatnonzero(area(boxes) > 0)  # what is not a number is not, either
-        order = inside[np.argsort(-found.scores[inside], kind="stable")][:MOST]
+        order = inside[np.argsort(-found.scores[inside], kind="stable")][:MAX]
         chosen = (found.classes[order], found.scores[order], boxes[order])
         return tuple(
             Detection(self._labels[index], index, score, BBox(*box))
@@ -118,14 +118,14 @@ class Detector:
     def _ssd(self, output: Output) -> Found:
         anchors, classes, scores = self._candidates(output)
         boxes = ssd_boxes(self._codes(output, anchors), self._anchors[anchors])
-        kept = suppress(boxes, scores, classes, self._post.iou, MOST)
+        kept = suppress(boxes, scores, classes, self._post.iou, MAX)
         return Found(boxes[kept], scores[kept], classes[kept])
 
     def _blazeface(self, output: Output) -> Found:
         anchors, classes, scores = self._candidates(output)
         size = (self._width, self._height)
         boxes = blazeface_boxes(self._codes(output, anchors), self._anchors[anchors], size)
-        boxes, kept = merge(boxes, scores, self._post.iou, MOST)
+        boxes, kept = merge(boxes, scores, self._post.iou, MAX)
         return Found(boxes, scores[kept], classes[kept])
 
     def _candidates(
@@ -139,8 +139,8 @@ class Detector:
         classes = columns - self._post.label_offset
         chosen = np.flatnonzero(classes >= 0)
         chosen = chosen[scores[chosen] >= self._thresholds[classes[chosen]]]
-        if len(chosen) > MOST_CANDIDATES:
-            chosen = chosen[np.argsort(-scores[chosen], kind="stable")[:MOST_CANDIDATES]]
+        if len(chosen) > MAX_CANDIDATES:
+            chosen = chosen[np.argsort(-scores[chosen], kind="stable")[:MAX_CANDIDATES]]
         return anchors[chosen], classes[chosen], scores[chosen]
 
     def _codes(self, output: Output, anchors: NDArray[np.intp]) -> NDArray[np.float32]:
@@ -213,11 +213,11 @@ def _logit(share: float) -> float:
 
 def ssd_boxes(codes: NDArray[np.float32], anchors: NDArray[np.float32]) -> Boxes:
     """(n, 4) boxes x0, y0, x1, y1 from what an SSD answers, y, x, height, width relative to its
-    anchors (centre x, centre y, width, height); all in shares of the model's picture, float32.
+    anchors (centre x, centre y, width, height); all in shares of the model's image, float32.
     """
     y, x, height, width = (codes / _SCALES).T
     center_x, center_y = x * anchors[:, 2] + anchors[:, 0], y * anchors[:, 3] + anchors[:, 1]
-    # A side of exp(20) pictures is beyond all clipping; more would overflow.
+    # A side of exp(20) images is beyond all clipping; more would overflow.
     half_x = np.exp(np.minimum(width, 20)) * anchors[:, 2] / 2
     half_y = np.exp(np.minimum(height, 20)) * anchors[:, 3] / 2
     sides = (center_x - half_x, center_y - half_y, center_x + half_x, center_y + half_y)
@@ -240,7 +240,7 @@ def in_frame(
 ) -> NDArray[np.float64]:
     """(n, 4) boxes in pixels of `frame.shown`, clipped to it.
 
-    boxes: x0, y0, x1, y1 in shares of the model's picture of `size` (width, height), in which
+    boxes: x0, y0, x1, y1 in shares of the model's image of `size` (width, height), in which
     `frame` lies as `placement` says.
     """
     shown = frame.shown

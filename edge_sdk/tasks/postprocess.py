@@ -34,9 +34,9 @@ class Postprocess:
     min_score: float = 0.0
     decode: Decode = "none"
     anchors: Anchors | None = None
-    iou: float = field(default=0.5, metadata=limits(above=0, most=1))
-    label_offset: int = field(default=0, metadata=limits(least=0, most=1))
-    classes: int | None = field(default=None, metadata=limits(least=1))
+    iou: float = field(default=0.5, metadata=limits(gt=0, le=1))
+    label_offset: int = field(default=0, metadata=limits(ge=0, le=1))
+    classes: int | None = field(default=None, metadata=limits(ge=1))
     min_scores: dict[str, float] = field(default_factory=dict, hash=False)
 
 

@@ -17,7 +17,7 @@ from typing import Any
 from edge_sdk.errors import ModelError
 from edge_sdk.tensors import QuantParams, TensorSpec
 
-_MOST_DIMENSIONS = 32  # interpreters stop at 8
+_MAX_DIMENSIONS = 32  # interpreters stop at 8
 _WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
 
 
@@ -119,7 +119,7 @@ class Graph:
         return tuple(sorted(found))
 
     def _kind(self, operator: Operator) -> str:
-        # TRANSPOSE_CONV takes its output's shape first and the picture last.
+        # TRANSPOSE_CONV takes its output's shape first and the image last.
         data = operator.inputs[2 if operator.name == "TRANSPOSE_CONV" else 0]
         weights = self.source(operator.inputs[1]).dtype
         activations = self.tensors[data].dtype
@@ -225,7 +225,7 @@ def _read(model: bytes) -> Graph:
     def tensor(entry: Any) -> Tensor:
         quant = entry.Quantization()
         shape = numbers(entry, "Shape")
-        if len(shape) > _MOST_DIMENSIONS:
+        if len(shape) > _MAX_DIMENSIONS:
             raise ValueError(f"a tensor of {len(shape)} dimensions")
         # Some writers leave the list of buffers out altogether; interpreters accept that.
         buffer = buffers[entry.Buffer()] if buffers else None

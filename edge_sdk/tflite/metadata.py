@@ -21,7 +21,7 @@ from edge_sdk.tflite.graph import Graph
 
 _NORMALIZATION = 1  # ProcessUnitOptions
 _LABELS = (2, 3)  # AssociatedFileType: TENSOR_AXIS_LABELS, TENSOR_VALUE_LABELS
-_MOST_LABEL_BYTES = 4 * 1024 * 1024
+_MAX_LABEL_BYTES = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -78,10 +78,10 @@ def _labels(model: bytes, subgraph: Table) -> tuple[str, ...]:
                 return ()
             with files.open(entry) as file:
                 # The size in its header may be a lie: no more than this is ever unpacked.
-                data = file.read(_MOST_LABEL_BYTES + 1)
+                data = file.read(_MAX_LABEL_BYTES + 1)
     except (KeyError, zipfile.BadZipFile, zlib.error, RuntimeError, EOFError, OSError):
         return ()
-    if len(data) > _MOST_LABEL_BYTES:
+    if len(data) > _MAX_LABEL_BYTES:
         return ()
     return tuple(data.decode("utf-8").rstrip("\n").splitlines())
 

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 SYS = Path("/sys")
 
-MOST_SAMPLES = 3600
+MAX_SAMPLES = 3600
 """Samples that are kept for the report: the last hour."""
 
 _FIRMWARE = "devices/platform/soc*/soc*:firmware/get_throttled"
@@ -124,7 +124,7 @@ class Thermal:
         now_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self.throttling = Throttling(sys, vcgencmd=vcgencmd)
-        self.samples: deque[Sample] = deque(maxlen=MOST_SAMPLES)
+        self.samples: deque[Sample] = deque(maxlen=MAX_SAMPLES)
         self.first: Sample | None = None
         self.max_c: float | None = None
         self.clocks: tuple[float, float] | None = None

@@ -1,5 +1,5 @@
 """What this machine answers, for the arm64 roots to be compared with: models with inputs and the
-outputs that LiteRT gives here, a bundle, and pictures for the virtual camera.
+outputs that LiteRT gives here, a bundle, and images for the virtual camera.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from edge_sdk.bundle.reading import Golden, write_bundle
 from edge_sdk.engines import open_engine
 from edge_sdk.frames import Frame
 from edge_sdk.images.files import list_images, read_image, write_image
-from edge_sdk.inference.golden import LEAST_STEPS, answers
+from edge_sdk.inference.golden import MIN_STEPS, answers
 from edge_sdk.preprocess import Preprocessor, PreprocessSpec
 from edge_sdk.tensors import TensorSpec
 from edge_sdk.tflite.graph import read_graph
@@ -34,8 +34,8 @@ from edge_sdk.tflite.tiny import tiny_classifier
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 SHARED_DATA = REPOSITORY.parent / "shared" / "data"
 SAMPLES = 10
-MOST_LEVELS = 3
-PICTURE = (640, 480)
+MAX_LEVELS = 3
+IMAGE = (640, 480)
 """Of the virtual camera (virtual.yaml)."""
 
 _SHARED_MODELS = (
@@ -57,7 +57,7 @@ def make_references(work: Path) -> None:
     for name, model in models().items():
         (work / "models" / f"{name}.tflite").write_bytes(model)
         np.savez(work / "models" / f"{name}.npz", **_reference(model))
-    for number, frame in enumerate(_pictures()):
+    for number, frame in enumerate(_images()):
         write_image(work / "frames" / f"{number}.jpg", frame)
     (work / "folder.json").write_text(json.dumps(folder_answers(work)))
 
@@ -76,7 +76,7 @@ def models() -> dict[str, bytes]:
 
 
 def camera_model(work: Path) -> bytes:
-    """An int8 model of pictures, ten classes: a trained one where the shared data is."""
+    """An int8 model of images, ten classes: a trained one where the shared data is."""
     shared = work / "models" / "resnet8_cifar10_int8.tflite"
     return (shared if shared.is_file() else work / "models" / "tiny_int8.tflite").read_bytes()
 
@@ -107,7 +107,7 @@ def _bundle(folder: Path, name: str, model: bytes) -> Path:
         LabelsEntry("labels.txt", len(labels)),
         GoldenEntry(
             *("golden.npz", SAMPLES, "synthetic"),
-            *(info.name, info.version, info.resolver, info.delegate, LEAST_STEPS),
+            *(info.name, info.version, info.resolver, info.delegate, MIN_STEPS),
         ),
         Postprocess(),
     )
@@ -136,7 +136,7 @@ def answer(engine: Any, tensor: Any) -> list[int]:
 
 
 def folder_answers(work: Path) -> list[list[int]]:
-    """For each picture of the virtual camera, what the folder camera's model says of it here."""
+    """For each image of the virtual camera, what the folder camera's model says of it here."""
     with open_engine("litert", camera_model(work)) as engine:
         frames = [read_image(path) for path in list_images(work / "frames")]
         return [answer(engine, fed(engine, frame)) for frame in frames]
@@ -146,7 +146,7 @@ def check_planes(work: Path) -> str:
     """What the virtual camera gave on arm64, answered here; what was seen, in words.
 
     Byte for byte the same answer to the tensor that was fed there. The tensor itself may differ by
-    MOST_LEVELS: OpenCV's resize rounds otherwise on arm64 than on x86-64.
+    MAX_LEVELS: OpenCV's resize rounds otherwise on arm64 than on x86-64.
     """
     with np.load(work / "camera.npz") as seen, open_engine("litert", camera_model(work)) as engine:
         levels = 0
@@ -157,7 +157,7 @@ def check_planes(work: Path) -> str:
             assert here == outputs.tolist(), f"arm64 {outputs.tolist()}, here {here}"
             gap = fed(engine, Frame(planes, "yuvj420p")).astype(int) - tensor
             levels = max(levels, int(np.abs(gap).max()))
-    assert levels <= MOST_LEVELS, f"tensors differ by {levels} levels"
+    assert levels <= MAX_LEVELS, f"tensors differ by {levels} levels"
     return f"equal for the tensors fed there; made here they differ by at most {levels} levels"
 
 
@@ -185,7 +185,7 @@ def _random(spec: TensorSpec) -> Any:
     return random.integers(info.min, info.max, shape, spec.dtype, endpoint=True)
 
 
-def _pictures() -> list[Frame]:
+def _images() -> list[Frame]:
     """Photos where the shared data is, and shapes; all of the camera's size."""
     photos = SHARED_DATA / "images"
     frames = [read_image(path) for path in list_images(photos)[:3]] if photos.is_dir() else []
@@ -193,19 +193,19 @@ def _pictures() -> list[Frame]:
 
 
 def _sized(frame: Frame) -> Frame:
-    """The middle of a picture, scaled to the camera's size."""
-    scale = max(PICTURE[0] / frame.width, PICTURE[1] / frame.height)
+    """The middle of an image, scaled to the camera's size."""
+    scale = max(IMAGE[0] / frame.width, IMAGE[1] / frame.height)
     size = (round(frame.width * scale), round(frame.height * scale))
     pixels = cv2.resize(frame.pixels, size, interpolation=cv2.INTER_AREA)
-    left, top = (size[0] - PICTURE[0]) // 2, (size[1] - PICTURE[1]) // 2
-    return Frame(pixels[top : top + PICTURE[1], left : left + PICTURE[0]].copy(), frame.color)
+    left, top = (size[0] - IMAGE[0]) // 2, (size[1] - IMAGE[1]) // 2
+    return Frame(pixels[top : top + IMAGE[1], left : left + IMAGE[0]].copy(), frame.color)
 
 
 def _shapes(seed: int) -> Frame:
     random = np.random.default_rng(seed)
-    pixels = np.full((PICTURE[1], PICTURE[0], 3), random.integers(0, 256, 3), np.uint8)
+    pixels = np.full((IMAGE[1], IMAGE[0], 3), random.integers(0, 256, 3), np.uint8)
     for _ in range(8):
-        centre = [int(random.integers(0, side)) for side in PICTURE]
+        centre = [int(random.integers(0, side)) for side in IMAGE]
         color = random.integers(0, 256, 3).tolist()
         cv2.circle(pixels, centre, int(random.integers(30, 150)), color, -1)
     # As soft as what a lens draws: hard edges show how colour at half resolution is scaled.

@@ -25,11 +25,11 @@ from edge_sdk.images import yuv
 from edge_sdk.images.files import list_images, read_image
 
 WORK = Path("/edge/case")
-PICTURES = "picamera2:0?width=640&height=480"
+IMAGES = "picamera2:0?width=640&height=480"
 BARS = "picamera2:1?width=640&height=480"
 
 CLEAR_STEPS = 20
-"""A decoded picture has its colours at full resolution, the camera's planes at half: where the best
+"""A decoded image has its colours at full resolution, the camera's planes at half: where the best
 class is less than this ahead, either may win.
 """
 
@@ -47,35 +47,35 @@ def margin(scores: list[int]) -> int:
     return best - second
 
 
-def nearest(frame: Frame, pictures: list[Any]) -> tuple[int, float]:
-    """Which picture a frame shows, and how far its brightness is from it on average."""
+def nearest(frame: Frame, images: list[Any]) -> tuple[int, float]:
+    """Which image a frame shows, and how far its brightness is from it on average."""
     luma = yuv.planes(frame)[0].astype(float)
-    gaps = [float(np.abs(luma - picture).mean()) for picture in pictures]
+    gaps = [float(np.abs(luma - image).mean()) for image in images]
     return int(np.argmin(gaps)), min(gaps)
 
 
 def luma_of(path: Path) -> Any:
-    """Y of a picture as JPEG defines it."""
+    """Y of an image as JPEG defines it."""
     blue, green, red = np.moveaxis(read_image(path).pixels.astype(float), -1, 0)
     return 0.299 * red + 0.587 * green + 0.114 * blue
 
 
-def test_pictures_through_the_pipeline_are_answered_as_from_a_folder() -> None:
-    pictures = [luma_of(path) for path in list_images(WORK / "frames")]
+def test_images_through_the_pipeline_are_answered_as_from_a_folder() -> None:
+    images = [luma_of(path) for path in list_images(WORK / "frames")]
     wanted = json.loads((WORK / "folder.json").read_text())
     planes: dict[int, Any] = {}
     tensors: dict[int, Any] = {}
     outputs: dict[int, list[int]] = {}
     with (
         open_engine("litert", camera_model(WORK)) as engine,
-        open_camera(PICTURES, inference=(96, 96)) as camera,
+        open_camera(IMAGES, inference=(96, 96)) as camera,
         Pipeline(camera, "latest") as pipeline,
     ):
         for frame, *_ in pipeline:
             assert 0 < frame.sensor_ns <= time.monotonic_ns()
-            assert frame.picture is not None
+            assert frame.image is not None
             assert frame.shown.color == frame.color == "yuvj420p"
-            number, gap = nearest(frame, pictures)
+            number, gap = nearest(frame, images)
             assert gap < 2
             planes[number], tensors[number] = frame.pixels, fed(engine, frame)
             outputs[number] = answer(engine, tensors[number])
@@ -100,16 +100,16 @@ def test_pictures_through_the_pipeline_are_answered_as_from_a_folder() -> None:
 def test_two_streams_of_the_sizes_that_were_given() -> None:
     with open_camera(BARS, inference=(320, 240)) as camera:
         frame = camera.read()
-        assert frame is not None and frame.picture is not None
+        assert frame is not None and frame.image is not None
         assert (frame.width, frame.height) == (320, 240)
-        assert (frame.picture.width, frame.picture.height) == (640, 480)
+        assert (frame.image.width, frame.image.height) == (640, 480)
         assert frame.exposure_ns is None  # the virtual camera does not say
 
 
 def test_without_a_model_there_is_one_stream() -> None:
     with open_camera(BARS) as camera:
         frame = camera.read()
-        assert frame is not None and frame.picture is None
+        assert frame is not None and frame.image is None
 
 
 def test_turned_sideways() -> None:
@@ -126,7 +126,7 @@ def test_requests_are_released() -> None:
 
 
 def test_the_cameras_are_listed_by_the_number_that_opens_them() -> None:
-    assert list_cameras() == [(0, "Pictures of a folder"), (1, "Colour bars")]
+    assert list_cameras() == [(0, "Images of a folder"), (1, "Colour bars")]
     with pytest.raises(CameraError, match="there is no camera 7") as caught:
         open_camera("picamera2:7")
     assert "picamera2:1 (Colour bars)" in caught.value.fix

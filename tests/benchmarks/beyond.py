@@ -21,7 +21,7 @@ from edge_sdk.inference.recognizer import Recognizer
 from edge_sdk.statistics import median
 
 ROUNDS, FRAMES = 30, 20
-MOST_DETECTOR_MS, MOST_TINY_US = 1.5, 60.0
+MAX_DETECTOR_MS, MAX_TINY_US = 1.5, 60.0
 
 Clock = Callable[[], int]
 
@@ -38,7 +38,7 @@ def detector(folder: Path, rounds: int = ROUNDS) -> str:
     title = "## SSD detector: cost beyond invoke\n\n"
     if not SHARED.is_dir():
         return title + networks.NOT_HERE
-    cpu, wall, invoke = _measure(networks.detector(folder), networks.picture(), rounds)
+    cpu, wall, invoke = _measure(networks.detector(folder), networks.image(), rounds)
     return title + (
         f"{networks.SSD}, 1280x720 RGB to boxes in the frame's pixels, one thread; "
         f"{rounds} rounds of {FRAMES} frames. `.venv/bin/python tests/benchmarks/beyond.py` "
@@ -48,7 +48,7 @@ def detector(folder: Path, rounds: int = ROUNDS) -> str:
             [
                 [
                     networks.spread(cpu),
-                    f"<= {MOST_DETECTOR_MS:g}: {verdict(median(cpu) <= MOST_DETECTOR_MS)}",
+                    f"<= {MAX_DETECTOR_MS:g}: {verdict(median(cpu) <= MAX_DETECTOR_MS)}",
                     networks.spread(wall),
                     networks.spread(invoke),
                 ]
@@ -62,12 +62,12 @@ def tiny(folder: Path, rounds: int = ROUNDS) -> str:
     small = Frame(np.random.default_rng(0).integers(0, 256, (28, 28), np.uint8), "gray")
     frames = {"28x28 gray": small}
     if SHARED.is_dir():
-        frames["1280x720 rgb"] = networks.picture()
+        frames["1280x720 rgb"] = networks.image()
     rows = []
     for name, frame in frames.items():
         found = _measure(networks.tiny(folder), frame, rounds)
         cpu, wall, invoke = ([1000 * value for value in values] for values in found)
-        bar = f"<= {MOST_TINY_US:g}: {verdict(median(cpu) <= MOST_TINY_US)}"
+        bar = f"<= {MAX_TINY_US:g}: {verdict(median(cpu) <= MAX_TINY_US)}"
         if frame is not small:
             bar = "-"
         rows.append(

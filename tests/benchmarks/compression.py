@@ -93,14 +93,14 @@ def _head() -> str:
         f"on two shared cores of an x86-64 machine (builds at {builds.commits()}), one thread, "
         "candidates in interleaved rounds: medians with the lowest and the highest, ratios with "
         "the 95 % interval of their median. Accuracies are those of the converted model on test "
-        "pictures that no training saw. Bars are what the project asked of itself beforehand. Not "
+        "images that no training saw. Bars are what the project asked of itself beforehand. Not "
         "measured: any time on a Raspberry Pi."
     )
 
 
 def _signs(folder: Path) -> str:
     if not builds.SHARED.is_dir():
-        return "Not measured: the pictures are not on this machine."
+        return "Not measured: the images are not on this machine."
     return _methods("sign_digits", folder, builds.SIGNS)
 
 
@@ -117,8 +117,8 @@ def _methods(recipe: str, folder: Path, settings: Mapping[str, Any]) -> str:
     rows = [_row(name, built, times) for name, built in found.items()]
     n = found["int8"].document["converted"]["n"]
     head = (
-        *(f"method ({n} test pictures)", "accuracy [95 %]", "of float32, pp [95 %, paired]"),
-        *("bytes on disk", "in the bundle", "MACs", "ms a picture", "time, of float32 [95 %]"),
+        *(f"method ({n} test images)", "accuracy [95 %]", "of float32, pp [95 %, paired]"),
+        *("bytes on disk", "in the bundle", "MACs", "ms an image", "time, of float32 [95 %]"),
     )
     return table(head, rows)
 
@@ -161,7 +161,7 @@ def _small(folder: Path) -> str:
         f"0.5 pp: {verdict(mean >= -0.005)})",
     ]
     return (
-        "Both int8, input 28x28x1, the same pictures and epochs, no augmentation; `digits_small` "
+        "Both int8, input 28x28x1, the same images and epochs, no augmentation; `digits_small` "
         "learns from `digits_seed`'s answers beside the labels, always those of seed 0. Cost: "
         "preprocess + invoke.\n\n"
         + table(("recipe", "bytes", "cost ms", "accuracy over the seeds"), rows)
@@ -285,7 +285,7 @@ def _qat(folder: Path) -> str:
     head = ("recipe", "seeds", "test n", "float", "plain int8", "trained int8", "trained - plain")
     return (
         "The same trained network, and 3 epochs more with the rounding of int8 in place. The "
-        "interval counts the test pictures of all seeds as independent; the digits' seeds share "
+        "interval counts the test images of all seeds as independent; the digits' seeds share "
         "theirs, so that it is too narrow rather than too wide there.\n\n"
         + table(head, rows)
         + f"\n\nBar, never worse beyond the paired interval: {verdict(met)}."

@@ -1,11 +1,11 @@
-"""One contender of side_by_side.py, in a process of its own: answers about pictures when asked.
+"""One contender of side_by_side.py, in a process of its own: answers about images when asked.
 
 Arguments: a name of CONTENDERS, the model (of `edge-sdk` the bundle), and the core to stay on. Says
 "ready", then for each path on its standard input (.npy: n, height, width, 3, uint8, RGB) one line
-of JSON: cpu_ns for all pictures, and of each the best five as [class, score].
+of JSON: cpu_ns for all images, and of each the best five as [class, score].
 
 Each imports what it needs alone. The patterns are those that the examples of these projects show,
-written anew: resize the whole picture to the model's size, copy it into the tensor, invoke, pick.
+written anew: resize the whole image to the model's size, copy it into the tensor, invoke, pick.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ def main() -> None:
     """Serve lines until there are no more."""
     name, model, core = sys.argv[1:]
     os.sched_setaffinity(0, {int(core)})
-    pictures = cache(np.load)
+    images = cache(np.load)
     with redirect_stdout(sys.stderr):  # what libraries print is no answer
         answer = CONTENDERS[name](model)
     print("ready", flush=True)
     for line in sys.stdin:
-        print(json.dumps(_round(answer, pictures(line.strip()))), flush=True)
+        print(json.dumps(_round(answer, images(line.strip()))), flush=True)
 
 
-def _round(answer: Answer, pictures: Any) -> dict[str, Any]:
-    answer(pictures[0])  # not counted: the others' turns have left the core's caches cold
+def _round(answer: Answer, images: Any) -> dict[str, Any]:
+    answer(images[0])  # not counted: the others' turns have left the core's caches cold
     started = time.process_time_ns()
-    tops = [answer(pixels) for pixels in pictures]
+    tops = [answer(pixels) for pixels in images]
     return {"cpu_ns": time.process_time_ns() - started, "tops": tops}
 
 

@@ -23,7 +23,7 @@ from edge_converter.steps.train import new_model
 from edge_converter.training.batches import Batch, Feed
 from edge_converter.training.loop import Task, prepare, training_step
 from edge_converter.training.losses import hard_loss, supervised
-from edge_sdk.data.sources import Picture
+from edge_sdk.data.sources import Image
 from edge_sdk.statistics import median
 
 STEPS = 50
@@ -70,14 +70,14 @@ print(json.dumps({"first_step_s": seconds, "peak_mb": int(lines["VmHWM"].split()
 
 
 def measure(folder: Path, rounds: int, *, cache_bytes: int) -> dict[str, Any]:
-    """MobileNet v2 at 96 with flip and crop, batches of 32 of 1,600 pictures, 320 files of 160 x
+    """MobileNet v2 at 96 with flip and crop, batches of 32 of 1,600 images, 320 files of 160 x
     120 written into `folder`: median seconds a step, `rounds` in turns.
 
-    cache_bytes: as of streaming.Feed; 0 decodes every picture each time it comes up.
+    cache_bytes: as of streaming.Feed; 0 decodes every image each time it comes up.
     """
-    paths = write_pictures(folder, 320, size=(160, 120)) * 5
-    pictures = [Picture(i % 2, str(path), path=path) for i, path in enumerate(paths)]
-    data = Dataset(("a", "b"), pictures, pictures[:32], pictures[:32])
+    paths = write_images(folder, 320, size=(160, 120)) * 5
+    images = [Image(i % 2, str(path), path=path) for i, path in enumerate(paths)]
+    data = Dataset(("a", "b"), images, images[:32], images[:32])
     recipe = Recipe.load(_write_recipe(folder))
     prepare(recipe.seed)
     feed = feeds(recipe, data, cache_bytes=cache_bytes)[0]
@@ -104,17 +104,17 @@ def measure(folder: Path, rounds: int, *, cache_bytes: int) -> dict[str, Any]:
 
 
 def measure_large(folder: Path, count: int) -> dict[str, Any]:
-    """`build` on `count` pictures of 96 x 96 in a folder, a process of its own: seconds from its
+    """`build` on `count` images of 96 x 96 in a folder, a process of its own: seconds from its
     start to the end of the first training step, and its peak memory by then.
     """
-    write_pictures(folder / "images", count, size=(96, 96))
+    write_images(folder / "images", count, size=(96, 96))
     command = [sys.executable, "-c", _FIRST_STEP, str(_write_recipe(folder))]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     found: dict[str, Any] = json.loads(done.stdout)
     return {"pictures": count, **found}
 
 
-def write_pictures(folder: Path, count: int, *, size: tuple[int, int]) -> list[Path]:
+def write_images(folder: Path, count: int, *, size: tuple[int, int]) -> list[Path]:
     """`count` JPEG files (width, height) in two classes, no two alike: coarse noise."""
     random = np.random.default_rng(0)
     paths = [folder / "ab"[number % 2] / f"{number:05}.jpg" for number in range(count)]

@@ -1,4 +1,4 @@
-"""Bundles of known models for the benchmarks, and the picture that they are asked about."""
+"""Bundles of known models for the benchmarks, and the image that they are asked about."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from edge_sdk.tflite.tiny import tiny_classifier
 
 MOBILENET = "tf2_mobilenet_v2_1.0_224_ptq"
 SSD = "coco_ssd_mobilenet_v1_1.0_quant"
-PICTURE = SHARED / "images" / "cat_720p.jpg"
-NOT_HERE = "Not measured: the models and pictures are not on this machine."
+IMAGE = SHARED / "images" / "cat_720p.jpg"
+NOT_HERE = "Not measured: the models and images are not on this machine."
 
 
 def bundle(name: str, folder: Path, variant: str = "plain", **options: Any) -> Path:
@@ -35,15 +35,15 @@ def detector(folder: Path) -> Path:
 
 
 def tiny(folder: Path, shape: tuple[int, int, int] = (28, 28, 1)) -> Path:
-    """The bundle of a model of one layer and ten classes, made here. shape: of a picture."""
+    """The bundle of a model of one layer and ten classes, made here. shape: of an image."""
     model = folder / f"tiny_{shape[0]}.tflite"
     model.write_bytes(tiny_classifier(shape, 10))
     return _converted(model, folder / f"{model.stem}.edge", {})
 
 
-def picture() -> Frame:
+def image() -> Frame:
     """1280 x 720 pixels, RGB, as a camera has them in memory."""
-    frame = read_image(PICTURE)
+    frame = read_image(IMAGE)
     return Frame(np.ascontiguousarray(frame.pixels[:, :, ::-1]), "rgb")
 
 

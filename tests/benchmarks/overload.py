@@ -25,8 +25,8 @@ from edge_sdk.statistics import median
 
 ROUNDS = 5
 FPS, FRAMES, INVOKE_S = 60, 600, 0.020
-MOST_EXTRA_MS = 3.0
-MOST_LOST = 0.01
+MAX_EXTRA_MS = 3.0
+MAX_LOST = 0.01
 _WARM_UP = 20
 
 
@@ -48,12 +48,12 @@ class Run:
     @property
     def oldest(self) -> float:
         """The frame age that p95 may reach, ms."""
-        return self.invoke_p95 + 1000 / FPS + MOST_EXTRA_MS
+        return self.invoke_p95 + 1000 / FPS + MAX_EXTRA_MS
 
     @property
     def slowest(self) -> float:
         """The answers a second that it may fall to."""
-        return self.limit * (1 - MOST_LOST)
+        return self.limit * (1 - MAX_LOST)
 
 
 def main() -> None:
@@ -77,15 +77,15 @@ def section(folder: Path, rounds: int = ROUNDS) -> str:
         ]
         for run in runs
     ]
-    over = median([run.age_p95 - run.oldest + MOST_EXTRA_MS for run in runs])
+    over = median([run.age_p95 - run.oldest + MAX_EXTRA_MS for run in runs])
     lost = median([1 - run.fps / run.limit for run in runs])
     beyond = median([run.beyond for run in runs])
     return (
         f"## Overload\n\nA camera of {FPS} frames a second (1280x720, made up) and an invoke of "
         f"{1000 * INVOKE_S:g} ms (engine `fake`, asleep for that long), policy latest, "
         f"{rounds} runs of {FRAMES} frames. The age may exceed the invoke's p95 by one frame "
-        f"period and {MOST_EXTRA_MS:g} ms; the limit is 1 / the invoke's mean, less "
-        f"{MOST_LOST:.0%}; missing are the frames that no answer was about. "
+        f"period and {MAX_EXTRA_MS:g} ms; the limit is 1 / the invoke's mean, less "
+        f"{MAX_LOST:.0%}; missing are the frames that no answer was about. "
         "`.venv/bin/python tests/benchmarks/overload.py` measures it alone.\n\n"
         + table(("frame age p95 ms", "bar", "answers a second", "bar", "drops", "missing"), rows)
         + f"\n\nMedians: the age exceeds invoke and frame period by {over:.2f} ms; {lost:.2%} of "

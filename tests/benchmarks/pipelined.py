@@ -28,7 +28,7 @@ from edge_sdk.results import Result
 from edge_sdk.statistics import median
 
 ROUNDS, FRAMES = 120, 30
-LEAST_SHARE = 0.97
+MIN_SHARE = 0.97
 POLICIES: tuple[Policy, ...] = ("all", "block")
 
 
@@ -63,11 +63,11 @@ def section(folder: Path, rounds: int = ROUNDS) -> str:
 def _rows(bundle: Path, rounds: int) -> list[list[str]]:
     with ExitStack() as stack:
         bare = stack.enter_context(open_recognizer(bundle))
-        bare(networks.picture())
+        bare(networks.image())
         calls: dict[str, Callable[[], object]] = {"bare": lambda: _invoke(bare.engine.invoke)}
         for policy in POLICIES:
             runtime = stack.enter_context(Runtime(bundle, threads=1, policy=policy))
-            camera = stack.enter_context(FakeCamera(script=repeat(networks.picture())))
+            camera = stack.enter_context(FakeCamera(script=repeat(networks.image())))
             results = stack.enter_context(closing(runtime.run(camera)))
             _take(results, DEPTH[policy])
             calls[policy] = partial(_take, results, FRAMES)
@@ -77,9 +77,9 @@ def _rows(bundle: Path, rounds: int) -> list[list[str]]:
     rows = [["bare invoke", networks.spread(rates["bare"], 1), "-", "-"]]
     for policy in POLICIES:
         shares = [a / b for a, b in zip(times["bare"], times[policy], strict=True)]
-        met = verdict(median(shares) >= LEAST_SHARE)
+        met = verdict(median(shares) >= MIN_SHARE)
         rate = networks.spread(rates[policy], 1)
-        rows.append([policy, rate, networks.interval(shares), f">= {LEAST_SHARE:g}: {met}"])
+        rows.append([policy, rate, networks.interval(shares), f">= {MIN_SHARE:g}: {met}"])
     return rows
 
 

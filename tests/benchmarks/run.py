@@ -66,7 +66,7 @@ def _overhead() -> str:
     return (
         "## `build` against a bare Keras script\n\nThe same digits, network, training and float32 "
         "and int8 conversions; whole processes, taking turns. `build` also looks at every "
-        "picture, compares both conversions with the Keras model, evaluates both on 1,000 "
+        "image, compares both conversions with the Keras model, evaluates both on 1,000 "
         "digits and packs.\n\n"
         + table(
             ("epochs", "rounds", "bare s [min - max]", "build s [min - max]", "extra s", "ratio"),

@@ -1,6 +1,6 @@
-"""CPU of a whole answer beside what others' users run: same model, same pictures, one core each.
+"""CPU of a whole answer beside what others' users run: same model, same images, one core each.
 
-Every contender is a process of its own (contender.py) that answers a few pictures when it is its
+Every contender is a process of its own (contender.py) that answers a few images when it is its
 turn; the others wait. Short turns, so that those of one round meet the same weather.
 """
 
@@ -31,7 +31,7 @@ SURE = 0.05
 SIZE = (1280, 720)
 MODEL_SIZE = (224, 224)
 A_TURN = 2
-"""Pictures."""
+"""Images."""
 
 OURS = "edge-sdk"
 OTHERS = {
@@ -49,8 +49,8 @@ Tops = list[list[tuple[int, float]]]
 
 @dataclass(frozen=True)
 class Found:
-    """cpu_ms: a frame, of each turn. tops: of each picture the best five as [class, score].
-    exact: the same of pictures that have the model's size already.
+    """cpu_ms: a frame, of each turn. tops: of each image the best five as [class, score].
+    exact: the same of images that have the model's size already.
     """
 
     cpu_ms: list[float]
@@ -75,10 +75,10 @@ class Contender:
             )
         self._line()
 
-    def turn(self, pictures: Path) -> dict[str, Any]:
+    def turn(self, images: Path) -> dict[str, Any]:
         """All of them, answered once."""
         assert self._process.stdin is not None
-        self._process.stdin.write(f"{pictures}\n")
+        self._process.stdin.write(f"{images}\n")
         self._process.stdin.flush()
         found: dict[str, Any] = json.loads(self._line())
         return found
@@ -107,7 +107,7 @@ def section(folder: Path, rounds: int = ROUNDS) -> str:
     title = "## Side by side\n\n"
     if not SHARED.is_dir():
         return title + networks.NOT_HERE
-    names, turns = _write_pictures(folder)
+    names, turns = _write_images(folder)
     found, absent = _measure(folder, turns, rounds)
     ours = found.pop(OURS)
     rows = [["Edge SDK", networks.spread(ours.cpu_ms), *["-"] * 4]]
@@ -120,15 +120,15 @@ def section(folder: Path, rounds: int = ROUNDS) -> str:
     return (
         f"{title}{networks.MOBILENET}, {len(names)} photographs cut to {SIZE[0]}x{SIZE[1]} RGB in "
         "memory to the five best classes; every contender in a process of its own on the same "
-        f"core, with one thread; {rounds} rounds in turns of {A_TURN} pictures. All stretch the "
-        "picture to the model's size, each with its own filter (Edge SDK: cv2 LINEAR). The sign "
+        f"core, with one thread; {rounds} rounds in turns of {A_TURN} images. All stretch the "
+        "image to the model's size, each with its own filter (Edge SDK: cv2 LINEAR). The sign "
         f"test is two-sided over the turns; the bar is less CPU than each, with p below {SURE:g}. "
         "`.venv/bin/python tests/benchmarks/side_by_side.py` measures it alone.\n\n"
         f"{table(head, rows)}\n\n{_differences(names, ours, found)}"
     )
 
 
-def _write_pictures(folder: Path) -> tuple[list[str], list[Path]]:
+def _write_images(folder: Path) -> tuple[list[str], list[Path]]:
     """All photographs at SIZE, a file for each turn, and small.npy with all at MODEL_SIZE, into
     `folder`. Returns their names and the files.
     """
@@ -178,9 +178,9 @@ def _measure(
 def _in_turns(children: dict[str, Contender], turns: list[Path]) -> dict[str, list[dict[str, Any]]]:
     """The turns of each; the order turns round every other time."""
     rows: dict[str, list[dict[str, Any]]] = {name: [] for name in children}
-    for number, pictures in enumerate(turns):
+    for number, images in enumerate(turns):
         for name in list(children)[:: 1 if number % 2 == 0 else -1]:
-            rows[name].append(children[name].turn(pictures))
+            rows[name].append(children[name].turn(images))
     return rows
 
 
@@ -193,7 +193,7 @@ def _start(name: str, folder: Path) -> Contender:
 
 
 def _found(rows: list[dict[str, Any]], a_round: int, exact: Tops) -> Found:
-    """a_round: turns in which all pictures were answered once."""
+    """a_round: turns in which all images were answered once."""
     tops = [top for row in rows[:a_round] for top in row["tops"]]
     return Found([row["cpu_ns"] / len(row["tops"]) / 1e6 for row in rows], tops, exact)
 
@@ -231,19 +231,19 @@ def _differences(names: list[str], ours: Found, found: dict[str, Found]) -> str:
     """Where another contender's first class is not ours."""
     lines = []
     for other, theirs in found.items():
-        for picture, a, b in zip(names, ours.tops, theirs.tops, strict=True):
+        for image, a, b in zip(names, ours.tops, theirs.tops, strict=True):
             if a[0][0] != b[0][0]:
                 place = next((i + 1 for i, pair in enumerate(b) if pair[0] == a[0][0]), None)
                 where = f"their number {place}" if place else "not among their five"
                 lines.append(
-                    f"- {picture}, {OTHERS[other]}: class {b[0][0]} ({b[0][1]:.2f}) before ours, "
+                    f"- {image}, {OTHERS[other]}: class {b[0][0]} ({b[0][1]:.2f}) before ours, "
                     f"{a[0][0]} ({a[0][1]:.2f}), which is {where}."
                 )
     if not lines:
         return "The first class is the same for all."
     width, height = MODEL_SIZE
     return (
-        f"Where the first class differs; the last column is about the same pictures at {width}x"
+        f"Where the first class differs; the last column is about the same images at {width}x"
         f"{height}, which nobody resizes: what is the same there differs by the filter alone. "
         "tflite-runtime also runs int8 by other kernels, without XNNPACK.\n\n" + "\n".join(lines)
     )

@@ -24,7 +24,7 @@ from edge_sdk.cli.table import TABLE
 from edge_sdk.statistics import median
 
 ROUNDS = 7
-MOST_FIRST_S, MOST_MB = 0.25, 75.0
+MAX_FIRST_S, MAX_MB = 0.25, 75.0
 _IMPORTS = "import cv2, numpy; from ai_edge_litert.interpreter import Interpreter"
 _BARE = (
     _IMPORTS
@@ -33,8 +33,8 @@ import sys
 model = Interpreter(model_path=sys.argv[1], num_threads=int(sys.argv[3]))
 model.allocate_tensors()
 (fed,), (answer,) = model.get_input_details(), model.get_output_details()
-picture = cv2.cvtColor(cv2.imread(sys.argv[2]), cv2.COLOR_BGR2RGB)
-model.set_tensor(fed["index"], cv2.resize(picture, tuple(fed["shape"][2:0:-1]))[None])
+image = cv2.cvtColor(cv2.imread(sys.argv[2]), cv2.COLOR_BGR2RGB)
+model.set_tensor(fed["index"], cv2.resize(image, tuple(fed["shape"][2:0:-1]))[None])
 model.invoke()
 print(numpy.argsort(model.get_tensor(answer["index"])[0])[-5:])
 print(*(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")))
@@ -71,11 +71,11 @@ def first_result(folder: Path) -> str:
     title = "## First result\n\n"
     if not SHARED.is_dir():
         return title + networks.NOT_HERE
-    pictures = folder / "pictures"
-    pictures.mkdir()
-    shutil.copy(networks.PICTURE, pictures)
+    images = folder / "images"
+    images.mkdir()
+    shutil.copy(networks.IMAGE, images)
     bundle = networks.bundle(networks.MOBILENET, folder)
-    ours = ["run", str(bundle), "--camera", f"folder:{pictures}?fps=max", "--frames", "1"]
+    ours = ["run", str(bundle), "--camera", f"folder:{images}?fps=max", "--frames", "1"]
     model = SHARED / "models" / f"{networks.MOBILENET}.tflite"
     with tempfile.TemporaryDirectory() as cache:
         # Uncounted first rounds: they accept the bundle and compile the modules.
@@ -86,7 +86,7 @@ def first_result(folder: Path) -> str:
     return title + (
         "`edge-sdk run` for one frame, from process start to the first result, and to the exit "
         "with its report; bundle accepted before, golden check included; peak resident memory. "
-        "The bare script imports numpy, OpenCV and LiteRT, reads the same picture and invokes the "
+        "The bare script imports numpy, OpenCV and LiteRT, reads the same image and invokes the "
         f"same model once with as many threads, {THREADS}. {ROUNDS} rounds in turns; median "
         "[min - max].\n\n"
         + table(
@@ -95,10 +95,10 @@ def first_result(folder: Path) -> str:
                 [
                     f"`edge-sdk run`, {networks.MOBILENET}",
                     networks.spread(first),
-                    f"<= {MOST_FIRST_S:g}: {verdict(median(first) <= MOST_FIRST_S)}",
+                    f"<= {MAX_FIRST_S:g}: {verdict(median(first) <= MAX_FIRST_S)}",
                     networks.spread(ended),
                     networks.spread(memory, 0),
-                    f"<= {MOST_MB:g}: {verdict(max(memory) <= MOST_MB)}",
+                    f"<= {MAX_MB:g}: {verdict(max(memory) <= MAX_MB)}",
                 ],
                 [
                     "bare script",
@@ -138,7 +138,7 @@ def _run(arguments: list[str], cache: str) -> tuple[float, float, float]:
 
 def _bare(model: Path, cache: str) -> tuple[float, float]:
     """Seconds to the exit, and MB."""
-    line = [sys.executable, "-c", _BARE, str(model), str(networks.PICTURE), str(THREADS)]
+    line = [sys.executable, "-c", _BARE, str(model), str(networks.IMAGE), str(THREADS)]
     started = time.perf_counter()
     done = subprocess.run(
         line, env=_environment(cache), check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL

@@ -1,4 +1,4 @@
-"""What every camera must do whose pictures are replayed, real and fake alike."""
+"""What every camera must do whose images are replayed, real and fake alike."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ Opener = Callable[..., Camera]
 def opener(
     request: pytest.FixtureRequest,
     tmp_path: Path,
-    write_pictures: Callable[..., list[Path]],
+    write_images: Callable[..., list[Path]],
     write_video: Callable[..., Path],
 ) -> Opener:
     """`opener("fps=25", **clock)`: a camera of 5 frames, one opener for each backend."""
     kind = request.param
     head, tail = kind, ["frames=5"]
     if kind == "folder":
-        write_pictures(tmp_path / "pictures", 5, size=(32, 24))
-        head, tail = f"folder:{tmp_path / 'pictures'}", []
+        write_images(tmp_path / "images", 5, size=(32, 24))
+        head, tail = f"folder:{tmp_path / 'images'}", []
     elif kind == "video":
         head, tail = f"video:{write_video(tmp_path / 'film.mp4', frames=5)}", []
 
@@ -55,13 +55,13 @@ def test_frames_are_checked_and_counted_and_then_it_ends(opener: Opener) -> None
         assert frame.color in ("rgb", "bgr")
 
 
-def test_the_same_spec_gives_the_same_pictures(opener: Opener) -> None:
+def test_the_same_spec_gives_the_same_images(opener: Opener) -> None:
     with opener() as first, opener() as second:
         for one, other in zip(first, second, strict=True):
             assert np.array_equal(one.pixels, other.pixels)
 
 
-def test_the_pictures_differ_from_each_other(opener: Opener) -> None:
+def test_the_images_differ_from_each_other(opener: Opener) -> None:
     with opener() as camera:
         assert len({frame.pixels.tobytes() for frame in camera}) == 5
 

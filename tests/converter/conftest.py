@@ -1,4 +1,4 @@
-"""Folders of tiny pictures, recipes for them, and one build that all tests share."""
+"""Folders of tiny images, recipes for them, and one build that all tests share."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class Built:
 @pytest.fixture(scope="session")
 def write_classes() -> Callable[..., Path]:
     """`write_classes(folder, {"cat": 3}, size=(16, 16), values=(0, 100), seed=0)`: a class folder
-    each, with pictures of noise and one bright stripe, lower for each class. Returns `folder`.
+    each, with images of noise and one bright stripe, lower for each class. Returns `folder`.
     """
 
     def make(
@@ -103,14 +103,14 @@ def write_classes() -> Callable[..., Path]:
 
 @pytest.fixture(scope="session")
 def project(write_classes: Callable[..., Path]) -> Callable[..., Path]:
-    """`project(folder, text=STRIPES, counts=COUNTS, **pictures)`: recipe.toml with its pictures
+    """`project(folder, text=STRIPES, counts=COUNTS, **images)`: recipe.toml with its images
     beside it; the path of the recipe. Small enough to train in a second.
     """
 
     def make(
-        folder: Path, text: str = STRIPES, counts: Mapping[str, int] = COUNTS, **pictures: Any
+        folder: Path, text: str = STRIPES, counts: Mapping[str, int] = COUNTS, **images: Any
     ) -> Path:
-        write_classes(folder / "images", counts, **pictures)
+        write_classes(folder / "images", counts, **images)
         (folder / "recipe.toml").write_text(text, "utf-8")
         return folder / "recipe.toml"
 
@@ -134,7 +134,7 @@ def stripes_file(project: Callable[..., Path], tmp_path_factory: pytest.TempPath
 
 @pytest.fixture(scope="session")
 def stripes(stripes_file: Path) -> Dataset:
-    """Its pictures."""
+    """Its images."""
     return open_dataset(Recipe.load(stripes_file))
 
 

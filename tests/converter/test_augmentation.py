@@ -129,16 +129,16 @@ def test_flips_flip(kind: str, shape: tuple[int, ...]) -> None:
 
 
 def spot(size: int = 41) -> NDArray[np.uint8]:
-    """64 pictures with one bright spot right of the centre."""
+    """64 images with one bright spot right of the centre."""
     pixels = np.zeros((64, size, size, 1), np.uint8)
     pixels[:, 18:23, 28:33] = 255
     return pixels
 
 
-def places(pictures: Floats) -> NDArray[np.float64]:
-    """(pictures, 2): the centre of the light, x and y."""
-    weights = pictures[..., 0] / pictures[..., 0].sum(axis=(1, 2), keepdims=True)
-    grid = np.arange(pictures.shape[1])
+def places(images: Floats) -> NDArray[np.float64]:
+    """(images, 2): the centre of the light, x and y."""
+    weights = images[..., 0] / images[..., 0].sum(axis=(1, 2), keepdims=True)
+    grid = np.arange(images.shape[1])
     return np.stack([(weights.sum(1) * grid).sum(1), (weights.sum(2) * grid).sum(1)], 1)
 
 
@@ -161,8 +161,8 @@ def test_zooming_moves_from_and_to_the_centre() -> None:
     assert 10 / 1.2 - 0.2 <= x.min() < 9 and 11.5 < x.max() <= 10 / 0.8 + 0.2
 
 
-def test_a_crop_is_a_window_of_the_picture() -> None:
-    """A ramp of the picture's columns: a window is a shorter ramp, nowhere beyond the edges."""
+def test_a_crop_is_a_window_of_the_image() -> None:
+    """A ramp of the image's columns: a window is a shorter ramp, nowhere beyond the edges."""
     ramp = np.tile(np.arange(101, dtype=np.uint8)[None, :, None] * 2, (64, 101, 1, 1))
     rows = changed(ramp.reshape(64, 101, 101, 1).astype(np.float32), crop=0.3)[:, 50, :, 0]
     np.testing.assert_allclose(np.diff(rows[:, 1:-1], axis=1), 2 * 0.7, atol=0.1)
@@ -208,7 +208,7 @@ def test_cutout_takes_its_share_of_the_area(share: float) -> None:
     assert share == 1 or len({np.argmax(one) for one in result}) > 5  # each elsewhere
 
 
-def test_mixup_mixes_pictures_and_labels_alike() -> None:
+def test_mixup_mixes_images_and_labels_alike() -> None:
     pixels = np.zeros((6, 5, 5, 1), np.uint8)
     pixels += np.arange(0, 240, 40, dtype=np.uint8)[:, None, None, None]
     labels = np.eye(6, dtype=np.float32)
@@ -220,8 +220,8 @@ def test_mixup_mixes_pictures_and_labels_alike() -> None:
 
 @pytest.mark.parametrize("key", ["rotate_degrees", "crop", "shift", "brightness", "cutout"])
 def test_the_frames_of_a_clip_are_changed_alike(key: str) -> None:
-    picture, _ = batch((16, 24, 3), 8)
-    clips = np.repeat(picture[:, None], 4, axis=1)
+    image, _ = batch((16, 24, 3), 8)
+    clips = np.repeat(image[:, None], 4, axis=1)
     result = changed(clips, **{key: 0.5 if key != "rotate_degrees" else 50})
     for frame in range(1, 4):
         np.testing.assert_array_equal(result[:, frame], result[:, 0])
@@ -250,7 +250,7 @@ def sheet_of(path: Path, **settings: Any) -> NDArray[np.uint8] | None:
     return None if png is None else decode_image(png).pixels
 
 
-def test_the_sheet_shows_pictures_as_they_are_and_changed(recipe: Path) -> None:
+def test_the_sheet_shows_images_as_they_are_and_changed(recipe: Path) -> None:
     assert sheet_of(recipe) is None
     sheet = sheet_of(recipe, brightness=0.5)
     again = sheet_of(recipe, brightness=0.5)
@@ -263,7 +263,7 @@ def test_the_sheet_shows_pictures_as_they_are_and_changed(recipe: Path) -> None:
 
 
 def augmentation_sheet_first_row(path: Path) -> NDArray[Any]:
-    """The first training picture as the network sees it: 12 x 12, grey, enlarged to 96."""
+    """The first training image as the network sees it: 12 x 12, grey, enlarged to 96."""
     recipe = Recipe.load(path)
     frame = open_dataset(recipe).train[0].read()
     gray = cv2.cvtColor(cv2.resize(frame.pixels, (12, 12)), cv2.COLOR_BGR2GRAY)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_converter.training.class_balance import class_weights, oversampled
-from edge_sdk.data.splits import DEFAULT_SPLIT, LEAST, imbalance, split_sizes
+from edge_sdk.data.splits import DEFAULT_SPLIT, MIN, imbalance, split_sizes
 
 labels = st.lists(st.integers(0, 4), min_size=1, max_size=200)
 
@@ -53,7 +53,7 @@ def test_a_class_under_a_tenth_of_the_largest_is_warned_about(small: int, warned
     line = imbalance({"a": 100, "b": small, "c": 60})
     assert bool(line) == warned
     if warned:
-        assert f"class 'b' has {small} pictures to train, 'a' has 100" in line
+        assert f"class 'b' has {small} images to train, 'a' has 100" in line
         assert "data.balance" in line
 
 
@@ -62,7 +62,7 @@ def test_one_of_a_kind_is_not_plural() -> None:
 
 
 @given(
-    st.integers(LEAST, 500),
+    st.integers(MIN, 500),
     st.sampled_from([DEFAULT_SPLIT, (0.98, 0.01, 0.01), (0.02, 0.49, 0.49), (0.1, 0.8, 0.1)]),
 )
 def test_no_part_of_a_split_is_empty(count: int, shares: tuple[float, float, float]) -> None:

@@ -21,7 +21,7 @@ from edge_converter.builder.stage_cache import alone_in
 from edge_converter.datasets import open_dataset
 from edge_sdk import Bundle, evaluate
 from edge_sdk.cli.table import main
-from edge_sdk.data.sources import LabelledPictures
+from edge_sdk.data.sources import LabelledImages
 from edge_sdk.errors import ConfigError, FileError, GateFailed
 from edge_sdk.evaluation.classification import warnings
 from edge_sdk.inference.recognizer import open_recognizer
@@ -91,10 +91,10 @@ def test_the_bundle_says_what_the_recipe_asked(built: Any) -> None:
 
 
 def test_no_file_of_the_users_is_named_in_the_bundle(built: Any, tmp_path: Path) -> None:
-    """An unreadable picture, a wrong answer and a source with its whole path, far from home."""
+    """An unreadable image, a wrong answer and a source with its whole path, far from home."""
     project = tmp_path / "secret"
     shutil.copytree(built.recipe.parent / "images", project / "images")
-    (project / "images" / "low" / "broken.png").write_bytes(b"no picture")
+    (project / "images" / "low" / "broken.png").write_bytes(b"no image")
     recipe = project / "recipe.toml"
     recipe.write_text(built.recipe.read_text())
     settings = {"data.source": f"folder:{project / 'images'}", "data.max_unreadable": 0.5}
@@ -115,17 +115,17 @@ def test_golden_outputs_are_exact_here(built: Any) -> None:
         assert (recognizer.golden.rule, recognizer.golden.passed) == ("exact", True)
 
 
-def test_golden_samples_are_test_pictures_of_every_class(built: Any) -> None:
+def test_golden_samples_are_test_images_of_every_class(built: Any) -> None:
     data = open_dataset(Recipe.load(built.recipe))
     with (
         open_recognizer(built.report.bundle) as recognizer,
         Bundle.open(built.report.bundle) as bundle,
     ):
         tensors = []
-        for picture in data.test:
+        for image in data.test:
             out = np.empty((1, 12, 12, 1), np.int8)
-            recognizer.preprocessor(picture.read(), out)
-            tensors.append((out.tobytes(), picture.label))
+            recognizer.preprocessor(image.read(), out)
+            tensors.append((out.tobytes(), image.label))
         golden = [sample.tobytes() for sample in bundle.golden().inputs[0]]
     assert set(golden) <= {tensor for tensor, _ in tensors}
     assert [dict(tensors)[sample] for sample in golden[:6]] == [0, 1, 2, 0, 1, 2]
@@ -135,14 +135,14 @@ def test_evaluate_agrees_with_the_record(built: Any) -> None:
     data = open_dataset(Recipe.load(built.recipe))
     record = built.report.document["converted"]
     with Bundle.open(built.report.bundle) as bundle:
-        found = evaluate(bundle, LabelledPictures(data.labels, data.test, "test"))
+        found = evaluate(bundle, LabelledImages(data.labels, data.test, "test"))
         everything = evaluate(bundle, str(built.recipe.parent / "images"))
     assert (found.n, found.correct, found.accuracy) == (12, record["correct"], record["accuracy"])
     assert found.confusion.tolist() == record["confusion"]
     assert found.interval.as_list() == record["interval"]
     assert found.seen_in_training == 0
     assert everything.seen_in_training == built.report.document["dataset"]["n_train"] == 48
-    assert any("48 of 72 pictures were in the training set" in w for w in warnings(everything))
+    assert any("48 of 72 images were in the training set" in w for w in warnings(everything))
 
 
 def test_the_record_and_everything_else_is_kept(built: Any) -> None:
@@ -212,7 +212,7 @@ def test_what_it_says(built: Any) -> None:
 def twin(
     project: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, subprocess.CompletedProcess[str]]:
-    """The shared build's recipe and pictures in another folder, built by a process of its own
+    """The shared build's recipe and images in another folder, built by a process of its own
     with the command; the current folder holds files that Python must not take for its own.
     """
     folder = tmp_path_factory.mktemp("twin 双胞胎")
@@ -305,7 +305,7 @@ def test_what_training_depends_on_trains_again(again: Path, change: dict[str, An
     assert not list((again.parent / "stripes-1.0.0.build" / "stages").glob(".*"))
 
 
-def test_another_picture_trains_again(again: Path) -> None:
+def test_another_image_trains_again(again: Path) -> None:
     first = next((again.parent / "images" / "low").iterdir())
     shutil.copy(next((again.parent / "images" / "top").iterdir()), first)
 
@@ -340,7 +340,7 @@ def test_a_model_that_guesses_is_warned_about(again: Path) -> None:
     report = build(Recipe.load(again, change), say=said.append)
     guessing, few = report.document["warnings"]
     assert "may be that of guessing" in guessing and "right in 33.3 %" in guessing
-    assert "only 12 test pictures" in few and "(95 % interval)" in few
+    assert "only 12 test images" in few and "(95 % interval)" in few
     assert {f"warning: {guessing}", f"warning: {few}"} <= set(said)
     page = (report.folder / "build.html").read_text("utf-8")
     assert guessing in page and few in page
@@ -348,7 +348,7 @@ def test_a_model_that_guesses_is_warned_about(again: Path) -> None:
 
 def test_a_model_that_does_not_guess_is_not(built: Any) -> None:
     (few,) = built.report.document["warnings"]
-    assert "only 12 test pictures" in few
+    assert "only 12 test images" in few
 
 
 # --- gates ---------------------------------------------------------------------------------------
@@ -374,7 +374,7 @@ def test_a_loss_of_exactly_the_budget_passes(n: int, limit: float) -> None:
         assert exceeded(recipe, outcome(float_right, float_right - allowed, n)) == []
         assert exceeded(recipe, outcome(float_right - allowed, float_right, n)) == []
         (line,) = exceeded(recipe, outcome(float_right, float_right - allowed - 1, n))
-        assert f"exceeds {limit:g}" in line and f"{n} test pictures" in line
+        assert f"exceeds {limit:g}" in line and f"{n} test images" in line
 
 
 def test_bytes_up_to_the_budget_pass() -> None:
@@ -484,7 +484,7 @@ def test_mistakes_are_two_lines(
     assert not list(tmp_path.rglob("*.edge"))
 
 
-def test_a_model_that_does_not_fit_the_pictures(again: Path) -> None:
+def test_a_model_that_does_not_fit_the_images(again: Path) -> None:
     with pytest.raises(ConfigError, match="at least 10 x 10, not 8 x 12"):
         build(Recipe.load(again, {"input.width": 8}))
 

@@ -1,4 +1,4 @@
-"""A data set without files: the build leaves some of its test pictures to try the bundle on."""
+"""A data set without files: the build leaves some of its test images to try the bundle on."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> BuildReport:
 
 
 def samples(report: BuildReport) -> dict[str, list[str]]:
-    """{class: names of its pictures}."""
+    """{class: names of its images}."""
     found = list_classes(report.folder / "samples")
     return {label: [path.name for path in paths] for label, paths in found.items()}
 
 
-def test_the_first_test_pictures_of_each_class_are_left(built: BuildReport) -> None:
+def test_the_first_test_images_of_each_class_are_left(built: BuildReport) -> None:
     source = open_source("digits")
     found = list_classes(built.folder / "samples")
     assert list(found) == list(source.labels)
     for label, paths in found.items():
-        wanted = {p.name: p for p in source.pictures if source.labels[p.label] == label}
+        wanted = {p.name: p for p in source.images if source.labels[p.label] == label}
         assert len(paths) == 10
         for path in paths:
             pixels = read_image(path).pixels

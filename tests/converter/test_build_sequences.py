@@ -14,7 +14,7 @@ from edge_converter import BuildReport, Recipe, build
 from edge_converter.datasets import Dataset, open_dataset
 from edge_sdk import Bundle, evaluate
 from edge_sdk.bundle.manifest import SequenceEntry
-from edge_sdk.data.sources import LabelledPictures
+from edge_sdk.data.sources import LabelledImages
 from edge_sdk.evaluation.result import Evaluation
 from edge_sdk.preprocess import PreprocessSpec
 from edge_sdk.tflite.graph import read_graph
@@ -60,7 +60,7 @@ def built(recipe: Path) -> Built:
     report = build(Recipe.load(recipe))
     data = open_dataset(Recipe.load(recipe))
     with Bundle.open(report.bundle) as bundle:
-        found = evaluate(bundle, LabelledPictures(data.labels, data.test, "test"))
+        found = evaluate(bundle, LabelledImages(data.labels, data.test, "test"))
     return Built(report, data, found)
 
 
@@ -173,7 +173,7 @@ def test_the_sources_themselves_can_be_evaluated(rows: Built, clips: Built) -> N
     assert (tested.part, tested.correct, tested.n) == ("test", clips.found.correct, 12)
 
 
-def test_only_clips_have_pictures_to_show(rows: Built, clips: Built) -> None:
+def test_only_clips_have_images_to_show(rows: Built, clips: Built) -> None:
     pages = [(one.report.folder / "build.html").read_text("utf-8") for one in (rows, clips)]
-    assert ["Training pictures" in page for page in pages] == [False, True]
+    assert ["Training images" in page for page in pages] == [False, True]
     assert ["<img " in page for page in pages] == [False, True]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_converter.quantize.worker_pool import MOST_JOBS, run_child
+from edge_converter.quantize.worker_pool import MAX_JOBS, run_child
 from edge_sdk.errors import ConfigError, FileError, TrainingError
 
 JOBS = """
@@ -58,8 +58,8 @@ def do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Job:
 
 
 def test_one_process_does_job_after_job_and_ends_at_last(do: Job, tmp_path: Path) -> None:
-    pids = [do(f"job{number}") for number in range(MOST_JOBS + 1)]
-    assert len(set(pids[:MOST_JOBS])) == 1
+    pids = [do(f"job{number}") for number in range(MAX_JOBS + 1)]
+    assert len(set(pids[:MAX_JOBS])) == 1
     assert pids[-1] != pids[0]
     assert (tmp_path / "job0.log").read_text() == "working in job0\n"
     assert (tmp_path / "job1.log").read_text() == "working in job1\n"

@@ -21,7 +21,7 @@ from edge_converter.quantize.to_tflite import (
 )
 from edge_converter.quantize.worker import batch_of_one, to_tflite
 from edge_converter.training.batches import stack
-from edge_sdk.data.sources import Picture
+from edge_sdk.data.sources import Image
 from edge_sdk.engines import open_engine
 from edge_sdk.errors import FileError, TrainingError
 from edge_sdk.frames import Frame
@@ -35,7 +35,7 @@ pytestmark = pytest.mark.slow
 
 Samples = np.ndarray[Any, Any]
 BRIGHT = 160
-"""Brighter than any training picture of the stripes."""
+"""Brighter than any training image of the stripes."""
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def trained(built: Any) -> Path:
 
 @pytest.fixture(scope="module")
 def fed(built: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Samples, Samples]:
-    """A folder with the training pictures as calibration, other pictures, and what the Keras model
+    """A folder with the training images as calibration, other images, and what the Keras model
     answers to those.
     """
     import keras
@@ -132,13 +132,13 @@ def test_the_seed_cnn_is_static(shape: tuple[int, int, int], mode: str, tmp_path
 # --- calibration ---------------------------------------------------------------------------------
 
 
-def test_dark_pictures_do_not_narrow_the_input(trained: Path, tmp_path: Path) -> None:
+def test_dark_images_do_not_narrow_the_input(trained: Path, tmp_path: Path) -> None:
     """Nothing brighter than 100 in the calibration set, and still one step for each pixel value:
     the fast way into the input tensor.
     """
     random = np.random.default_rng(0)
     dark = [
-        Picture(i % 3, str(i), pixels=random.integers(0, 101, (12, 12), np.uint8), color="gray")
+        Image(i % 3, str(i), pixels=random.integers(0, 101, (12, 12), np.uint8), color="gray")
         for i in range(20)
     ]
     table = {"width": 12, "height": 12, "color": "gray", "mean": [127.5], "std": [127.5]}
@@ -159,7 +159,7 @@ def test_dark_pictures_do_not_narrow_the_input(trained: Path, tmp_path: Path) ->
 
 
 def test_nor_do_they_in_a_build(built: Any) -> None:
-    """The shared build's pictures are dark too; mean 0, std 255 and int8 make the other way in."""
+    """The shared build's images are dark too; mean 0, std 255 and int8 make the other way in."""
     recipe = Recipe.load(built.recipe)
     assert max(p.read().pixels.max() for p in open_dataset(recipe).train) <= 100
     input_is_pinned(stage(built.report, "convert") / "model.tflite", recipe, "xor")
@@ -174,7 +174,7 @@ def input_is_pinned(path: Path, recipe: Recipe, tail: str) -> None:
 
 
 def test_calibration_takes_some_of_them_the_same_for_the_same_seed() -> None:
-    pictures = [Picture(0, str(i), pixels=np.zeros((1, 1), np.uint8)) for i in range(50)]
+    images = [Image(0, str(i), pixels=np.zeros((1, 1), np.uint8)) for i in range(50)]
     settings = Recipe.parse(
         {
             "name": "x",
@@ -183,38 +183,38 @@ def test_calibration_takes_some_of_them_the_same_for_the_same_seed() -> None:
             "quantize": {"calibration_samples": 20},
         }
     ).quantize
-    chosen = calibration_samples(pictures, settings, seed=1)
-    assert len({p.name for p in chosen}) == 20 and set(chosen) <= set(pictures)
-    assert chosen == calibration_samples(pictures, settings, seed=1)
-    assert chosen != calibration_samples(pictures, settings, seed=2)
-    assert len(calibration_samples(pictures[:5], settings, seed=1)) == 5
+    chosen = calibration_samples(images, settings, seed=1)
+    assert len({p.name for p in chosen}) == 20 and set(chosen) <= set(images)
+    assert chosen == calibration_samples(images, settings, seed=1)
+    assert chosen != calibration_samples(images, settings, seed=2)
+    assert len(calibration_samples(images[:5], settings, seed=1)) == 5
 
 
 def test_checks_and_golden_samples_are_of_all_classes_in_turns() -> None:
     """Parts are stored class by class: the first 32 of one could be all of one class."""
     labels = [0, 0, 0, 0, 1, 1, 2, 2, 2]
-    pictures = [Picture(label, str(number)) for number, label in enumerate(labels)]
-    ordered = in_turns(pictures)
+    images = [Image(label, str(number)) for number, label in enumerate(labels)]
+    ordered = in_turns(images)
     assert [p.label for p in ordered] == [0, 1, 2, 0, 1, 2, 0, 2, 0]
     assert [p.name for p in ordered] == ["0", "4", "6", "1", "5", "7", "2", "8", "3"]
 
 
-def test_only_training_pictures_calibrate(built: Any, project: Any, tmp_path: Path) -> None:
-    """Every other picture turned bright: had one of them been looked at, some range in the model
+def test_only_training_images_calibrate(built: Any, project: Any, tmp_path: Path) -> None:
+    """Every other image turned bright: had one of them been looked at, some range in the model
     would be another. It is the same model, byte for byte.
     """
     path = project(tmp_path)
     recipe = Recipe.load(path, {"budget.accuracy_loss": 1.0})
     data = open_dataset(recipe)
-    for picture in (*data.val, *data.test):
-        assert picture.path is not None
-        write_image(picture.path, Frame(np.full((16, 16, 3), BRIGHT, np.uint8), "bgr"))
+    for image in (*data.val, *data.test):
+        assert image.path is not None
+        write_image(image.path, Frame(np.full((16, 16, 3), BRIGHT, np.uint8), "bgr"))
     report = build(recipe)
     first, second = (stage(r, "convert") / "model.tflite" for r in (built.report, report))
     assert first.read_bytes() == second.read_bytes()
 
 
-def test_a_bright_picture_would_show(
+def test_a_bright_image_would_show(
     trained: Path, fed: tuple[Path, Samples, Samples], tmp_path: Path
 ) -> None:
     """What the proof above rests on."""
@@ -268,7 +268,7 @@ def test_another_shape_is_refused(tiny: tuple[Path, Samples, Samples]) -> None:
 
 
 def test_one_answer_to_everything_is_refused(tiny: tuple[Path, Samples, Samples]) -> None:
-    """One picture eight times stands for a model that does not look; the reference looked."""
+    """One image eight times stands for a model that does not look; the reference looked."""
     path, samples, reference = tiny
     same = np.repeat(samples[:1], 8, axis=0)
     assert "the same answer whatever it is fed" in refused(path, same, reference)

@@ -159,7 +159,7 @@ def test_golden_samples_that_show_nothing(
     bundle, said = packed(model, COLORS, std=(2550.0,))  # all pixels are almost black
     (warning,) = bundle.build["warnings"]
     assert f"warning: {warning}" in said
-    assert "finds nothing in the 10 made-up pictures of its golden samples" in warning
+    assert "finds nothing in the 10 made-up images of its golden samples" in warning
     assert "--data DIR" in warning
 
     (tmp_path / "dark").mkdir()
@@ -168,8 +168,8 @@ def test_golden_samples_that_show_nothing(
         write_image(tmp_path / "dark" / f"{name}.png", black)
     bundle, _ = packed(model, COLORS, data=tmp_path / "dark")
     (warning,) = bundle.build["warnings"]
-    assert "finds nothing in the 10 pictures of its golden samples" in warning
-    assert "whose first 10 pictures by name" in warning
+    assert "finds nothing in the 10 images of its golden samples" in warning
+    assert "whose first 10 images by name" in warning
 
 
 def test_what_is_no_detector(refused: Make, tiny_detector: Make) -> None:
@@ -181,7 +181,7 @@ def test_what_is_no_detector(refused: Make, tiny_detector: Make) -> None:
     assert "answers [1, 64, 4], [1, 64, 3]" in told and "--preset blazeface" in told
     told = refused(tiny_detector("ssd"), ModelError, preset="blazeface")
     assert "takes [1, 8, 8, 3]" in told and "not MediaPipe's short-range face detector" in told
-    assert "not one picture" in refused(tiny_classifier((3, 8, 8, 3)), ModelError)
+    assert "not one image" in refused(tiny_classifier((3, 8, 8, 3)), ModelError)
 
 
 def test_options_that_mean_nothing_here(refused: Make, tiny_detector: Make) -> None:

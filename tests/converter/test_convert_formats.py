@@ -36,7 +36,7 @@ PIXELS = {"mean": (0.0,), "std": (255.0,)}
 
 @dataclass(frozen=True)
 class Given:
-    """A trained model of 16 x 16 pictures in every format, and pictures in class folders.
+    """A trained model of 16 x 16 images in every format, and images in class folders.
 
     any.keras takes any size and answers with logits; the others take 16 x 16 and end in a softmax.
     """
@@ -54,14 +54,14 @@ def given(write_classes: Callable[..., Path], tmp_path_factory: pytest.TempPathF
     folder = tmp_path_factory.mktemp("given")
     data = write_classes(folder / "data", dict.fromkeys(LABELS, 20), values=(0, 255))
     paths = [path for label in LABELS for path in sorted((data / label).iterdir())]
-    pictures = np.stack([read_image(path).pixels[..., ::-1] for path in paths]) / 255
+    images = np.stack([read_image(path).pixels[..., ::-1] for path in paths]) / 255
     keras.utils.set_random_seed(3)
     image = keras.Input((16, 16, 3))
     x = layers.Conv2D(8, 3, strides=2, activation="relu", name="stem")(image)
     x = layers.Dense(3, activation="softmax")(layers.Flatten()(x))
     model = keras.Model(image, x)
     model.compile("adam", "sparse_categorical_crossentropy")
-    model.fit(pictures, np.repeat(range(3), 20), epochs=30, verbose=0)
+    model.fit(images, np.repeat(range(3), 20), epochs=30, verbose=0)
     model.save(folder / "fixed.keras")
     model.save(folder / "fixed.h5")
     model.export(folder / "saved", verbose=False)
@@ -80,7 +80,7 @@ def packed(given: Given, model: str, out: Path, **options: Any) -> tuple[BuildRe
 
 
 def right(bundle: Path, data: Path) -> int:
-    """How many of the pictures the bundle names as their folders are called."""
+    """How many of the images the bundle names as their folders are called."""
     with open_recognizer(bundle) as recognizer:
         assert recognizer.golden is not None and recognizer.golden.passed
         answers = {path: recognizer(read_image(path)) for path in data.rglob("*.png")}
@@ -91,7 +91,7 @@ def right(bundle: Path, data: Path) -> int:
 
 
 def test_a_keras_file_becomes_int8_and_both_are_measured(given: Given, tmp_path: Path) -> None:
-    """On the half of the pictures that did not calibrate."""
+    """On the half of the images that did not calibrate."""
     report, said = packed(given, "fixed.keras", tmp_path / "x.edge", io="uint8")
     document = report.document
     assert document["dataset"]["n_calibration"] == document["dataset"]["n_test"] == 30
@@ -104,7 +104,7 @@ def test_a_keras_file_becomes_int8_and_both_are_measured(given: Given, tmp_path:
     assert document["source_format"] == "keras"
     assert set(document["agreement"]) == {"float", "converted"}
     assert "input: [None, 16, 16, 3], fixed to [1, 16, 16, 3]" in said
-    assert any(line.startswith("warning: calibrated on 30 pictures; 100 to 200") for line in said)
+    assert any(line.startswith("warning: calibrated on 30 images; 100 to 200") for line in said)
     shown = describe(report)
     assert "int8 accuracy" in shown and "accuracy loss" in shown and "(30 of 30)" in shown
     with Bundle.open(report.bundle) as bundle:
@@ -132,7 +132,7 @@ def test_a_saved_model_takes_the_same_road(given: Given, tmp_path: Path) -> None
     assert right(report.bundle, given.data) == 60
 
 
-def test_logits_of_any_size_in_float_without_pictures(given: Given, tmp_path: Path) -> None:
+def test_logits_of_any_size_in_float_without_images(given: Given, tmp_path: Path) -> None:
     report, said = packed(
         *(given, "any.keras", tmp_path / "x.edge"),
         data=None,
@@ -150,16 +150,16 @@ def test_logits_of_any_size_in_float_without_pictures(given: Given, tmp_path: Pa
     assert "accuracy" not in describe(report)
 
 
-def test_a_float_tflite_is_quantized_on_one_picture(given: Given, tmp_path: Path) -> None:
-    """A file without a signature. One picture is few, and is said to be."""
+def test_a_float_tflite_is_quantized_on_one_image(given: Given, tmp_path: Path) -> None:
+    """A file without a signature. One image is few, and is said to be."""
     blob = tiny_classifier((16, 16, 3), dtype="float32")
     (given.folder / "tiny.tflite").write_bytes(blob)
     one = tmp_path / "one"
     one.mkdir()
-    picture = next(given.data.rglob("*.png"))
-    (one / "a.png").write_bytes(picture.read_bytes())
+    image = next(given.data.rglob("*.png"))
+    (one / "a.png").write_bytes(image.read_bytes())
     report, said = packed(given, "tiny.tflite", tmp_path / "x.edge", quantize="int8", data=one)
-    assert any("calibrated on 1 pictures; 100 to 200 are usual" in line for line in said)
+    assert any("calibrated on 1 images; 100 to 200 are usual" in line for line in said)
     assert report.document["left_in_float"] == []
     assert report.document["float"]["bytes"] == len(blob)
     with Bundle.open(report.bundle) as bundle:
@@ -169,11 +169,11 @@ def test_a_float_tflite_is_quantized_on_one_picture(given: Given, tmp_path: Path
     assert spec.dtype == "int8" and spec.quant is not None
     assert spec.quant.scale == pytest.approx(1 / 255, rel=1e-5)
     with open_recognizer(report.bundle) as recognizer:
-        assert len(recognizer(read_image(picture)).classes) == 3
+        assert len(recognizer(read_image(image)).classes) == 3
 
 
 @pytest.mark.parametrize("mode", ["float16", "dynamic"])
-def test_a_float_tflite_needs_no_pictures_for(given: Given, tmp_path: Path, mode: str) -> None:
+def test_a_float_tflite_needs_no_images_for(given: Given, tmp_path: Path, mode: str) -> None:
     blob = tiny_classifier((16, 16, 3), dtype="float32")
     (given.folder / "tiny.tflite").write_bytes(blob)
     report, _ = packed(given, "tiny.tflite", tmp_path / "x.edge", quantize=mode, data=None)
@@ -327,11 +327,11 @@ def test_two_signatures_are_listed(given: Given, tmp_path: Path) -> None:
 
 def test_sizes_that_are_missing_or_others(given: Given, tmp_path: Path) -> None:
     error, fix = refused(given, "any.keras", ConfigError, tmp_path)
-    assert "takes pictures of any size: [None, None, None, 3]" in error and "--size" in fix
+    assert "takes images of any size: [None, None, None, 3]" in error and "--size" in fix
     error, fix = refused(given, "fixed.keras", ConfigError, tmp_path, size=(16, 20))
-    assert "takes pictures of 16x16, --size says 16x20" in error and fix == "leave --size out"
+    assert "takes images of 16x16, --size says 16x20" in error and fix == "leave --size out"
     error, _ = refused(given, "any.keras", ModelError, tmp_path, size=(2, 2))
-    assert "cannot be built for pictures of 2x2" in error
+    assert "cannot be built for images of 2x2" in error
 
 
 def test_inputs_and_outputs_that_no_classifier_has(given: Given, tmp_path: Path) -> None:
@@ -346,7 +346,7 @@ def test_inputs_and_outputs_that_no_classifier_has(given: Given, tmp_path: Path)
         "answers [None, 16, 16, 3], not": keras.Model(image, layers.ReLU()(image)),
         "answers [None, 1], not": keras.Model(image, layers.Dense(1)(small)),
         "answers [None, 3], [None, 2], not": keras.Model(image, [small, layers.Dense(2)(small)]),
-        "takes 2 inputs, not one picture": keras.Model([image, other], many),
+        "takes 2 inputs, not one image": keras.Model([image, other], many),
         "takes [None, 16, 3], not one": keras.Model(sequence, layers.Flatten()(sequence)),
         "must be 1 or 3, the channels": keras.Model(deep, layers.Flatten()(deep)),
     }
@@ -395,7 +395,7 @@ def test_options_that_do_not_go_together(given: Given, tmp_path: Path) -> None:
     (given.folder / "float.tflite").write_bytes(tiny_classifier((16, 16, 3), dtype="float32"))
     for model in ("fixed.keras", "fixed.h5", "saved"):
         said = says(model, ConfigError, data=None)
-        assert "int8 needs pictures to calibrate with" in said and "--data DIR" in said
+        assert "int8 needs images to calibrate with" in said and "--data DIR" in said
     assert "quantized already: int8" in says("int8.tflite", ModelError, quantize="int8")
     assert "is a float32 model" in says("float.tflite", ConfigError, quantize="float32")
     assert "no uint8 input" in says("float.tflite", ConfigError, quantize="int8", io="uint8")

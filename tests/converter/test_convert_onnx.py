@@ -98,9 +98,9 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("name", ["nchw", "nhwc"])
 def test_onnx_becomes_a_bundle_that_answers_as_onnx_runtime_does(
-    models: Path, write_pictures: Callable[..., list[Path]], tmp_path: Path, name: str
+    models: Path, write_images: Callable[..., list[Path]], tmp_path: Path, name: str
 ) -> None:
-    write_pictures(tmp_path / "data", 12)
+    write_images(tmp_path / "data", 12)
     said: list[str] = []
     options = ConvertOptions(mean=(127.5,), std=(127.5,))
     report = convert(
@@ -124,7 +124,7 @@ def test_onnx_that_cannot_be_taken(models: Path, tmp_path: Path) -> None:
     options = ConvertOptions(mean=(0.0,), std=(1.0,), quantize="float32")
     for name, says in (
         ("junk", "is not an ONNX model"),
-        ("any", r"takes pictures of any size: \[None, 3, None, None\]"),
+        ("any", r"takes images of any size: \[None, 3, None, None\]"),
         ("odd", "Hardmax2"),
     ):
         with pytest.raises(ModelError, match=says) as caught:

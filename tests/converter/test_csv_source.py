@@ -190,9 +190,9 @@ def test_files_that_are_no_text(tmp_path: Path) -> None:
 def test_evaluate_takes_every_row(tmp_path: Path) -> None:
     path = write(tmp_path, rows(*["b", "a"] * 4))
     source = open_source(f"csv:{path}", SequenceEntry(frames=4, stride=1))
-    assert (source.labels, source.part, len(source.pictures)) == (("a", "b"), "all", 8)
-    assert [sample.label for sample in source.pictures[:2]] == [1, 0]
-    assert np.shape(source.pictures[0].read()) == (4, 1)
+    assert (source.labels, source.part, len(source.images)) == (("a", "b"), "all", 8)
+    assert [sample.label for sample in source.images[:2]] == [1, 0]
+    assert np.shape(source.images[0].read()) == (4, 1)
     with pytest.raises(ConfigError, match="answers about sequences"):
         open_source(f"csv:{path}", None)
 

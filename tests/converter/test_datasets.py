@@ -40,14 +40,14 @@ def refused(source: str | Path, kind: type[EdgeError] = DataError, **data: Any) 
 
 
 def counts(data: Dataset) -> dict[str, dict[str, int]]:
-    """{part: {label: pictures}}."""
+    """{part: {label: images}}."""
     return {
         part: dict(Counter(data.labels[p.label] for p in getattr(data, part))) for part in PARTS
     }
 
 
 def names(data: Dataset) -> dict[str, list[str]]:
-    return {part: [picture.name for picture in getattr(data, part)] for part in PARTS}
+    return {part: [image.name for image in getattr(data, part)] for part in PARTS}
 
 
 # --- digits --------------------------------------------------------------------------------------
@@ -65,7 +65,7 @@ def test_digits_are_split_3500_500_1000(digits: Dataset) -> None:
         for part, each in (("train", 350), ("val", 50), ("test", 100))
     }
     assert digits.per_class["7"] == {"train": 350, "val": 50, "test": 100}
-    # MNIST's 5,000 hold no picture twice; a picture in two parts would make the test too easy.
+    # MNIST's 5,000 hold no image twice; an image in two parts would make the test too easy.
     assert (digits.unreadable, digits.duplicates, digits.across) == ((), 0, 0)
 
 
@@ -89,7 +89,7 @@ def test_digits_are_the_same_whatever_the_seed_and_the_split(digits: Dataset) ->
 def test_evaluate_uses_the_same_test_digits(digits: Dataset) -> None:
     source = open_source("digits")
     assert source.part == "test" and source.labels == digits.labels
-    assert [p.sha256 for p in source.pictures] == [p.sha256 for p in digits.test]
+    assert [p.sha256 for p in source.images] == [p.sha256 for p in digits.test]
 
 
 # --- folder: how it is split ---------------------------------------------------------------------
@@ -107,10 +107,8 @@ def test_a_folder_is_split_by_class(tmp_path: Path, write_classes: WriteClasses)
     everything = [name for part in names(data).values() for name in part]
     assert sorted(everything) == sorted(str(path) for path in folder.rglob("*.png"))
     for part in PARTS:
-        for picture in getattr(data, part):
-            assert (
-                picture.path is not None and picture.path.parent.name == data.labels[picture.label]
-            )
+        for image in getattr(data, part):
+            assert image.path is not None and image.path.parent.name == data.labels[image.label]
 
 
 def test_the_split_depends_on_the_seed_alone(tmp_path: Path, write_classes: WriteClasses) -> None:
@@ -122,7 +120,7 @@ def test_the_split_depends_on_the_seed_alone(tmp_path: Path, write_classes: Writ
 
 @pytest.mark.parametrize("count", [3, 4, 5, 7])
 @pytest.mark.parametrize("split", [[0.98, 0.01, 0.01], [0.02, 0.49, 0.49], [0.1, 0.8, 0.1]])
-def test_every_part_has_a_picture_of_every_class(
+def test_every_part_has_a_image_of_every_class(
     tmp_path: Path, write_classes: WriteClasses, count: int, split: list[float]
 ) -> None:
     data = opened(write_classes(tmp_path, {"cat": count, "dog": 9}), split=split)
@@ -156,13 +154,11 @@ def test_without_val_it_is_held_out_of_train(tmp_path: Path, write_classes: Writ
     assert names(opened(tmp_path, split=[0.6, 0.2, 0.2], seed=1))["val"] != names(data)["val"]
 
 
-def test_nothing_can_be_held_out_of_one_picture(
-    tmp_path: Path, write_classes: WriteClasses
-) -> None:
+def test_nothing_can_be_held_out_of_one_image(tmp_path: Path, write_classes: WriteClasses) -> None:
     write_classes(tmp_path / "train", {"cat": 5, "dog": 1})
     write_classes(tmp_path / "test", {"cat": 2, "dog": 2}, seed=1)
     error = refused(tmp_path)
-    assert "class 'dog' has 1 readable picture in train/" in str(error) and "val/" in error.fix
+    assert "class 'dog' has 1 readable image in train/" in str(error) and "val/" in error.fix
 
 
 @pytest.mark.parametrize("parts", [("train", "val"), ("train",), ("test", "cat")])
@@ -196,8 +192,8 @@ def test_labels_are_in_the_recipes_order(tmp_path: Path, write_classes: WriteCla
     assert plain.labels == ("ant", "bee", "cow")
     assert ordered.labels == ("cow", "ant", "bee")
     for part in PARTS:
-        for picture in getattr(ordered, part):
-            assert ordered.labels[picture.label] == Path(picture.name).parent.name
+        for image in getattr(ordered, part):
+            assert ordered.labels[image.label] == Path(image.name).parent.name
     assert ordered.per_class["cow"] == plain.per_class["cow"]
 
 
@@ -222,12 +218,12 @@ def test_one_class_only(tmp_path: Path, write_classes: WriteClasses) -> None:
 
 
 @pytest.mark.parametrize("count", [1, 2])
-def test_a_class_with_too_few_pictures(
+def test_a_class_with_too_few_images(
     tmp_path: Path, write_classes: WriteClasses, count: int
 ) -> None:
     error = refused(write_classes(tmp_path, {"cat": 9, "dog": count}))
     plural = "" if count == 1 else "s"
-    assert f"class 'dog' has {count} readable picture{plural}, at least 3" in str(error)
+    assert f"class 'dog' has {count} readable image{plural}, at least 3" in str(error)
 
 
 def test_an_empty_class_folder(tmp_path: Path, write_classes: WriteClasses) -> None:
@@ -235,11 +231,11 @@ def test_an_empty_class_folder(tmp_path: Path, write_classes: WriteClasses) -> N
     (folder / "emu").mkdir()
     (folder / "emu" / "notes.txt").write_text("later")
     error = refused(folder)
-    assert "without pictures: emu" in str(error) and "remove" in error.fix
+    assert "without images: emu" in str(error) and "remove" in error.fix
 
 
-def test_a_folder_without_classes(tmp_path: Path, write_pictures: Callable[..., Any]) -> None:
-    write_pictures(tmp_path, 4)
+def test_a_folder_without_classes(tmp_path: Path, write_images: Callable[..., Any]) -> None:
+    write_images(tmp_path, 4)
     assert "has no class folders" in str(refused(tmp_path))
     assert "does not exist" in str(refused(tmp_path / "nowhere", FileError))
     assert "is not a folder" in str(refused(tmp_path / "000.png", FileError))
@@ -262,18 +258,18 @@ def test_any_other_names_are_fine(tmp_path: Path, write_classes: WriteClasses) -
     assert sum(len(getattr(data, part)) for part in PARTS) == 16
 
 
-# --- pictures ------------------------------------------------------------------------------------
+# --- images ------------------------------------------------------------------------------------
 
 
 def spoil(folder: Path, count: int) -> list[Path]:
-    """Cut the first pictures of the class short."""
+    """Cut the first images of the class short."""
     spoilt = sorted(folder.glob("*.png"))[:count]
     for path in spoilt:
         path.write_bytes(path.read_bytes()[:40])
     return spoilt
 
 
-def test_unreadable_pictures_are_left_out_counted_and_listed(
+def test_unreadable_images_are_left_out_counted_and_listed(
     tmp_path: Path, write_classes: WriteClasses
 ) -> None:
     folder = write_classes(tmp_path, {"cat": 100, "dog": 100})
@@ -285,13 +281,13 @@ def test_unreadable_pictures_are_left_out_counted_and_listed(
     assert sum(len(getattr(data, part)) for part in PARTS) == 198
 
 
-def test_too_many_unreadable_pictures_stop_the_build(
+def test_too_many_unreadable_images_stop_the_build(
     tmp_path: Path, write_classes: WriteClasses
 ) -> None:
     folder = write_classes(tmp_path, {"cat": 100, "dog": 100})
     spoilt = spoil(folder / "cat", 3)
     error = refused(folder)
-    assert "3 of 200 pictures cannot be read (allowed: 1.0%)" in str(error)
+    assert "3 of 200 images cannot be read (allowed: 1.0%)" in str(error)
     assert str(spoilt[0]) in str(error) and "data.max_unreadable" in error.fix
     assert len(opened(folder, max_unreadable=0.02).unreadable) == 3
     assert "3 of 200" in str(refused(folder, max_unreadable=0.0))
@@ -303,13 +299,13 @@ def test_classes_are_counted_without_the_unreadable(
     folder = write_classes(tmp_path, {"cat": 20, "dog": 4})
     spoil(folder / "dog", 2)
     error = refused(folder, max_unreadable=0.5)
-    assert "class 'dog' has 2 readable pictures, at least 3 needed" in str(error)
+    assert "class 'dog' has 2 readable images, at least 3 needed" in str(error)
     spoil(folder / "cat", 20)
     spoil(folder / "dog", 4)
-    assert "class 'cat' has 0 readable pictures" in str(refused(folder, max_unreadable=1.0))
+    assert "class 'cat' has 0 readable images" in str(refused(folder, max_unreadable=1.0))
 
 
-def test_progress_counts_the_pictures(tmp_path: Path, write_classes: WriteClasses) -> None:
+def test_progress_counts_the_images(tmp_path: Path, write_classes: WriteClasses) -> None:
     seen: list[tuple[int, int]] = []
     recipe = Recipe.parse(
         {
@@ -373,11 +369,11 @@ def test_near_duplicates_across_parts_are_named(tmp_path: Path) -> None:
     )
     assert 0 <= pair.bits <= 4 and data.across == 1
     across, near = warnings(data)
-    assert "1 picture stands in more than one part" in across
+    assert "1 image stands in more than one part" in across
     assert str(leak) in near and str(original) in near and "train/" in near
 
 
-def test_blank_and_tiny_pictures_are_no_near_duplicates(
+def test_blank_and_tiny_images_are_no_near_duplicates(
     tmp_path: Path, write_classes: WriteClasses
 ) -> None:
     folder = write_classes(tmp_path, {"a": 20, "b": 20})
@@ -395,7 +391,7 @@ def test_digits_make_no_false_alarm(digits: Dataset) -> None:
 def test_a_small_class_is_warned_about(tmp_path: Path, write_classes: WriteClasses) -> None:
     assert warnings(opened(write_classes(tmp_path / "even", {"a": 10, "b": 30}))) == []
     (line,) = warnings(opened(write_classes(tmp_path / "odd", {"a": 6, "b": 90})))
-    assert "class 'a' has 4 pictures to train, 'b' has 62" in line and "data.balance" in line
+    assert "class 'a' has 4 images to train, 'b' has 62" in line and "data.balance" in line
 
 
 def test_files_that_nobody_looks_at_are_counted(
@@ -419,7 +415,7 @@ def test_a_folder_beside_train_and_test(tmp_path: Path, write_classes: WriteClas
         write_classes(tmp_path / part, {"a": 4, "b": 4}, seed=seed)
     (tmp_path / "notes").mkdir()
     error = refused(tmp_path)
-    assert f"{tmp_path / 'valid'} stands beside train and test, and its 8 pictures" in str(error)
+    assert f"{tmp_path / 'valid'} stands beside train and test, and its 8 images" in str(error)
     assert f"rename it to {tmp_path / 'val'}" in error.fix
     (tmp_path / "valid").rename(tmp_path / "val")
     assert len(opened(tmp_path).val) == 8
@@ -429,19 +425,19 @@ def test_a_class_of_files_of_another_kind(tmp_path: Path, write_classes: WriteCl
     folder = write_classes(tmp_path, {"a": 4, "b": 4})
     (folder / "c").mkdir()
     (folder / "c" / "IMG_1.heic").write_bytes(b"x")
-    assert "IMG_1.heic is no picture that can be read" in str(refused(folder))
+    assert "IMG_1.heic is no image that can be read" in str(refused(folder))
 
 
-def test_a_broken_picture_is_named_where_it_empties_a_class(
+def test_a_broken_image_is_named_where_it_empties_a_class(
     tmp_path: Path, write_classes: WriteClasses
 ) -> None:
     folder = write_classes(tmp_path, {"cat": 20, "dog": 3})
     (path,) = spoil(folder / "dog", 1)
     error = refused(folder, max_unreadable=0.5)
-    assert "class 'dog' has 2 readable pictures" in str(error) and str(path) in str(error)
+    assert "class 'dog' has 2 readable images" in str(error) and str(path) in str(error)
 
 
-def test_the_smallest_and_the_largest_picture(tmp_path: Path, write_classes: WriteClasses) -> None:
+def test_the_smallest_and_the_largest_image(tmp_path: Path, write_classes: WriteClasses) -> None:
     folder = write_classes(tmp_path, {"a": 4, "b": 4})
     write_image(folder / "a" / "dot.png", Frame(np.zeros((1, 1, 3), np.uint8), "bgr"))
     assert cv2.imwrite(str(folder / "b" / "large.jpg"), np.full((6000, 8000), 90, np.uint8))
@@ -462,7 +458,7 @@ print(int(lines["VmHWM"].split()[0]) * 1024)
 
 
 @pytest.mark.slow
-def test_pictures_of_48_megapixels_are_looked_at_in_bounded_memory(
+def test_images_of_48_megapixels_are_looked_at_in_bounded_memory(
     tmp_path: Path, write_classes: WriteClasses
 ) -> None:
     """Twelve of them decoded are 1.7 GB; no more than eight are in memory, on any machine."""
@@ -477,7 +473,7 @@ def test_pictures_of_48_megapixels_are_looked_at_in_bounded_memory(
     assert int(done.stdout) < 1.6e9
 
 
-def test_every_kind_of_picture_in_one_set(tmp_path: Path, write_classes: WriteClasses) -> None:
+def test_every_kind_of_image_in_one_set(tmp_path: Path, write_classes: WriteClasses) -> None:
     """Grey, with alpha, 16 bits, turned by EXIF: each is read as what a person would see."""
     folder = write_classes(tmp_path, {"a": 4, "b": 4}, size=(20, 10))
     random = np.random.default_rng(0)
@@ -488,9 +484,9 @@ def test_every_kind_of_picture_in_one_set(tmp_path: Path, write_classes: WriteCl
         ("gray.png", gray),
         ("clear.png", clear),
         ("deep.png", color.astype(np.uint16) * 257),
-        ("picture.bmp", color),
-        ("picture.webp", color),
-        ("picture.tiff", color),
+        ("image.bmp", color),
+        ("image.webp", color),
+        ("image.tiff", color),
     ):
         assert cv2.imwrite(str(folder / "a" / name), pixels)
     (folder / "b" / "turned.jpg").write_bytes(_turned_jpeg(color))

@@ -36,7 +36,7 @@ def data(recipe_file: Path) -> Dataset:
 
 @pytest.fixture(scope="module")
 def teacher(stripes_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One that has learned the same pictures, in a folder of its own."""
+    """One that has learned the same images, in a folder of its own."""
     path = tmp_path_factory.mktemp("teacher") / "teacher.keras"
     return Path(shutil.copyfile(stripes_model, path))
 

@@ -1,4 +1,4 @@
-"""Pictures on build.html: the training data, what augmentation makes of it, and the mistakes."""
+"""Images on build.html: the training data, what augmentation makes of it, and the mistakes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from edge_sdk.images.contact_sheet import TILE
 pytestmark = pytest.mark.slow
 
 GAP = 4
-"""Pixels around a picture on a sheet."""
+"""Pixels around an image on a sheet."""
 
 GUESSING = {"train.epochs": 1, "train.learning_rate": 1e-9, "budget.accuracy_loss": 1.0}
 AUGMENTED = {"augment.noise": 0.2, "augment.shift": 0.3}
@@ -40,8 +40,8 @@ def sections(report: BuildReport) -> dict[str, tuple[str, str]]:
     return {anchor: (heading, body) for anchor, heading, body in found}
 
 
-def pictures(body: str) -> list[NDArray[Any]]:
-    """The pictures in a section's HTML, decoded."""
+def images(body: str) -> list[NDArray[Any]]:
+    """The images in a section's HTML, decoded."""
     found = re.findall(r'<img src="data:image/png;base64,(.+?)"', body)
     return [
         cv2.imdecode(np.frombuffer(base64.b64decode(one), np.uint8), cv2.IMREAD_COLOR)
@@ -50,7 +50,7 @@ def pictures(body: str) -> list[NDArray[Any]]:
 
 
 def tiles(sheet: NDArray[Any], side: int) -> list[NDArray[Any]]:
-    """The pictures of side x side on a contact sheet, row by row, as they were before they were
+    """The images of side x side on a contact sheet, row by row, as they were before they were
     enlarged.
     """
     step = TILE + GAP
@@ -65,12 +65,12 @@ def data_of(report: BuildReport) -> Dataset:
     return open_dataset(Recipe.load(report.bundle.parent / "recipe.toml"))
 
 
-def test_training_pictures_of_each_class_in_turn(built: Any) -> None:
+def test_training_images_of_each_class_in_turn(built: Any) -> None:
     heading, body = sections(built.report)["samples"]
-    (sheet,) = pictures(body)
+    (sheet,) = images(body)
     shown = tiles(sheet, 16)
     train = {p.read().pixels.tobytes(): p.label for p in data_of(built.report).train}
-    assert (heading, len(shown)) == ("Training pictures", 30)
+    assert (heading, len(shown)) == ("Training images", 30)
     assert [train[tile.tobytes()] for tile in shown] == [0, 1, 2] * 10
     assert len({tile.tobytes() for tile in shown}) == 30
 
@@ -82,9 +82,9 @@ def test_what_there_is_nothing_of_has_no_section(built: Any) -> None:
     assert ("mistakes" in shown) == bool(built.report.document["converted"]["mistakes"])
 
 
-def test_augmentation_is_shown_below_the_pictures_as_they_are(guessing: BuildReport) -> None:
+def test_augmentation_is_shown_below_the_images_as_they_are(guessing: BuildReport) -> None:
     heading, body = sections(guessing)["augmentation"]
-    (sheet,) = pictures(body)
+    (sheet,) = images(body)
     assert (heading, sheet.shape) == ("Augmentation", (4 * 100 + GAP, 8 * 100 + GAP, 3))
     shown = [tile.tobytes() for tile in tiles(sheet, 12)]  # as the model is fed
     train = {fed(p.read().pixels).tobytes() for p in data_of(guessing).train}
@@ -94,7 +94,7 @@ def test_augmentation_is_shown_below_the_pictures_as_they_are(guessing: BuildRep
 
 
 def fed(pixels: NDArray[Any]) -> NDArray[Any]:
-    """The picture (BGR) as 12 x 12 grey pixels, three channels of them, as the page's are read."""
+    """The image (BGR) as 12 x 12 grey pixels, three channels of them, as the page's are read."""
     gray = cv2.cvtColor(cv2.resize(pixels, (12, 12)), cv2.COLOR_BGR2GRAY)
     return np.repeat(gray[:, :, None], 3, axis=2)
 
@@ -108,6 +108,6 @@ def test_the_surest_mistakes_are_shown_with_truth_and_answer(guessing: BuildRepo
         f"{one['truth']}, taken for {one['answer']} ({one['score']:.2f})" for one in mistakes
     ]
     tested = {p.sha256: p.read().pixels for p in data_of(guessing).test}
-    for one, picture in zip(mistakes, pictures(body), strict=True):
-        (tile,) = tiles(picture, 16)
+    for one, image in zip(mistakes, images(body), strict=True):
+        (tile,) = tiles(image, 16)
         np.testing.assert_array_equal(tile, tested[one["sha256"]])

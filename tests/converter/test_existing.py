@@ -35,7 +35,7 @@ Convert = Callable[..., tuple[Bundle, list[str]]]
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
-    """An int8 classifier of 4 x 4 grey pictures, 3 classes."""
+    """An int8 classifier of 4 x 4 grey images, 3 classes."""
     return write(tmp_path / "model.tflite", tiny_classifier())
 
 
@@ -105,7 +105,7 @@ def test_any_scale_is_fed_the_pixels(
     tmp_path: Path, packed: Convert, scale: float, zero_point: int
 ) -> None:
     def scaled(_: Any, graph: Any) -> None:
-        for tensor in graph.tensors[:2]:  # the picture, and the picture flattened
+        for tensor in graph.tensors[:2]:  # the image, and the image flattened
             tensor.quantization.scale = [scale]
             tensor.quantization.zeroPoint = [zero_point]
         graph.tensors[4].quantization.scale = [scale / 64]  # biases: inputs times weights
@@ -275,12 +275,12 @@ def test_labels_that_do_not_fit(model: Path, tmp_path: Path) -> None:
 # --- golden samples ------------------------------------------------------------------------------
 
 
-def test_pictures_of_any_kind_become_golden_samples(
-    model: Path, packed: Convert, write_pictures: Any, tmp_path: Path
+def test_images_of_any_kind_become_golden_samples(
+    model: Path, packed: Convert, write_images: Any, tmp_path: Path
 ) -> None:
     """Found below the folder, whatever their folders are called."""
-    write_pictures(tmp_path / "data", 4)
-    write_pictures(tmp_path / "data" / "more" / "deep 猫", 8, suffix=".jpg", seed=1)
+    write_images(tmp_path / "data", 4)
+    write_images(tmp_path / "data" / "more" / "deep 猫", 8, suffix=".jpg", seed=1)
     bundle, said = packed(model, data=tmp_path / "data")
     assert (bundle.manifest.golden.origin, bundle.manifest.golden.samples) == ("data", 10)
     assert len({sample.tobytes() for sample in bundle.golden().inputs[0]}) == 10
@@ -289,27 +289,27 @@ def test_pictures_of_any_kind_become_golden_samples(
         assert recognizer.golden is not None and recognizer.golden.rule == "exact"
 
 
-def test_without_pictures_they_are_made_up_and_say_so(model: Path, packed: Convert) -> None:
+def test_without_images_they_are_made_up_and_say_so(model: Path, packed: Convert) -> None:
     bundle, _ = packed(model)
     assert bundle.manifest.golden.origin == "synthetic"
     assert len({sample.tobytes() for sample in bundle.golden().inputs[0]}) == 10
     assert np.ptp(bundle.golden().outputs[0].astype(int), axis=0).max() > 10
 
 
-def test_too_few_pictures_are_not_used(
-    model: Path, packed: Convert, write_pictures: Any, tmp_path: Path
+def test_too_few_images_are_not_used(
+    model: Path, packed: Convert, write_images: Any, tmp_path: Path
 ) -> None:
-    write_pictures(tmp_path / "data", 9)
+    write_images(tmp_path / "data", 9)
     bundle, said = packed(model, data=tmp_path / "data")
     assert bundle.manifest.golden.origin == "synthetic"
     assert bundle.build["golden"] == "synthetic"
-    assert "warning: 9 readable pictures, 10 needed: golden samples are synthetic" in said
+    assert "warning: 9 readable images, 10 needed: golden samples are synthetic" in said
 
 
-def test_broken_pictures_are_skipped_and_named(
-    model: Path, packed: Convert, write_pictures: Any, tmp_path: Path
+def test_broken_images_are_skipped_and_named(
+    model: Path, packed: Convert, write_images: Any, tmp_path: Path
 ) -> None:
-    paths = write_pictures(tmp_path / "data", 12)
+    paths = write_images(tmp_path / "data", 12)
     for path in paths[:2]:
         path.write_bytes(path.read_bytes()[:50])
     bundle, said = packed(model, data=tmp_path / "data")
@@ -318,9 +318,9 @@ def test_broken_pictures_are_skipped_and_named(
         assert any(line.startswith("warning: skipped: ") and str(path) in line for line in said)
 
 
-def test_no_pictures_at_all(model: Path, tmp_path: Path) -> None:
+def test_no_images_at_all(model: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    assert "holds no pictures" in refused(model, DataError, data=tmp_path / "empty")
+    assert "holds no images" in refused(model, DataError, data=tmp_path / "empty")
     assert "does not exist" in refused(model, FileError, data=tmp_path / "nowhere")
     assert "is not a folder" in refused(model, FileError, data=model)
 
@@ -354,7 +354,7 @@ def test_files_that_are_no_model(tmp_path: Path) -> None:
         assert "TensorFlow Lite model" in refused(path, ModelError)
 
 
-def test_a_picture_with_neither_one_nor_three_channels(tmp_path: Path) -> None:
+def test_a_image_with_neither_one_nor_three_channels(tmp_path: Path) -> None:
     path = write(tmp_path / "model.tflite", tiny_classifier((4, 4, 4)))
     assert "4 channels" in refused(path, ModelError)
 

@@ -1,4 +1,4 @@
-"""init: a project that builds as soon as there are pictures in it."""
+"""init: a project that builds as soon as there are images in it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def files(folder: Path) -> list[str]:
     return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
 
 
-def test_it_writes_a_recipe_a_readme_and_a_place_for_pictures(
+def test_it_writes_a_recipe_a_readme_and_a_place_for_images(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "doors"
@@ -66,9 +66,7 @@ def test_the_recipe_says_what_the_defaults_are(tmp_path: Path) -> None:
     assert [line for line in lines if "#" not in line] == []
 
 
-def test_pictures_are_all_that_is_missing(
-    tmp_path: Path, write_classes: Callable[..., Path]
-) -> None:
+def test_images_are_all_that_is_missing(tmp_path: Path, write_classes: Callable[..., Path]) -> None:
     assert main(["init", str(tmp_path)]) == 0
     write_classes(tmp_path / "images", {"open": 20, "closed": 20})
     data = open_dataset(Recipe.load(tmp_path / "recipe.toml"))
@@ -76,7 +74,7 @@ def test_pictures_are_all_that_is_missing(
     assert main(["inspect", str(tmp_path / "images")]) == 0
 
 
-def test_before_there_are_pictures_the_build_says_so(
+def test_before_there_are_images_the_build_says_so(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["init", str(tmp_path)]) == 0
@@ -104,7 +102,7 @@ def test_nothing_is_overwritten(
     assert (files(tmp_path), mine.read_text(), printed.out) == ([name], "mine", "")
 
 
-def test_pictures_that_are_there_stay(tmp_path: Path, write_classes: Callable[..., Path]) -> None:
+def test_images_that_are_there_stay(tmp_path: Path, write_classes: Callable[..., Path]) -> None:
     write_classes(tmp_path / "images", {"cat": 3})
     assert main(["init", str(tmp_path)]) == 0
     assert len(files(tmp_path)) == 3 + 3

@@ -62,7 +62,7 @@ def keras_answers(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Any, s
 
 
 def _write_fashion_mnist(folder: Path, *, train: int, test: int) -> None:
-    """The four files as keras keeps them, with so many pictures of each of the ten classes."""
+    """The four files as keras keeps them, with so many images of each of the ten classes."""
     folder.mkdir(parents=True)
     for part, each in (("train", train), ("t10k", test)):
         labels = np.repeat(np.arange(10, dtype=np.uint8), each)

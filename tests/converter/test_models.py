@@ -89,12 +89,12 @@ def test_the_facts_are_those_of_the_built_model(
         assert (last["name"], last["units"], last["activation"]) == ("scores", 10, "softmax")
 
 
-PICTURES = [name for name in ARCHITECTURES if name != "features"]
+IMAGES = [name for name in ARCHITECTURES if name != "features"]
 
 
-@pytest.mark.parametrize("name", PICTURES)
+@pytest.mark.parametrize("name", IMAGES)
 def test_each_at_its_smallest_and_one_pixel_less(name: str) -> None:
-    least = ARCHITECTURES[name].least
+    least = ARCHITECTURES[name].min_side
     assert build_model(recipe(name), (least, least + 2, 1), 2).output_shape == (None, 2)
     for shape in ((least - 1, 99, 3), (99, least - 1, 3), (5, least - 1, 99, 3)):
         with pytest.raises(ConfigError, match=f"{name} needs .* at least {least} x {least}"):
@@ -143,7 +143,7 @@ def test_an_unknown_model_lists_the_known() -> None:
         ((96, 96), {"space_to_depth": True}, [24, 12, 6, 6, 6]),
     ],
 )
-def test_edge_net_halves_as_far_as_the_picture_goes(
+def test_edge_net_halves_as_far_as_the_image_goes(
     size: tuple[int, int], options: dict[str, Any], maps: list[int]
 ) -> None:
     model = build_model(recipe("edge_net", **options), (*size, 1), 2)

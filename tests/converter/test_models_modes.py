@@ -63,7 +63,7 @@ DYNAMIC_FROM = 1024
 Samples = np.ndarray[Any, Any]
 
 CLASSES, SAMPLES, COMPARED, FORCED = 3, 96, 24, 2
-"""FORCED: pictures that are compared layer by layer."""
+"""FORCED: images that are compared layer by layer."""
 
 SEED = 0
 SAMPLE_SEED = 16614

@@ -34,7 +34,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def centre(frame: Frame) -> np.ndarray[Any, Any]:
-    """The centre of mass (x, y) of a picture's light, in pixels."""
+    """The centre of mass (x, y) of an image's light, in pixels."""
     light = frame.pixels.sum(axis=2, dtype=np.float64)
     rows, columns = np.indices(light.shape)
     return np.array([(columns * light).sum(), (rows * light).sum()]) / light.sum()
@@ -50,7 +50,7 @@ def test_a_folder_for_each_direction_with_as_many_clips(clips: Path) -> None:
 def test_the_digit_moves_in_the_direction_of_its_folder(
     clips: Path, direction: str, number: int
 ) -> None:
-    """At 1 or 2 pixels a frame, the same in all of them, and all of it stays in the picture."""
+    """At 1 or 2 pixels a frame, the same in all of them, and all of it stays in the image."""
     path = clips / direction / f"{number:04d}.avi"
     assert count_frames(path) == FRAMES
     frames = read_clip(path, 0, FRAMES)

@@ -29,7 +29,7 @@ def layers() -> Any:
 
 
 def network(net: Callable[[Any], Any], shape: tuple[int, ...] = SHAPE) -> Any:
-    """From a picture through `net`, with weights that are nowhere a special case."""
+    """From an image through `net`, with weights that are nowhere a special case."""
     import keras
 
     given = keras.Input(shape)

@@ -23,7 +23,7 @@ from edge_converter.quantize.percentile import clipped
 from edge_converter.quantize.to_tflite import check_agreement, convert_model
 from edge_converter.quantize.worker import batch_of_one, frozen, to_tflite
 from edge_converter.quantize.worker_pool import run_child
-from edge_sdk.data.sources import Picture
+from edge_sdk.data.sources import Image
 from edge_sdk.errors import ConfigError, TrainingError
 from edge_sdk.tflite.graph import Graph, read_graph
 
@@ -167,10 +167,10 @@ def test_percentiles_leave_out_what_is_rare(samples: Samples) -> None:
     x = keras.layers.Conv2D(2, 1, name="conv", kernel_initializer="ones")(image)
     x = keras.layers.GlobalAveragePooling2D()(x)
     model = keras.Model(image, keras.layers.Dense(2, activation="softmax")(x))
-    pictures = np.random.default_rng(0).random((8, 60, 60, 1), np.float32)
-    pictures[3, 5, 5] = 1000.0
-    plain = calibrated_from(model, pictures)
-    narrow = Calibrated(clipped(plain.content, pictures), plain.model)
+    images = np.random.default_rng(0).random((8, 60, 60, 1), np.float32)
+    images[3, 5, 5] = 1000.0
+    plain = calibrated_from(model, images)
+    narrow = Calibrated(clipped(plain.content, images), plain.model)
     high, low = (range_of(c, "CONV_2D") for c in (plain, narrow))
     assert high == pytest.approx(1000 / 255, rel=0.01)
     assert low == pytest.approx(1 / 255, rel=0.01)
@@ -261,15 +261,15 @@ def convert_own(tmp_path: Path) -> Callable[..., Any]:
             }
         )
         object.__setattr__(recipe, "folder", tmp_path)
-        pictures = [
-            Picture(0, str(i), pixels=np.full((12, 12), 20 * i, np.uint8), color="gray")
+        images = [
+            Image(0, str(i), pixels=np.full((12, 12), 20 * i, np.uint8), color="gray")
             for i in range(12)
         ]
         return convert_model(
             recipe,
             tmp_path / "model.keras",
-            pictures,
-            pictures,
+            images,
+            images,
             tmp_path,
             tmp_path / "convert.log",
         )

@@ -24,7 +24,7 @@ from edge_sdk.errors import ConfigError, EdgeError, FileError, NotAvailableYet
 
 KeyPath = tuple[str, ...]
 
-LEAST = {"name": "doors", "data": {"source": "folder:images"}, "model": {"name": "seed_cnn"}}
+MIN = {"name": "doors", "data": {"source": "folder:images"}, "model": {"name": "seed_cnn"}}
 
 
 def fields(table: Any = Recipe, path: KeyPath = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -41,7 +41,7 @@ def fields(table: Any = Recipe, path: KeyPath = ()) -> Iterator[tuple[tuple[str,
 
 def with_value(path: KeyPath, value: Any, **more: Any) -> dict[str, Any]:
     """The least recipe with one key set."""
-    data: dict[str, Any] = {k: dict(v) if isinstance(v, dict) else v for k, v in LEAST.items()}
+    data: dict[str, Any] = {k: dict(v) if isinstance(v, dict) else v for k, v in MIN.items()}
     data |= more
     table = data
     for name in path[:-1]:
@@ -144,8 +144,8 @@ def test_a_default_may_be_written_out(path: KeyPath, field: Any) -> None:
         assert f'add "{path[0]}" to steps' in error.fix
         return
     recipe = Recipe.parse(with_value(path, as_dict(field.default)))
-    assert recipe == Recipe.parse(LEAST)
-    assert recipe.sha256 == Recipe.parse(LEAST).sha256
+    assert recipe == Recipe.parse(MIN)
+    assert recipe.sha256 == Recipe.parse(MIN).sha256
 
 
 @pytest.mark.parametrize(("path", "field"), LATER, ids=DOTTED_LATER)
@@ -169,16 +169,16 @@ def test_there_is_something_not_built_yet() -> None:
 def test_what_compresses_needs_a_trained_model(steps: list[str]) -> None:
     distill = {"teacher": "recipe:digits_seed"} if "distill" in steps else None
     more = {"steps": steps} | ({"distill": distill} if distill else {})
-    error = refused({**LEAST, **more})
+    error = refused({**MIN, **more})
     assert "needs a trained model, and model.name is 'seed_cnn'" in str(error)
     assert '"file:PATH.keras"' in error.fix
-    assert Recipe.parse({**LEAST, **more, "model": {"name": "file:a.keras"}}).steps == tuple(steps)
+    assert Recipe.parse({**MIN, **more, "model": {"name": "file:a.keras"}}).steps == tuple(steps)
 
 
 @pytest.mark.parametrize("step", ["prune", "qat", "distill"])
 def test_no_step_undoes_clustering(step: str) -> None:
     table = {"distill": {"teacher": "file:t.keras"}} if step == "distill" else {}
-    error = refused({**LEAST, "steps": ["train", "cluster", step], **table})
+    error = refused({**MIN, "steps": ["train", "cluster", step], **table})
     assert f'step "{step}" after "cluster" trains the shared values apart' in str(error)
     assert error.fix == 'put "cluster" last in steps'
 
@@ -190,13 +190,13 @@ def test_a_list_that_names_one_twice(key: str) -> None:
 
 
 def test_repair_is_for_int8_only() -> None:
-    error = refused({**LEAST, "quantize": {"mode": "float16"}, "qat": {"epochs": 4}})
+    error = refused({**MIN, "quantize": {"mode": "float16"}, "qat": {"epochs": 4}})
     assert "[qat] is not used" in str(error)
 
 
 def test_training_comes_first() -> None:
     more = {"steps": ["distill", "train"], "distill": {"teacher": "recipe:digits_seed"}}
-    error = refused({**LEAST, **more})
+    error = refused({**MIN, **more})
     assert "stands after 'distill'" in str(error) and 'put "train" first' in error.fix
 
 
@@ -214,55 +214,55 @@ def test_training_comes_first() -> None:
     ],
 )
 def test_data_task_and_model_go_together(change: dict[str, Any], says: str, fix: str) -> None:
-    error = refused({**LEAST, **change})
+    error = refused({**MIN, **change})
     assert says in str(error) and fix in error.fix
 
 
 def test_distillation_trains_as_train_says() -> None:
     distill = {"steps": ["distill"], "distill": {"teacher": "recipe:digits_seed"}}
-    slow = Recipe.parse({**LEAST, **distill, "train": {"learning_rate": 0.0001}})
+    slow = Recipe.parse({**MIN, **distill, "train": {"learning_rate": 0.0001}})
     assert slow.as_dict()["train"]["learning_rate"] == 0.0001
-    assert slow.sha256 != Recipe.parse({**LEAST, **distill}).sha256
+    assert slow.sha256 != Recipe.parse({**MIN, **distill}).sha256
 
 
 @pytest.mark.parametrize("steps", [["train", "distill"], ["train", "distill", "prune"]])
 def test_unpruned_teaches_only_behind_a_prune_step(steps: list[str]) -> None:
     distill = {"distill": {"teacher": "unpruned"}}
-    error = refused({**LEAST, **distill, "steps": steps})
+    error = refused({**MIN, **distill, "steps": steps})
     assert "no prune step comes before distill" in str(error)
     assert 'put "prune" before "distill"' in error.fix
-    recipe = Recipe.parse({**LEAST, **distill, "steps": ["train", "prune", "distill"]})
+    recipe = Recipe.parse({**MIN, **distill, "steps": ["train", "prune", "distill"]})
     assert recipe.distill.teacher == "unpruned"
 
 
 def test_zeros_must_stay_to_the_end() -> None:
     prune = {"prune": {"unit": "weights"}, "distill": {"teacher": "unpruned"}}
-    error = refused({**LEAST, **prune, "steps": ["train", "prune", "distill"]})
+    error = refused({**MIN, **prune, "steps": ["train", "prune", "distill"]})
     assert str(error).endswith('distill after prune.unit = "weights" trains the zeros away')
     assert error.fix == 'remove "distill", or set prune.unit = "channels"'
 
 
 def test_only_channels_have_an_entropy() -> None:
     prune = {"steps": ["train", "prune"], "prune": {"unit": "weights", "rank": "entropy"}}
-    error = refused({**LEAST, **prune})
+    error = refused({**MIN, **prune})
     assert "which ranks channels" in str(error) and 'prune.rank = "l1"' in error.fix
 
 
 @pytest.mark.parametrize(("ratio", "fix"), [(0, "above 0"), (1, "below 1"), (1.5, "below 1")])
 def test_a_ratio_is_between_none_and_all(ratio: float, fix: str) -> None:
-    error = refused({**LEAST, "steps": ["train", "prune"], "prune": {"ratio": ratio}})
+    error = refused({**MIN, "steps": ["train", "prune"], "prune": {"ratio": ratio}})
     assert f"prune.ratio is {ratio}" in str(error) and fix in error.fix
 
 
 def test_pruning_trains_as_train_says() -> None:
     """Also where a trained file is all that it starts from."""
     prune = {"steps": ["prune"], "model": {"name": "file:a.keras"}}
-    recipe = Recipe.parse({**LEAST, **prune, "train": {"learning_rate": 0.0001}})
+    recipe = Recipe.parse({**MIN, **prune, "train": {"learning_rate": 0.0001}})
     assert recipe.as_dict()["train"]["learning_rate"] == 0.0001
 
 
 def test_features_have_neither_input_nor_preprocess() -> None:
-    recipe = Recipe.parse({**LEAST, **GESTURES})
+    recipe = Recipe.parse({**MIN, **GESTURES})
     assert recipe.preprocess is None and "input" not in recipe.as_dict()
     assert recipe.cut == SequenceEntry(16, 4)
     assert Recipe.parse(recipe.as_dict()) == recipe
@@ -328,39 +328,39 @@ def test_a_mistake_is_named_by_its_path(path: KeyPath, value: Any, says: str, fi
 
 @pytest.mark.parametrize("missing", ["name", "data", "model"])
 def test_what_is_required_is_named(missing: str) -> None:
-    error = refused({key: value for key, value in LEAST.items() if key != missing})
+    error = refused({key: value for key, value in MIN.items() if key != missing})
     assert f"{missing} is missing" in str(error)
 
 
 def test_an_unused_step_table_says_how_to_use_it() -> None:
-    error = refused({**LEAST, "prune": {"ratio": 0.5}})
+    error = refused({**MIN, "prune": {"ratio": 0.5}})
     assert str(error) == "recipe.toml: [prune] is not used"
     assert error.fix.startswith('add "prune" to steps')
 
 
 def test_a_table_that_repair_names_is_used() -> None:
-    assert Recipe.parse({**LEAST, "qat": {}}) == Recipe.parse(LEAST)
-    error = refused({**LEAST, "qat": {}, "quantize": {"repair": []}})
+    assert Recipe.parse({**MIN, "qat": {}}) == Recipe.parse(MIN)
+    error = refused({**MIN, "qat": {}, "quantize": {"repair": []}})
     assert "[qat] is not used" in str(error)
 
 
 @pytest.mark.parametrize("mode", ["float32", "float16", "dynamic"])
 def test_only_int8_has_integer_io(mode: str) -> None:
-    assert Recipe.parse({**LEAST, "quantize": {"mode": mode}}).quantize.io == "float32"
-    Recipe.parse({**LEAST, "quantize": {"mode": mode, "io": "float32"}})
+    assert Recipe.parse({**MIN, "quantize": {"mode": mode}}).quantize.io == "float32"
+    Recipe.parse({**MIN, "quantize": {"mode": mode, "io": "float32"}})
     for io in ("int8", "uint8"):
-        error = refused({**LEAST, "quantize": {"mode": mode, "io": io}})
+        error = refused({**MIN, "quantize": {"mode": mode, "io": io}})
         assert f"quantize.io is '{io}'" in str(error) and mode in str(error)
 
 
 @pytest.mark.parametrize("io", ["int8", "uint8", "float32"])
 def test_int8_takes_every_io(io: str) -> None:
-    assert Recipe.parse({**LEAST, "quantize": {"io": io}}).quantize.io == io
+    assert Recipe.parse({**MIN, "quantize": {"io": io}}).quantize.io == io
 
 
 # --- files ---------------------------------------------------------------------------------------
 
-LEAST_TOML = 'name = "doors"\n[data]\nsource = "folder:images"\n[model]\nname = "seed_cnn"\n'
+MIN_TOML = 'name = "doors"\n[data]\nsource = "folder:images"\n[model]\nname = "seed_cnn"\n'
 
 
 def write(folder: Path, content: str | bytes) -> Path:
@@ -396,7 +396,7 @@ def test_a_missing_file_and_a_folder(tmp_path: Path) -> None:
 
 
 def test_a_byte_order_mark_is_no_part_of_it(tmp_path: Path) -> None:
-    assert Recipe.load(write(tmp_path, b"\xef\xbb\xbf" + LEAST_TOML.encode())).name == "doors"
+    assert Recipe.load(write(tmp_path, b"\xef\xbb\xbf" + MIN_TOML.encode())).name == "doors"
 
 
 def test_built_in_recipes_load() -> None:
@@ -414,7 +414,7 @@ def test_an_unknown_built_in_recipe_names_the_nearest() -> None:
 
 
 def test_inspect_shows_the_recipe_with_its_defaults(tmp_path: Path) -> None:
-    path = write(tmp_path, LEAST_TOML)
+    path = write(tmp_path, MIN_TOML)
     document = inspect(path)
     assert document["kind"] == "recipe" and document["sha256"] == Recipe.load(path).sha256
     assert document["recipe"]["train"] == as_dict(Recipe.load(path).train)
@@ -451,7 +451,7 @@ def test_a_setting_without_key_or_value(text: str) -> None:
 
 
 def test_overrides_are_checked_like_the_file(tmp_path: Path) -> None:
-    path = write(tmp_path, LEAST_TOML)
+    path = write(tmp_path, MIN_TOML)
     recipe = Recipe.load(path, {"train.epochs": 5, "budget.bytes": 10, "input.width": 32})
     assert (recipe.train.epochs, recipe.budget.bytes, recipe.input.width) == (5, 10, 32)
     for key, value, says in (
@@ -468,17 +468,17 @@ def test_overrides_are_checked_like_the_file(tmp_path: Path) -> None:
 
 def test_paths_start_from_the_recipe_or_where_set_was_typed(tmp_path: Path) -> None:
     (tmp_path / "here").mkdir()
-    path = write(tmp_path, LEAST_TOML)
+    path = write(tmp_path, MIN_TOML)
     assert Recipe.load(path).folder == tmp_path
     assert Recipe.load(path).data.source == "folder:images"
     with contextlib.chdir(tmp_path / "here"):
-        for given in ("folder:pictures", "pictures", "./pictures", f"{tmp_path}/here/pictures"):
+        for given in ("folder:images", "images", "./images", f"{tmp_path}/here/images"):
             recipe = Recipe.load(path, {"data.source": given})
-            assert recipe.data.source == f"folder:{tmp_path / 'here' / 'pictures'}"
+            assert recipe.data.source == f"folder:{tmp_path / 'here' / 'images'}"
         for given in ("digits", "keras:mnist"):
             assert Recipe.load(path, {"data.source": given}).data.source == given
-        with pytest.raises(ConfigError, match="unknown data source 'floder:pictures'"):
-            Recipe.load(path, {"data.source": "floder:pictures"})
+        with pytest.raises(ConfigError, match="unknown data source 'floder:images'"):
+            Recipe.load(path, {"data.source": "floder:images"})
 
 
 # --- meaning -------------------------------------------------------------------------------------
@@ -487,11 +487,11 @@ def test_paths_start_from_the_recipe_or_where_set_was_typed(tmp_path: Path) -> N
 def test_the_hash_is_of_values_not_of_layout(tmp_path: Path) -> None:
     other = "# doors\nmodel = {name='seed_cnn'}\ndata.source = 'folder:images'\nname='doors'\n"
     (tmp_path / "elsewhere").mkdir()
-    first = Recipe.load(write(tmp_path, LEAST_TOML))
+    first = Recipe.load(write(tmp_path, MIN_TOML))
     second = Recipe.load(write(tmp_path / "elsewhere", other))
     assert first == second and first.sha256 == second.sha256
-    whole = Recipe.load(write(tmp_path, LEAST_TOML + "[train]\nlearning_rate = 1\n"))
-    same = Recipe.load(write(tmp_path, LEAST_TOML + "[train]\nlearning_rate = 1.0\n"))
+    whole = Recipe.load(write(tmp_path, MIN_TOML + "[train]\nlearning_rate = 1\n"))
+    same = Recipe.load(write(tmp_path, MIN_TOML + "[train]\nlearning_rate = 1.0\n"))
     assert whole.sha256 == same.sha256
 
 
@@ -511,7 +511,7 @@ def test_the_hash_is_of_values_not_of_layout(tmp_path: Path) -> None:
     ],
 )
 def test_the_hash_changes_with_any_value(path: KeyPath, value: Any) -> None:
-    assert Recipe.parse(with_value(path, value)).sha256 != Recipe.parse(LEAST).sha256
+    assert Recipe.parse(with_value(path, value)).sha256 != Recipe.parse(MIN).sha256
 
 
 NAMES = st.sampled_from(sorted({part for path, _ in fields() for part in path} | {"x", ""}))
@@ -530,7 +530,7 @@ JUNK = st.recursive(
 @given(st.dictionaries(KEYS, JUNK, max_size=8), st.booleans())
 def test_junk_is_refused_in_our_own_words(junk: dict[str, Any], complete: bool) -> None:
     try:
-        recipe = Recipe.parse({**LEAST, **junk} if complete else junk)
+        recipe = Recipe.parse({**MIN, **junk} if complete else junk)
     except (ConfigError, NotAvailableYet) as error:
         assert str(error) and error.fix
     else:

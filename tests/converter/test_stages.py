@@ -117,9 +117,9 @@ def test_a_full_disk_says_what_to_do(folder: Path) -> None:
 
 def test_errors_of_our_own_stay_what_they_are(folder: Path) -> None:
     def fails(_: Path) -> None:
-        raise FileError("a picture is gone", fix="look for it")
+        raise FileError("an image is gone", fix="look for it")
 
-    with pytest.raises(FileError, match="a picture is gone"):
+    with pytest.raises(FileError, match="an image is gone"):
         Stages(folder).run("train", 1, fails)
 
 

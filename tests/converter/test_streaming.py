@@ -1,4 +1,4 @@
-"""Pictures on their way into training: the device's numbers, a fixed order, bounded memory."""
+"""Images on their way into training: the device's numbers, a fixed order, bounded memory."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import pytest
 from edge_converter.recipe.loading import Recipe
 from edge_converter.recipe.schema import Input
 from edge_converter.training.batches import CACHE_BYTES, Feed, Reader, stack
-from edge_sdk.data.sources import FeatureRow, Picture
+from edge_sdk.data.sources import FeatureRow, Image
 from edge_sdk.errors import FileError
 from edge_sdk.images.files import read_image
 from edge_sdk.preprocess import Preprocessor
@@ -52,30 +52,30 @@ SETTINGS = [
 
 
 @pytest.fixture(scope="module")
-def pictures(
-    write_pictures: Callable[..., list[Path]], tmp_path_factory: pytest.TempPathFactory
-) -> list[Picture]:
+def images(
+    write_images: Callable[..., list[Path]], tmp_path_factory: pytest.TempPathFactory
+) -> list[Image]:
     """Eleven files of another shape than any model's, and two arrays as data sets bring them."""
-    paths = write_pictures(tmp_path_factory.mktemp("pictures"), 11, size=(21, 16))
+    paths = write_images(tmp_path_factory.mktemp("images"), 11, size=(21, 16))
     pixels = np.random.default_rng(1).integers(0, 256, (28, 28), np.uint8)
-    found = [Picture(index % 3, str(path), path=path) for index, path in enumerate(paths)]
+    found = [Image(index % 3, str(path), path=path) for index, path in enumerate(paths)]
     arrays = [
-        Picture(2, "gray", pixels=pixels, color="gray"),
-        Picture(0, "rgb", pixels=np.dstack([pixels, pixels // 2, pixels // 3]), color="rgb"),
+        Image(2, "gray", pixels=pixels, color="gray"),
+        Image(0, "rgb", pixels=np.dstack([pixels, pixels // 2, pixels // 3]), color="rgb"),
     ]
     return found + arrays
 
 
-def by_the_device(picture: Picture, settings: Input) -> np.ndarray[Any, Any]:
+def by_the_device(image: Image, settings: Input) -> np.ndarray[Any, Any]:
     """What the runtime on the device puts into the float input tensor."""
     shape = (1, settings.height, settings.width, settings.channels)
     out = np.empty(shape, np.float32)
-    Preprocessor(settings.preprocess, TensorSpec("image", shape, "float32"))(picture.read(), out)
+    Preprocessor(settings.preprocess, TensorSpec("image", shape, "float32"))(image.read(), out)
     return out[0]
 
 
 def drained(feed: Feed, epoch: int = 0) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """All pictures and labels of one epoch."""
+    """All images and labels of one epoch."""
     values, labels = zip(*feed.epoch(epoch), strict=True)
     return np.concatenate(values), np.concatenate(labels)
 
@@ -88,66 +88,66 @@ cached_or_not = pytest.mark.parametrize(
 @pytest.mark.parametrize("settings", SETTINGS, ids=lambda s: s.color)
 @cached_or_not
 def test_training_sees_what_the_device_feeds(
-    pictures: list[Picture], settings: Input, cache_bytes: int
+    images: list[Image], settings: Input, cache_bytes: int
 ) -> None:
     """To the last bit, and in order; so does calibration."""
-    wanted = np.stack([by_the_device(picture, settings) for picture in pictures])
-    feed = Feed(pictures, recipe_of(settings), 3, cache_bytes=cache_bytes)
+    wanted = np.stack([by_the_device(image, settings) for image in images])
+    feed = Feed(images, recipe_of(settings), 3, cache_bytes=cache_bytes)
     for _ in range(2):
         found, labels = drained(feed)
         assert found.dtype == labels.dtype == np.float32
         np.testing.assert_array_equal(found, wanted)
-        np.testing.assert_array_equal(labels, np.eye(3)[[p.label for p in pictures]])
-    np.testing.assert_array_equal(stack(pictures, recipe_of(settings)), wanted)
+        np.testing.assert_array_equal(labels, np.eye(3)[[p.label for p in images]])
+    np.testing.assert_array_equal(stack(images, recipe_of(settings)), wanted)
 
 
-def test_batches_are_of_the_recipes_size_and_the_last_is_the_rest(pictures: list[Picture]) -> None:
-    feed = Feed(pictures, recipe_of(SETTINGS[0], batch_size=5), 3)
+def test_batches_are_of_the_recipes_size_and_the_last_is_the_rest(images: list[Image]) -> None:
+    feed = Feed(images, recipe_of(SETTINGS[0], batch_size=5), 3)
     assert [len(labels) for _, labels in feed.epoch()] == [5, 5, 3]
     assert (feed.samples, feed.steps, feed.shape) == (13, 3, (7, 9, 1))
 
 
-def test_values_are_those_before_normalisation(pictures: list[Picture]) -> None:
+def test_values_are_those_before_normalisation(images: list[Image]) -> None:
     settings = SETTINGS[2]
-    reader = Reader(pictures, recipe_of(settings))
+    reader = Reader(images, recipe_of(settings))
     assert (reader.shape, reader.dtype) == ((12, 10, 3), np.uint8)
     mean, std = np.array(settings.mean), np.array(settings.std)
-    for index, picture in enumerate(pictures):
+    for index, image in enumerate(images):
         fed = (reader(index).astype(np.float64) - mean) / std
-        np.testing.assert_array_equal(fed.astype(np.float32), by_the_device(picture, settings))
+        np.testing.assert_array_equal(fed.astype(np.float32), by_the_device(image, settings))
 
 
-def test_a_picture_of_the_models_size_is_not_touched(pictures: list[Picture]) -> None:
+def test_a_image_of_the_models_size_is_not_touched(images: list[Image]) -> None:
     """(p - mean) / std of the file's own pixels."""
     settings = Input(color="bgr", mean=(10.0,), std=(4.0,), width=21, height=16)
-    path = pictures[0].path
+    path = images[0].path
     assert path is not None
     pixels = read_image(path).pixels
-    found, _ = drained(Feed(pictures[:1], recipe_of(settings), 3))
+    found, _ = drained(Feed(images[:1], recipe_of(settings), 3))
     np.testing.assert_array_equal(found[0], (pixels.astype(np.float32) - 10) / 4)
 
 
 @cached_or_not
-def test_an_epoch_has_the_order_it_is_given(pictures: list[Picture], cache_bytes: int) -> None:
-    """Repeats and gaps too, and labels stay with their pictures."""
+def test_an_epoch_has_the_order_it_is_given(images: list[Image], cache_bytes: int) -> None:
+    """Repeats and gaps too, and labels stay with their images."""
     orders = {0: [12, 0, 5], 7: [3, 3, 3, 1, 0, 2]}
     feed = Feed(
-        pictures,
+        images,
         recipe_of(SETTINGS[0]),
         3,
         order=lambda epoch: np.array(orders[epoch]),
         cache_bytes=cache_bytes,
     )
-    plain = stack(pictures, recipe_of(SETTINGS[0]))
+    plain = stack(images, recipe_of(SETTINGS[0]))
     for epoch in (7, 0, 7):
         found, labels = drained(feed, epoch)
         np.testing.assert_array_equal(found, plain[orders[epoch]])
-        assert labels.argmax(axis=1).tolist() == [pictures[i].label for i in orders[epoch]]
+        assert labels.argmax(axis=1).tolist() == [images[i].label for i in orders[epoch]]
 
 
 @cached_or_not
 def test_changes_come_before_normalisation_and_leave_what_is_kept(
-    pictures: list[Picture], cache_bytes: int
+    images: list[Image], cache_bytes: int
 ) -> None:
     """Each epoch with changes of its own, on pixel values."""
 
@@ -155,14 +155,14 @@ def test_changes_come_before_normalisation_and_leave_what_is_kept(
         return lambda pixels, one_hot: (pixels.astype(np.float32) / 2 + epoch, one_hot[:, ::-1])
 
     recipe = recipe_of(SETTINGS[2])
-    feed = Feed(pictures, recipe, 3, change=change, cache_bytes=cache_bytes)
-    reader = Reader(pictures, recipe)
-    pixels = np.stack([reader(index) for index in range(len(pictures))])
+    feed = Feed(images, recipe, 3, change=change, cache_bytes=cache_bytes)
+    reader = Reader(images, recipe)
+    pixels = np.stack([reader(index) for index in range(len(images))])
     mean, std = np.array(recipe.input.mean), np.array(recipe.input.std)
     for epoch in (0, 3, 0):
         found, labels = drained(feed, epoch)
         np.testing.assert_allclose(found, (pixels / 2 + epoch - mean) / std, rtol=1e-4, atol=1e-6)
-        assert labels.argmax(axis=1).tolist() == [2 - p.label for p in pictures]
+        assert labels.argmax(axis=1).tolist() == [2 - p.label for p in images]
 
 
 def test_features_are_fed_as_they_are() -> None:
@@ -183,12 +183,12 @@ def test_features_are_fed_as_they_are() -> None:
 
 @cached_or_not
 def test_a_file_that_is_gone_is_named(
-    tmp_path: Path, write_pictures: Callable[..., list[Path]], cache_bytes: int
+    tmp_path: Path, write_images: Callable[..., list[Path]], cache_bytes: int
 ) -> None:
     """While the others are being decoded; no thread stays behind."""
-    paths = write_pictures(tmp_path, 9)
+    paths = write_images(tmp_path, 9)
     feed = Feed(
-        [Picture(0, str(path), path=path) for path in paths],
+        [Image(0, str(path), path=path) for path in paths],
         recipe_of(SETTINGS[0], batch_size=2),
         2,
         cache_bytes=cache_bytes,
@@ -200,9 +200,9 @@ def test_a_file_that_is_gone_is_named(
     assert threading.active_count() == before
 
 
-def test_an_epoch_that_is_left_early_leaves_no_thread(pictures: list[Picture]) -> None:
+def test_an_epoch_that_is_left_early_leaves_no_thread(images: list[Image]) -> None:
     before = threading.active_count()
-    epoch = Feed(pictures, recipe_of(SETTINGS[0], batch_size=1), 3, cache_bytes=0).epoch()
+    epoch = Feed(images, recipe_of(SETTINGS[0], batch_size=1), 3, cache_bytes=0).epoch()
     next(epoch)
     assert threading.active_count() > before
     del epoch
@@ -214,10 +214,10 @@ import json, sys
 from pathlib import Path
 from edge_converter.recipe.loading import Recipe
 from edge_converter.training.batches import Feed
-from edge_sdk.data.sources import Picture
+from edge_sdk.data.sources import Image
 folder, copies, size = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 paths = sorted(folder.iterdir()) * copies
-pictures = [Picture(0, str(path), path=path) for path in paths]
+images = [Image(0, str(path), path=path) for path in paths]
 recipe = Recipe.parse({"name": "x", "data": {"source": "folder:x"}, "model": {"name": "seed_cnn"},
     "input": {"width": size, "height": size}, "train": {"batch_size": 8}})
 
@@ -226,26 +226,26 @@ def peak():
     status = Path("/proc/self/status").read_text()
     return int(status.split("VmHWM:")[1].split()[0]) * 1024
 
-def grown(pictures, cache_bytes):
+def grown(images, cache_bytes):
     before = peak()
-    feed = Feed(pictures, recipe, 2, cache_bytes=cache_bytes)
-    assert sum(len(labels) for i in range(2) for _, labels in feed.epoch(i)) == 2 * len(pictures)
+    feed = Feed(images, recipe, 2, cache_bytes=cache_bytes)
+    assert sum(len(labels) for i in range(2) for _, labels in feed.epoch(i)) == 2 * len(images)
     return peak() - before
 
-decoded = len(pictures) * size * size * 3
-grown(pictures[: len(pictures) // 2], 0)  # what it takes, however long the set
-print(json.dumps([grown(pictures, decoded - 1), grown(pictures, decoded), decoded]))
+decoded = len(images) * size * size * 3
+grown(images[: len(images) // 2], 0)  # what it takes, however long the set
+print(json.dumps([grown(images, decoded - 1), grown(images, decoded), decoded]))
 """
 
 
 @pytest.mark.slow
 def test_memory_does_not_grow_with_the_set(
-    tmp_path: Path, write_pictures: Callable[..., list[Path]]
+    tmp_path: Path, write_images: Callable[..., list[Path]]
 ) -> None:
-    """94 MB of decoded pictures, twice through, after half of them: a set that is too large to
+    """94 MB of decoded images, twice through, after half of them: a set that is too large to
     keep, by one byte, and the same kept, to show what keeping costs.
     """
-    write_pictures(tmp_path, 8, size=(256, 256), suffix=".bmp")
+    write_images(tmp_path, 8, size=(256, 256), suffix=".bmp")
     done = subprocess.run(
         [sys.executable, "-c", MEMORY, tmp_path, "60", "256"],
         capture_output=True,

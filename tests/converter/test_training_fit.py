@@ -17,7 +17,7 @@ from edge_converter.training.batches import Feed
 from edge_converter.training.checkpoints import Checkpoints
 from edge_converter.training.loop import Plan, Task, fit, prepare, rate
 from edge_converter.training.losses import hard_loss, supervised, weighted
-from edge_sdk.data.sources import Picture
+from edge_sdk.data.sources import Image
 from edge_sdk.errors import TrainingError
 
 pytestmark = pytest.mark.slow
@@ -58,11 +58,11 @@ class Run:
         return [(int(m[1]), int(m[2])) for m in found if m]
 
 
-def pictures(count: int, seed: int) -> list[Picture]:
+def images(count: int, seed: int) -> list[Image]:
     """Noise, brighter for each class."""
     random = np.random.default_rng(seed)
     return [
-        Picture(
+        Image(
             i % CLASSES,
             str(i),
             pixels=random.integers(60 * (i % CLASSES), 60 * (i % CLASSES) + 90, (8, 8), np.uint8),
@@ -72,7 +72,7 @@ def pictures(count: int, seed: int) -> list[Picture]:
     ]
 
 
-TRAIN, VAL = pictures(75, seed=1), pictures(30, seed=2)
+TRAIN, VAL = images(75, seed=1), images(30, seed=2)
 
 
 def network() -> Any:
@@ -207,7 +207,7 @@ def test_the_curves_are_means_over_samples(run: Callable[..., Run]) -> None:
     feed = Feed(VAL, RECIPE, CLASSES)
     fed = np.concatenate([values for values, _ in feed.epoch()])
     scores = np.asarray(found.model(fed, training=False))
-    labels = np.array([picture.label for picture in VAL])
+    labels = np.array([image.label for image in VAL])
     losses = -np.log(scores[np.arange(len(VAL)), labels])
     assert found.curves["val_loss"] == pytest.approx([losses.mean()], rel=1e-5)
     assert found.curves["val_accuracy"] == [np.mean(scores.argmax(axis=1) == labels)]
@@ -313,7 +313,7 @@ def test_it_stops_when_validation_gets_no_better(run: Callable[..., Run]) -> Non
 def val_loss(model: Any) -> float:
     fed = np.concatenate([values for values, _ in Feed(VAL, RECIPE, CLASSES).epoch()])
     scores = np.asarray(model(fed, training=False))
-    rows = np.arange(len(VAL)), [picture.label for picture in VAL]
+    rows = np.arange(len(VAL)), [image.label for image in VAL]
     return float(-np.log(scores[rows]).mean())
 
 

@@ -22,12 +22,12 @@ EPOCHS = 12
 SETTINGS = {"train.epochs": EPOCHS}
 BUNDLE = "stripes-1.0.0.edge"
 PARTS = {"low": 240, "mid": 240, "top": 240}
-"""Enough pictures for an epoch to be longer than it takes to see its checkpoint."""
+"""Enough images for an epoch to be longer than it takes to see its checkpoint."""
 
 
 @dataclass(frozen=True)
 class Whole:
-    """A build that nobody killed: its recipe and pictures, its bundle, how long an epoch took."""
+    """A build that nobody killed: its recipe and images, its bundle, how long an epoch took."""
 
     project: Path
     bundle: bytes

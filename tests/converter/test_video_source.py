@@ -212,7 +212,7 @@ def test_evaluate_takes_the_windows_of_the_test_part(tmp_path: Path) -> None:
         write_clips(tmp_path / part, {"a": {"0.avi": 16}, "b": {"1.avi": 8}})
     source = open_source(f"video:{tmp_path}", SequenceEntry(frames=8, stride=8))
     assert (source.labels, source.part) == (("a", "b"), "test")
-    assert [Path(sample.name).name for sample in source.pictures] == [
+    assert [Path(sample.name).name for sample in source.images] == [
         "0.avi#0",
         "0.avi#8",
         "1.avi#0",
@@ -224,6 +224,6 @@ def test_evaluate_takes_the_windows_of_the_test_part(tmp_path: Path) -> None:
 def test_evaluate_meets_a_short_clip_when_it_is_read(tmp_path: Path) -> None:
     write_clips(tmp_path, {"a": {"0.avi": 16}, "b": {"1.avi": 3}})
     source = open_source(f"video:{tmp_path}", SequenceEntry(frames=8, stride=8))
-    assert (len(source.pictures), source.part) == (3, "all")
+    assert (len(source.images), source.part) == (3, "all")
     with pytest.raises(DataError, match="ends after 3 frames"):
-        source.pictures[2].read()
+        source.images[2].read()

@@ -131,10 +131,10 @@ def test_names_that_keras_made_up_are_matched_by_kind_and_order(tmp_path: Path) 
     assert np.array_equal(source(pixels), model(pixels))  # a Normalization keeps copies
 
 
-def test_a_model_of_pictures_gives_its_backbone_to_one_of_clips(tmp_path: Path) -> None:
-    saved(tmp_path / "pictures.keras")
+def test_a_model_of_images_gives_its_backbone_to_one_of_clips(tmp_path: Path) -> None:
+    saved(tmp_path / "images.keras")
     ours = recipe(
-        f"file:{tmp_path}/pictures.keras",
+        f"file:{tmp_path}/images.keras",
         **{"data": {"source": "video:clips"}, "task": "sequence", "sequence": {"frames": 3}},
     )
     model = build_model(ours, (3, *SHAPE), 3)
@@ -260,7 +260,7 @@ def test_what_imagenet_weights_want_to_be_fed(name: str, settings: dict[str, Any
 def test_other_input_than_imagenet_weights_want(
     name: str, settings: dict[str, Any], fix: str
 ) -> None:
-    with pytest.raises(ConfigError, match="were trained on rgb pictures fed with mean") as caught:
+    with pytest.raises(ConfigError, match="were trained on rgb images fed with mean") as caught:
         check_weights(recipe("imagenet", name, input=settings))
     assert fix in caught.value.fix
 

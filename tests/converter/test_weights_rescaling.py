@@ -59,7 +59,7 @@ def recipe(
 
 
 def photos(folder: Path, settings: dict[str, Any]) -> np.ndarray[Any, Any]:
-    """Real pictures as a network with this [input] is fed them."""
+    """Real images as a network with this [input] is fed them."""
     given = recipe("edge_net", None, settings).input.preprocess
     spec = TensorSpec("image", (1, SIDE, SIDE, 3), "float32")
     preprocessor, fed = Preprocessor(given, spec), []
@@ -145,7 +145,7 @@ def test_the_filled_net_answers_as_the_source_does(saved: Saved, shared_data: Pa
 def test_another_input_than_the_file_rescales_to(saved: Saved) -> None:
     for settings in ({"mean": [0.0], "std": [1.0]}, {**saved.amounts_to, "color": "bgr"}, UNIT):
         told = refused(recipe(saved.name, saved.path, settings))
-        assert f"{saved.path}: these weights were trained on rgb pictures fed with mean" in told
+        assert f"{saved.path}: these weights were trained on rgb images fed with mean" in told
         mean, std = saved.amounts_to.values()
         assert told.endswith(f'write color = "rgb", mean = {mean}, std = {std} in [input]')
 

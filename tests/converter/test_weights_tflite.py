@@ -164,7 +164,7 @@ def test_the_answers_are_those_of_the_model_it_was_made_of(made: Made) -> None:
         assert distance < BOUNDS[mode], (mode, distance)
 
 
-def test_the_same_weights_at_another_size_of_pictures(made: Made) -> None:
+def test_the_same_weights_at_another_size_of_images(made: Made) -> None:
     model = network(made.name, made.width, 2 * SIDE, 2)
     transfer = load_weights(model, made.recipe("float32"))
     assert transfer.head == ("scores",)
@@ -226,7 +226,7 @@ def test_a_mobilenet_with_relu_is_not_one_with_relu6(
 
 
 PUBLISHED = {
-    # file: architecture, width, least agreeing pictures, largest mean distance
+    # file: architecture, width, least agreeing images, largest mean distance
     "models/tf2_mobilenet_v2_1.0_224_ptq": ("mobilenet_v2", 1.0, 13, 0.2),
     "models/mobilenet_v1_0.25_224_float": ("mobilenet_v1", 0.25, 14, 1e-4),
     "models/mobilenet_v1_0.25_224_quant": ("mobilenet_v1", 0.25, 11, 0.15),

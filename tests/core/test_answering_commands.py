@@ -18,7 +18,7 @@ from edge_sdk import Bundle, Recognizer, read_image
 from edge_sdk.cli.table import main
 from edge_sdk.comparison.compare import compare
 from edge_sdk.data.sample_sets import pack_prefixes
-from edge_sdk.data.sources import Picture
+from edge_sdk.data.sources import Image
 from edge_sdk.tflite.tiny import tiny_classifier
 
 Make = Callable[..., Any]
@@ -56,14 +56,14 @@ def refused(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
 
 
 @pytest.fixture
-def photos(tmp_path: Path, write_pictures: Make) -> Path:
-    """A folder with a space and Chinese characters in its name, with four pictures."""
+def photos(tmp_path: Path, write_images: Make) -> Path:
+    """A folder with a space and Chinese characters in its name, with four images."""
     folder = tmp_path / "my 照片"
-    write_pictures(folder, 4, size=(20, 10))
+    write_images(folder, 4, size=(20, 10))
     return folder
 
 
-def test_predict_answers_each_picture(
+def test_predict_answers_each_image(
     answers: Make, tiny_bundle: Make, photos: Path, tmp_path: Path
 ) -> None:
     path = tiny_bundle(shape=(8, 8, 3), classes=6)
@@ -117,36 +117,36 @@ def test_a_label_that_cannot_be_drawn_is_said_once(
 
 
 def test_annotated_copies_of_equal_names_stand_side_by_side(
-    answers: Make, tiny_bundle: Make, write_pictures: Make, tmp_path: Path
+    answers: Make, tiny_bundle: Make, write_images: Make, tmp_path: Path
 ) -> None:
-    pictures = [
-        *write_pictures(tmp_path / "p" / "x", 1, suffix=".png"),
-        *write_pictures(tmp_path / "p" / "x", 1, suffix=".bmp"),
-        *write_pictures(tmp_path / "q" / "x", 1, suffix=".png"),
+    images = [
+        *write_images(tmp_path / "p" / "x", 1, suffix=".png"),
+        *write_images(tmp_path / "p" / "x", 1, suffix=".bmp"),
+        *write_images(tmp_path / "q" / "x", 1, suffix=".png"),
     ]
-    answers("predict", tiny_bundle(shape=(8, 8, 3)), *pictures, "--annotate", tmp_path / "out")
+    answers("predict", tiny_bundle(shape=(8, 8, 3)), *images, "--annotate", tmp_path / "out")
     copies = sorted(copy.name for copy in (tmp_path / "out").iterdir())
     assert copies == ["x-000.bmp.png", "x-000.png-2.png", "x-000.png.png"]
 
 
-def test_an_annotated_copy_never_replaces_a_picture(
-    answers: Make, refused: Make, tiny_bundle: Make, write_pictures: Make, tmp_path: Path
+def test_an_annotated_copy_never_replaces_a_image(
+    answers: Make, refused: Make, tiny_bundle: Make, write_images: Make, tmp_path: Path
 ) -> None:
-    """By bare names in the picture's own folder, and again with the first copy beside it."""
+    """By bare names in the image's own folder, and again with the first copy beside it."""
     bundle = tiny_bundle(shape=(8, 8, 3))
-    (picture,) = write_pictures(tmp_path / "images", 1)
-    before = picture.read_bytes()
-    with contextlib.chdir(picture.parent):
-        answers("predict", bundle, picture.name, "--annotate", ".")
+    (image,) = write_images(tmp_path / "images", 1)
+    before = image.read_bytes()
+    with contextlib.chdir(image.parent):
+        answers("predict", bundle, image.name, "--annotate", ".")
         assert sorted(p.name for p in Path().iterdir()) == ["000.png", "images-000.png.png"]
         both = sorted(p.name for p in Path().iterdir())
         message = refused("predict", bundle, *both, "--annotate", ".")
-    assert "would replace a picture" in message and "another folder" in message
-    assert picture.read_bytes() == before
+    assert "would replace an image" in message and "another folder" in message
+    assert image.read_bytes() == before
 
 
 @pytest.mark.parametrize("place", [".", "out", "../link"])
-def test_copies_do_not_go_where_pictures_are_answered(
+def test_copies_do_not_go_where_images_are_answered(
     place: str, refused: Make, tiny_bundle: Make, photos: Path
 ) -> None:
     """The next answers would be about them, too."""
@@ -154,7 +154,7 @@ def test_copies_do_not_go_where_pictures_are_answered(
     before = sorted(photos.iterdir())
     copies = photos / place
     message = refused("predict", tiny_bundle(shape=(8, 8, 3)), photos, "--annotate", copies)
-    assert f"would be among the pictures of {photos}" in message
+    assert f"would be among the images of {photos}" in message
     assert "--annotate" in message
     assert sorted(photos.iterdir()) == before
 
@@ -171,16 +171,14 @@ def test_a_folder_for_copies_is_tried_before_the_model_is_opened(
     assert not list((fresh_state / "accepted").glob("*"))
 
 
-def test_a_folder_without_pictures_is_named(
-    refused: Make, tiny_bundle: Make, tmp_path: Path
-) -> None:
+def test_a_folder_without_images_is_named(refused: Make, tiny_bundle: Make, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     message = refused("predict", tiny_bundle(), tmp_path / "empty")
-    assert f"no pictures to answer in {tmp_path}/empty" in message
+    assert f"no images to answer in {tmp_path}/empty" in message
     assert ".jpg" in message
 
 
-def test_an_unreadable_picture_of_a_folder_is_skipped_and_listed(
+def test_an_unreadable_image_of_a_folder_is_skipped_and_listed(
     answers: Make,
     refused: Make,
     tiny_bundle: Make,
@@ -194,14 +192,14 @@ def test_an_unreadable_picture_of_a_folder_is_skipped_and_listed(
     assert [entry["path"] for entry in document["results"]] == [str(path) for path in whole]
     assert document["unreadable"] == [f"{broken} is a truncated PNG"]
     assert main(["predict", str(bundle), str(photos)]) == 0
-    assert f"warning: 1 picture skipped: {broken} is a truncated PNG\n" in capsys.readouterr().err
+    assert f"warning: 1 image skipped: {broken} is a truncated PNG\n" in capsys.readouterr().err
     assert "truncated PNG" in refused("predict", bundle, photos, broken)
     for path in whole:
         path.unlink()
-    assert "none of the 1 pictures can be read" in refused("predict", bundle, photos)
+    assert "none of the 1 images can be read" in refused("predict", bundle, photos)
 
 
-def test_every_named_picture_that_cannot_be_read_is_told_before_any_is_answered(
+def test_every_named_image_that_cannot_be_read_is_told_before_any_is_answered(
     answers: Make, refused: Make, tiny_bundle: Make, photos: Path, tmp_path: Path
 ) -> None:
     bundle, (broken, *whole) = tiny_bundle(shape=(8, 8, 3)), sorted(photos.iterdir())
@@ -209,7 +207,7 @@ def test_every_named_picture_that_cannot_be_read_is_told_before_any_is_answered(
     long, out = "x" * 300, tmp_path / "out"
     given = [whole[0], broken, long, whole[1], photos / "none.png"]
     message = refused("predict", bundle, *given, "--annotate", out)
-    assert "3 of 5 pictures cannot be read" in message
+    assert "3 of 5 images cannot be read" in message
     for words in (f"{broken} is a truncated PNG", f"cannot read {long}", "none.png does not exist"):
         assert words in message
     assert not out.exists()
@@ -224,7 +222,7 @@ def test_names_that_no_file_can_have(refused: Make, tiny_bundle: Make) -> None:
     assert "cannot read" in refused("evaluate", tiny_bundle(), "--data", f"foldr:{long}")
 
 
-def test_a_device_is_no_picture(refused: Make, tiny_bundle: Make) -> None:
+def test_a_device_is_no_image(refused: Make, tiny_bundle: Make) -> None:
     assert "a pipe or a device" in refused("predict", tiny_bundle(), "/dev/zero")
     assert "a pipe or a device" in refused("inspect", "/dev/zero")
 
@@ -248,12 +246,12 @@ def test_counts_have_bounds(line: list[str], capsys: pytest.CaptureFixture[str])
 def test_an_unproven_engine_is_said_aloud(
     answers: Make,
     tiny_bundle: Make,
-    write_pictures: Make,
+    write_images: Make,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     bundle, data = tiny_bundle(shape=(8, 8, 3), labels=("a", "b", "c")), tmp_path / "data"
-    write_pictures(data / "a", 2)
+    write_images(data / "a", 2)
     said = "warning: answers are unproven on this engine: no bound is known for engine fake\n"
     for line in (["predict", str(bundle), str(data / "a")], ["evaluate", bundle, "--data", data]):
         document = answers(*line, "--engine", "fake")
@@ -278,16 +276,16 @@ def test_predict_refuses_what_is_not_there(
     broken.write_bytes(broken.read_bytes()[:40])
     assert "truncated PNG" in refused("predict", bundle, broken)
     (tmp_path / "empty").mkdir()
-    assert "no pictures" in refused("predict", bundle, tmp_path / "empty")
+    assert "no images" in refused("predict", bundle, tmp_path / "empty")
     assert "unknown engine" in refused("predict", bundle, photos, "--engine", "litter")
 
 
 def test_evaluate_counts(
-    answers: Make, tiny_bundle: Make, write_pictures: Make, tmp_path: Path
+    answers: Make, tiny_bundle: Make, write_images: Make, tmp_path: Path
 ) -> None:
     path = tiny_bundle(shape=(8, 8, 3), labels=("a", "b", "c"))
     for label in "abc":
-        write_pictures(tmp_path / "data" / label, 5, seed=ord(label))
+        write_images(tmp_path / "data" / label, 5, seed=ord(label))
     document = answers("evaluate", path, "--data", tmp_path / "data")
     predicted = [
         (file["path"], file["classes"][0]["label"])
@@ -303,9 +301,9 @@ def test_evaluate_counts(
 
 
 def test_evaluate_refuses_other_labels(
-    refused: Make, tiny_bundle: Make, write_pictures: Make, tmp_path: Path
+    refused: Make, tiny_bundle: Make, write_images: Make, tmp_path: Path
 ) -> None:
-    write_pictures(tmp_path / "data" / "zebra", 2)
+    write_images(tmp_path / "data" / "zebra", 2)
     message = refused("evaluate", tiny_bundle(shape=(8, 8, 3)), "--data", tmp_path / "data")
     assert "zebra" in message and "class0, class1, class2" in message
     assert "unknown data source" in refused("evaluate", tiny_bundle(), "--data", "digitz:x")
@@ -327,24 +325,22 @@ def test_compare_measures_in_turns(answers: Make, tiny_bundle: Make, tmp_path: P
         assert row["accuracy"] is None
 
 
-def test_compare_says_how_far_it_is(
-    tiny_bundle: Make, write_pictures: Make, tmp_path: Path
-) -> None:
+def test_compare_says_how_far_it_is(tiny_bundle: Make, write_images: Make, tmp_path: Path) -> None:
     bundle = tiny_bundle(shape=(8, 8, 3), labels=("a", "b", "c"))
-    write_pictures(tmp_path / "a", 2)
+    write_images(tmp_path / "a", 2)
     said: list[str] = []
     document = compare([bundle, bundle], data=str(tmp_path), rounds=5, progress=said.append)
-    one = [f"{bundle}: opening", f"{bundle}: 1 of 2 pictures", f"{bundle}: 2 of 2 pictures"]
+    one = [f"{bundle}: opening", f"{bundle}: 1 of 2 images", f"{bundle}: 2 of 2 images"]
     assert said == [*one, *one, *(f"measuring: {done} of 5 rounds" for done in (0, 2, 4))]
     assert all(row["invoke_ms"]["median"] > 0 for row in document["rows"])
 
 
 def test_compare_with_data_and_records(
-    answers: Make, tiny_bundle: Make, write_pictures: Make, tmp_path: Path
+    answers: Make, tiny_bundle: Make, write_images: Make, tmp_path: Path
 ) -> None:
     bundle = tiny_bundle(shape=(8, 8, 3), labels=("a", "b", "c"))
     for label in "abc":
-        write_pictures(tmp_path / "data" / label, 3, seed=ord(label))
+        write_images(tmp_path / "data" / label, 3, seed=ord(label))
     camera = f"folder:{tmp_path / 'data' / 'a'}?fps=max"
     answers("run", bundle, "--camera", camera, "--report", tmp_path)
     record = tmp_path / "run.json"
@@ -360,23 +356,23 @@ def test_compare_with_data_and_records(
 def test_compare_says_what_is_wrong_with_an_accuracy(
     answers: Make,
     tiny_bundle: Make,
-    write_pictures: Make,
+    write_images: Make,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    pictures = write_pictures(tmp_path / "data" / "a", 100)
-    pictures[0].write_bytes(pictures[0].read_bytes()[:40])
-    trained = [Picture(0, "", path=path) for path in pictures[1:4]]
+    images = write_images(tmp_path / "data" / "a", 100)
+    images[0].write_bytes(images[0].read_bytes()[:40])
+    trained = [Image(0, "", path=path) for path in images[1:4]]
     build = json.dumps({"dataset": {"train_sha256_prefixes": pack_prefixes(trained)}})
     bundle = tiny_bundle(shape=(8, 8, 3), labels=("a", "b", "c"), build=build)
     line = ["compare", bundle, bundle, "--data", tmp_path / "data", "--rounds", "1"]
     row, _ = answers(*line, "--threads", "2")["rows"]
     assert (row["n"], row["seen_in_training"], row["engine"]["threads"]) == (99, 3, 2)
-    assert row["unreadable"] == [f"{pictures[0]} is a truncated PNG"]
+    assert row["unreadable"] == [f"{images[0]} is a truncated PNG"]
     assert main([*map(str, line)]) == 0
     said = capsys.readouterr().err
-    assert f"warning: {bundle}: 3 of 99 pictures were in the training set" in said
-    assert f"warning: {bundle}: 1 picture skipped" in said
+    assert f"warning: {bundle}: 3 of 99 images were in the training set" in said
+    assert f"warning: {bundle}: 1 image skipped" in said
 
 
 def test_compare_refuses(refused: Make, tiny_bundle: Make, tmp_path: Path) -> None:
@@ -418,39 +414,39 @@ def test_inspect_bundle_and_model(answers: Make, tiny_bundle: Make, tmp_path: Pa
     assert main(["inspect", str(model)]) == 0
 
 
-def test_inspect_folder(answers: Make, write_pictures: Make, tmp_path: Path) -> None:
+def test_inspect_folder(answers: Make, write_images: Make, tmp_path: Path) -> None:
     folder = tmp_path / "data"
     for label, count in (("cat", 3), ("dog", 2)):
-        write_pictures(folder / label, count, seed=count)
+        write_images(folder / label, count, seed=count)
     shutil.copy(folder / "cat" / "000.png", folder / "dog" / "copy.png")
-    (folder / "dog" / "broken.jpg").write_bytes(b"\xff\xd8 no picture")
+    (folder / "dog" / "broken.jpg").write_bytes(b"\xff\xd8 no image")
     document = answers("inspect", folder)
     assert document["classes"] == {"cat": 3, "dog": 4} and document["pictures"] == 7
     assert document["duplicates"] == 1 and document["sizes"] == {"16x12": 6}
     assert len(document["unreadable"]) == 1 and "broken.jpg" in document["unreadable"][0]
 
 
-def test_inspect_shows_an_empty_class(answers: Make, write_pictures: Make, tmp_path: Path) -> None:
-    write_pictures(tmp_path / "cat", 2)
+def test_inspect_shows_an_empty_class(answers: Make, write_images: Make, tmp_path: Path) -> None:
+    write_images(tmp_path / "cat", 2)
     (tmp_path / "dog").mkdir()
     document = answers("inspect", tmp_path)
     assert (document["classes"], document["pictures"]) == ({"cat": 2, "dog": 0}, 2)
     assert document["parts"] == {}
 
 
-def test_inspect_shows_a_folder_of_pictures_beside_an_empty_folder(
-    answers: Make, write_pictures: Make, tmp_path: Path
+def test_inspect_shows_a_folder_of_images_beside_an_empty_folder(
+    answers: Make, write_images: Make, tmp_path: Path
 ) -> None:
-    write_pictures(tmp_path, 2)
+    write_images(tmp_path, 2)
     (tmp_path / "notes").mkdir()
     document = answers("inspect", tmp_path)
     assert (document["classes"], document["pictures"]) == ({}, 2)
 
 
-def test_inspect_shows_the_parts(answers: Make, write_pictures: Make, tmp_path: Path) -> None:
+def test_inspect_shows_the_parts(answers: Make, write_images: Make, tmp_path: Path) -> None:
     for part, cats, dogs in (("train", 3, 2), ("val", 1, 1), ("test", 2, 0)):
-        write_pictures(tmp_path / part / "cat", cats, seed=cats)
-        write_pictures(tmp_path / part / "dog", dogs, seed=10 * dogs)
+        write_images(tmp_path / part / "cat", cats, seed=cats)
+        write_images(tmp_path / part / "dog", dogs, seed=10 * dogs)
     (tmp_path / "test" / "dog").mkdir(exist_ok=True)
     document = answers("inspect", tmp_path)
     assert document["parts"] == {

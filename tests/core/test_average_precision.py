@@ -12,7 +12,7 @@ import pytest
 from edge_sdk.evaluation.average_precision import OVERLAPS, AveragePrecision, matches
 
 SQUARE = [0.0, 0.0, 10.0, 10.0]
-Picture = dict[str, Any]
+Image = dict[str, Any]
 
 
 def precision(
@@ -21,7 +21,7 @@ def precision(
     scores: list[float],
     crowd: list[bool] | None = None,
 ) -> list[float]:
-    """Of one class in one picture, at each of OVERLAPS."""
+    """Of one class in one image, at each of OVERLAPS."""
     counted = AveragePrecision()
     counted.add(
         0,
@@ -80,14 +80,14 @@ def test_a_crowd_need_not_be_found_and_forgives() -> None:
     assert with_one == pytest.approx([1.0] * 10)
 
 
-def test_a_hundred_boxes_of_a_picture_count() -> None:
+def test_a_hundred_boxes_of_a_image_count() -> None:
     boxes = [[20.0, 20, 30, 30]] * 100 + [SQUARE]
     scores = [0.9] * 100 + [0.1]
     assert precision([SQUARE], boxes, scores) == [0.0] * 10
     assert precision([SQUARE], boxes[1:], scores[1:])[0] == pytest.approx(0.01)
 
 
-def pictures(seed: int) -> list[Picture]:
+def images(seed: int) -> list[Image]:
     """Made-up truths and answers: near, doubled, wrong, in crowds, with equal scores."""
     random = np.random.default_rng(seed)
     made = []
@@ -113,7 +113,7 @@ def pictures(seed: int) -> list[Picture]:
     return made
 
 
-def ours(made: list[Picture]) -> dict[int, Any]:
+def ours(made: list[Image]) -> dict[int, Any]:
     counted = AveragePrecision()
     for one in made:
         for kind in range(3):
@@ -127,7 +127,7 @@ def ours(made: list[Picture]) -> dict[int, Any]:
 
 def test_a_scene_that_pycocotools_has_measured() -> None:
     """The numbers are pycocotools 2.0.11's for seed 5."""
-    found = ours(pictures(5))
+    found = ours(images(5))
     assert {kind: values.mean() for kind, values in found.items()} == pytest.approx(PYCOCOTOOLS)
 
 
@@ -139,7 +139,7 @@ def test_against_pycocotools(seed: int) -> None:
     reason = "NOT TESTED: pycocotools is not installed"
     coco = pytest.importorskip("pycocotools.coco", reason=reason).COCO
     evaluation = pytest.importorskip("pycocotools.cocoeval", reason=reason).COCOeval
-    made = pictures(seed)
+    made = images(seed)
     annotations, results = [], []
     for number, one in enumerate(made, start=1):
         for box, kind, crowd in zip(one["truths"], one["kinds"], one["crowd"], strict=True):

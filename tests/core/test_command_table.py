@@ -164,13 +164,13 @@ def test_the_exit_statuses_of_the_contract(command: Command, tmp_path: Path) -> 
 def test_a_changed_golden_output_fails_with_status_3(
     command: Command,
     tiny_parts: Callable[..., Any],
-    write_pictures: Callable[..., list[Path]],
+    write_images: Callable[..., list[Path]],
     tmp_path: Path,
 ) -> None:
     manifest, members = tiny_parts()
     members["model.tflite"] = tiny_classifier(seed=99)
     write_bundle(tmp_path / "x.edge", manifest, members)
-    done = command("predict", tmp_path / "x.edge", *write_pictures(tmp_path, 1), "--json")
+    done = command("predict", tmp_path / "x.edge", *write_images(tmp_path, 1), "--json")
     assert done.returncode == 3
     assert json.loads(done.stdout)["golden"]["passed"] is False
     assert [line.split(":")[0] for line in done.stderr.splitlines()] == ["error", "fix"]
@@ -202,10 +202,10 @@ def test_a_closed_standard_output_is_an_error() -> None:
 def test_nobody_needs_to_read_standard_error(
     where: str,
     tiny_bundle: Callable[..., Path],
-    write_pictures: Callable[..., list[Path]],
+    write_images: Callable[..., list[Path]],
     tmp_path: Path,
 ) -> None:
-    write_pictures(tmp_path / "class0", 2)
+    write_images(tmp_path / "class0", 2)
     bundle = tiny_bundle(seed=7)
     for line in (f"predict {bundle} {tmp_path}/class0", f"evaluate {bundle} --data {tmp_path}"):
         done = shell(f"edge_sdk {line} --engine fake --json {where}")

@@ -70,22 +70,22 @@ def models(tiny_bundle: Make, tmp_path_factory: pytest.TempPathFactory) -> dict[
 
 
 @pytest.fixture(scope="module")
-def pictures(
-    models: dict[str, Path], write_pictures: Make, tmp_path_factory: pytest.TempPathFactory
+def images(
+    models: dict[str, Path], write_images: Make, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    """A hundred pictures in the classes that the small bundle finds in them."""
-    folder = tmp_path_factory.mktemp("pictures")
+    """A hundred images in the classes that the small bundle finds in them."""
+    folder = tmp_path_factory.mktemp("images")
     with Bundle.open(models["small"]) as bundle, Recognizer.open(bundle) as recognizer:
-        for path in write_pictures(tmp_path_factory.mktemp("all"), 100):
+        for path in write_images(tmp_path_factory.mktemp("all"), 100):
             frame: Frame = read_image(path)
             write_image(folder / recognizer(frame).classes[0].label / path.name, frame)
     return folder
 
 
 @pytest.fixture(scope="module")
-def document(models: dict[str, Path], pictures: Path) -> dict[str, Any]:
+def document(models: dict[str, Path], images: Path) -> dict[str, Any]:
     """The three bundles compared."""
-    return compare(list(models.values()), data=str(pictures), rounds=8)
+    return compare(list(models.values()), data=str(images), rounds=8)
 
 
 def test_the_larger_and_less_accurate_is_dominated(
@@ -121,7 +121,7 @@ def test_a_bundle_costs_preprocess_and_invoke(document: dict[str, Any]) -> None:
             assert 0 < timing["min"] <= low <= timing["median"] <= high <= timing["max"]
 
 
-def test_without_pictures_nothing_is_ranked(models: dict[str, Path], tmp_path: Path) -> None:
+def test_without_images_nothing_is_ranked(models: dict[str, Path], tmp_path: Path) -> None:
     model = tmp_path / "model.tflite"
     model.write_bytes(tiny_classifier())
     document = compare([models["small"], model], rounds=1)
@@ -148,23 +148,23 @@ def test_a_compressed_model_travels_in_fewer_bytes(tiny_parts: Make, tmp_path: P
 
 
 def test_too_few_rounds_are_said(
-    models: dict[str, Path], pictures: Path, capsys: pytest.CaptureFixture[str]
+    models: dict[str, Path], images: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    line = ["compare", models["small"], models["large"], "--data", pictures, "--rounds", "7"]
+    line = ["compare", models["small"], models["large"], "--data", images, "--rounds", "7"]
     assert main([*map(str, line)]) == 0
     printed = capsys.readouterr().out
     assert "not ranked: too few rounds" in printed and "*" not in printed
 
 
 def test_the_report_names_every_row(
-    models: dict[str, Path], pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    models: dict[str, Path], images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     model, out = tmp_path / "bare.tflite", tmp_path / "out"
     model.write_bytes(tiny_classifier())
-    camera = f"folder:{pictures / 'a'}?fps=max"
+    camera = f"folder:{images / 'a'}?fps=max"
     assert main(["run", str(models["small"]), "--camera", camera, "--report", str(tmp_path)]) == 0
     given = [*models.values(), model, tmp_path / "run.json"]
-    line = ["compare", *given, "--data", pictures, "--rounds", "8", "--report", out]
+    line = ["compare", *given, "--data", images, "--rounds", "8", "--report", out]
     capsys.readouterr()
     assert main([*map(str, line), "--json"]) == 0
     document = json.loads((out / "compare.json").read_text(encoding="utf-8"))

@@ -17,9 +17,9 @@ from edge_sdk.errors import ConfigError
 @dataclass(frozen=True)
 class Resize:
     method: Literal["linear", "area"] = "linear"
-    width: int = field(default=96, metadata=limits(least=1, most=4096))
-    share: float = field(default=0.5, metadata=limits(above=0, below=1))
-    std: tuple[float, ...] = field(default=(1.0,), metadata=limits(above=0))
+    width: int = field(default=96, metadata=limits(ge=1, le=4096))
+    share: float = field(default=0.5, metadata=limits(gt=0, lt=1))
+    std: tuple[float, ...] = field(default=(1.0,), metadata=limits(gt=0))
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
 ENDINGS = ["ssd", "background", "built-in"]
 
 
-def picture(*squares: tuple[int, int, Any], size: int = 8, scale: int = 10) -> Frame:
+def image(*squares: tuple[int, int, Any], size: int = 8, scale: int = 10) -> Frame:
     """Black, with squares (column, row, colour) of `scale` pixels."""
     pixels = np.zeros((size * scale, size * scale, 3), np.uint8)
     for column, row, color in squares:
@@ -44,7 +44,7 @@ def shown(found: tuple[Detection, ...] | None) -> list[tuple[str, int, float, li
 
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_each_way_to_answer_finds_the_same(ending: str, detector_bundle: Make) -> None:
-    frame = picture((2, 1, (230, 0, 0)), (5, 6, GREEN), (7, 7, (0, 0, 153)), (0, 0, (0, 0, 102)))
+    frame = image((2, 1, (230, 0, 0)), (5, 6, GREEN), (7, 7, (0, 0, 153)), (0, 0, (0, 0, 102)))
     with open_recognizer(detector_bundle(ending)) as recognizer:
         result = recognizer(frame)
     assert shown(result.detections) == [
@@ -62,13 +62,13 @@ def test_each_way_to_answer_finds_the_same(ending: str, detector_bundle: Make) -
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_nothing_there_is_no_unknown(ending: str, detector_bundle: Make) -> None:
     with open_recognizer(detector_bundle(ending)) as recognizer:
-        result = recognizer(picture())
+        result = recognizer(image())
     assert result.detections == () and not result.unknown
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_thresholds_of_labels(ending: str, detector_bundle: Make) -> None:
-    frame = picture((1, 1, (90, 0, 0)), (3, 3, (0, 180, 0)), (6, 6, (0, 0, 180)))
+    frame = image((1, 1, (90, 0, 0)), (3, 3, (0, 180, 0)), (6, 6, (0, 0, 180)))
     path = detector_bundle(ending, min_scores={"red": 0.3, "green": 0.8})
     with Bundle.open(path) as bundle:
         as_it_says = Recognizer.open(bundle)
@@ -94,10 +94,10 @@ def test_a_class_without_a_label(detector_bundle: Make) -> None:
     """A manifest that does not say how many classes there are: seen when one is answered."""
     path = detector_bundle("built-in", labels=("red", "green"), classes=None)
     with open_recognizer(path) as recognizer:
-        assert shown(recognizer(picture((1, 1, GREEN))).detections)[0][0] == "green"
+        assert shown(recognizer(image((1, 1, GREEN))).detections)[0][0] == "green"
         with pytest.raises(ModelError, match="class 2, and there are labels for classes 0 to 1"):
-            recognizer(picture((1, 1, GREEN), (2, 4, BLUE)))
-        assert recognizer(picture((2, 4, (0, 0, 40)))).detections == ()  # below the threshold
+            recognizer(image((1, 1, GREEN), (2, 4, BLUE)))
+        assert recognizer(image((2, 4, (0, 0, 40)))).detections == ()  # below the threshold
 
 
 def changed(manifest: Any, **keys: Any) -> bytes:
@@ -182,7 +182,7 @@ def test_outputs_that_are_no_numbers_are_left_out(detector_parts: Make) -> None:
         answer = (boxes, classes, scores, np.array([count], np.float32))
         engine = FakeEngine(inputs, specs, answer=lambda _, answer=answer: answer)
         with Recognizer(manifest, ("red", "green", "blue"), engine) as recognizer:
-            found = recognizer(picture()).detections
+            found = recognizer(image()).detections
         assert found is not None and len(found) == wanted
         for one in found:
             assert 0 <= one.box.x0 < one.box.x1 <= 80 and 0 <= one.box.y0 < one.box.y1 <= 80
@@ -249,8 +249,8 @@ def test_boxes_come_back_within_a_pixel(
 def test_what_is_seen_in_the_tensor_is_there_in_the_frame(
     width: int, height: int, model_w: int, model_h: int, fit: Any, seed: int
 ) -> None:
-    """A white block, drawn in the frame and looked for in the model's picture: its edges come back
-    within a pixel, of whichever picture is the coarser.
+    """A white block, drawn in the frame and looked for in the model's image: its edges come back
+    within a pixel, of whichever image is the coarser.
     """
     random = np.random.default_rng(seed)
     left, right = sorted(random.choice(width + 1, 2, replace=False))
@@ -279,12 +279,12 @@ def test_a_square_is_found_where_it_is(
     fit: str, width: int, height: int, detector_bundle: Make
 ) -> None:
     """Through the real resize: the centre of what is found lies in the square, whose size it has
-    to within a cell of the model's picture.
+    to within a cell of the model's image.
     """
     cell_w, cell_h = (
         (max(width, height) / 8,) * 2 if fit == "letterbox" else (width / 8, height / 8)
     )
-    if fit == "letterbox":  # whole pixels of the model's picture
+    if fit == "letterbox":  # whole pixels of the model's image
         cell_w, cell_h = width / round(width / cell_w), height / round(height / cell_h)
     if fit == "crop":
         cell_w = cell_h = min(width, height) / 8
@@ -315,13 +315,13 @@ def test_boxes_are_clipped_and_those_outside_left_out(detector_bundle: Make) -> 
 
 
 @pytest.mark.parametrize("fit", ["stretch", "letterbox", "crop"])
-def test_boxes_are_in_pixels_of_the_larger_picture(fit: str, detector_bundle: Make) -> None:
+def test_boxes_are_in_pixels_of_the_larger_image(fit: str, detector_bundle: Make) -> None:
     """picamera2: the model sees a small stream of what people see in a large one."""
-    small = picture((5, 2, RED))
+    small = image((5, 2, RED))
     large = Frame(np.zeros((400, 400, 3), np.uint8), "bgr")
     with open_recognizer(detector_bundle(fit=fit)) as recognizer:
         alone = recognizer(small).detections
-        both = recognizer(replace(small, picture=large)).detections
+        both = recognizer(replace(small, image=large)).detections
     assert shown(alone) == [("red", 0, 1.0, [50, 20, 60, 30])]
     assert shown(both) == [("red", 0, 1.0, [250, 100, 300, 150])]
 
@@ -367,14 +367,14 @@ def test_a_background_that_a_built_in_post_process_answers(detector_bundle: Make
     """label_offset 1: its class 0 is nothing, and the first label names class 1."""
     path = detector_bundle("built-in", label_offset=1, labels=("green", "blue", "none"))
     with open_recognizer(path) as recognizer:
-        result = recognizer(picture((1, 1, RED), (4, 2, GREEN), (6, 6, BLUE)))
+        result = recognizer(image((1, 1, RED), (4, 2, GREEN), (6, 6, BLUE)))
     assert {(label, edges[0]) for label, _, _, edges in shown(result.detections)} == {
         *(("green", 40), ("blue", 60))
     }
 
 
 def test_many_candidates_and_many_things(detector_bundle: Make) -> None:
-    """A white picture: three classes of 4,096 pixels each, all equally sure."""
+    """A white image: three classes of 4,096 pixels each, all equally sure."""
     with Bundle.open(detector_bundle(size=64)) as bundle, Recognizer.open(bundle) as recognizer:
         found = recognizer(Frame(np.full((64, 64, 3), 255, np.uint8), "rgb")).detections
     assert found is not None and len(found) == 100
@@ -388,6 +388,6 @@ def test_a_closed_bundle_keeps_answering(detector_bundle: Make, tmp_path: Path) 
     with Bundle.open(path) as bundle:
         recognizer = Recognizer.open(bundle, "isolated:litert", threads=2)
     with recognizer:
-        frames = [picture((column, row, RED)) for column, row in itertools.product((0, 7), (0, 7))]
+        frames = [image((column, row, RED)) for column, row in itertools.product((0, 7), (0, 7))]
         boxes = [shown(recognizer(frame).detections)[0][3][:2] for frame in frames]
     assert boxes == [[0, 0], [0, 70], [70, 0], [70, 70]]

@@ -31,9 +31,9 @@ from edge_sdk.tasks.postprocess import Postprocess, roles_of
 from edge_sdk.tflite.detection_postprocess import detection_operator
 from edge_sdk.tflite.graph import read_graph
 
-PICTURES = ("pets.jpg", "kite_and_cold.jpg", "cats_and_dogs.jpg")
+IMAGES = ("pets.jpg", "kite_and_cold.jpg", "cats_and_dogs.jpg")
 PLACES = {
-    # What is in the pictures, by hand: (label, x0, y0, x1, y1), to some pixels.
+    # What is in the images, by hand: (label, x0, y0, x1, y1), to some pixels.
     "pets.jpg": [("dog", 118, 45, 252, 300), ("dog", 340, 160, 495, 375)],
     "grace_hopper.bmp": [("person", 0, 25, 512, 600)],
     "owl.jpg": [("bird", 150, 5, 335, 370)],
@@ -86,11 +86,11 @@ def raw(model: bytes, labels: tuple[str, ...]) -> Iterator[Recognizer]:
         yield recognizer
 
 
-@pytest.mark.parametrize("name", PICTURES)
+@pytest.mark.parametrize("name", IMAGES)
 def test_boxes_are_those_of_the_models_own_post_process(
     name: str, whole: Recognizer, labels: tuple[str, ...], shared_data: Path
 ) -> None:
-    """Its outputs, and the arithmetic of a picture that is stretched over the model's."""
+    """Its outputs, and the arithmetic of an image that is stretched over the model's."""
     frame = read_image(shared_data / "images" / name)
     found = whole(frame).detections or ()
     boxes, classes, scores, count = (whole.engine.output(i)[0] for i in range(4))
@@ -123,7 +123,7 @@ def without_post_process(model: bytes) -> bytes:
     return bytes(builder.Output())
 
 
-@pytest.mark.parametrize("name", PICTURES)
+@pytest.mark.parametrize("name", IMAGES)
 def test_our_decoding_is_the_models_own(
     name: str, whole: Recognizer, raw: Recognizer, shared_data: Path
 ) -> None:
@@ -136,7 +136,7 @@ def test_our_decoding_is_the_models_own(
     assert theirs and ours
     for wanted in theirs:
         same = [d for d in ours if (d.label, d.score) == (wanted.label, wanted.score)]
-        # Their anchors are stored in steps of 0.0065 of the picture.
+        # Their anchors are stored in steps of 0.0065 of the image.
         near = 0.0065 * np.array([frame.width, frame.height] * 2)
         assert any((np.abs(np.array(d.box) - wanted.box) <= near).all() for d in same)
     places = np.array([d.box for d in theirs])
@@ -154,7 +154,7 @@ def test_what_the_operator_says(model: bytes) -> None:
 
 @pytest.mark.parametrize("fit", ["letterbox", "crop"])
 def test_another_fit_finds_the_same(fit: Any, whole: Recognizer, shared_data: Path) -> None:
-    """It shows the model another picture; the boxes come back to the same places."""
+    """It shows the model another image; the boxes come back to the same places."""
     frame = read_image(shared_data / "images" / "owl.jpg")
     (wanted, *_) = whole(frame).detections or ()
     entry = replace(whole.manifest.input, preprocess=PreprocessSpec(fit=fit))

@@ -1,4 +1,4 @@
-"""`evaluate` on coco: pictures, with real models; and the annotation files themselves."""
+"""`evaluate` on coco: images, with real models; and the annotation files themselves."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Thing = tuple[str, int, int]
 def write_coco(
     folder: Path, scenes: list[list[Thing]], place: str = "images", **changes: Any
 ) -> Path:
-    """Pictures of 8 x 8 cells of 10 pixels with coloured ones (label, column, row), each a thing;
+    """Images of 8 x 8 cells of 10 pixels with coloured ones (label, column, row), each a thing;
     and their annotation file. changes: keys of the document that differ.
     """
     (folder / place).mkdir(parents=True, exist_ok=True)
@@ -77,7 +77,7 @@ def test_all_found(ending: str, detector_bundle: Make, tmp_path: Path) -> None:
     assert found.engine is not None and found.engine.threads == 2
     text = describe(found)
     assert "100.00 %" in text and "red" in text and "blue" not in text
-    assert warnings(found) == ["the source has no test part: every picture was used"]
+    assert warnings(found) == ["the source has no test part: every image was used"]
 
 
 def test_found_a_little_beside(detector_bundle: Make, tmp_path: Path) -> None:
@@ -122,18 +122,18 @@ def test_labels_that_are_equal_are_one(detector_bundle: Make, tmp_path: Path) ->
     assert found.per_class["red"].n == 2 and found.mean_ap == pytest.approx(1)
 
 
-def test_pictures_that_were_trained_on(detector_parts: Make, tmp_path: Path) -> None:
+def test_images_that_were_trained_on(detector_parts: Make, tmp_path: Path) -> None:
     from edge_sdk.bundle.reading import write_bundle
 
     path = write_coco(tmp_path, SCENES)
     manifest, members = detector_parts()
-    trained = pack_prefixes(read_coco(path).pictures[:2])
+    trained = pack_prefixes(read_coco(path).images[:2])
     record = json.dumps({"dataset": {"train_sha256_prefixes": trained}}).encode()
     write_bundle(tmp_path / "x.edge", manifest, {**members, "build.json": record})
     with Bundle.open(tmp_path / "x.edge") as bundle:
         found = evaluate_detections(bundle, f"coco:{path}")
     assert found.seen_in_training == 2
-    assert "2 of 4 pictures were in the training set: mAP is too high" in warnings(found)
+    assert "2 of 4 images were in the training set: mAP is too high" in warnings(found)
 
 
 def test_the_command(command: Make, detector_bundle: Make, tmp_path: Path) -> None:
@@ -151,10 +151,10 @@ def test_the_command(command: Make, detector_bundle: Make, tmp_path: Path) -> No
 
 
 def test_tasks_and_data_that_do_not_meet(
-    detector_bundle: Make, tiny_bundle: Make, write_pictures: Make, tmp_path: Path
+    detector_bundle: Make, tiny_bundle: Make, write_images: Make, tmp_path: Path
 ) -> None:
     scenes = f"coco:{write_coco(tmp_path, SCENES)}"
-    write_pictures(tmp_path / "folders" / "red", 1)
+    write_images(tmp_path / "folders" / "red", 1)
     with Bundle.open(detector_bundle()) as bundle:
         with pytest.raises(ConfigError, match="answers with boxes: there is no accuracy"):
             evaluate(bundle, scenes)
@@ -164,12 +164,12 @@ def test_tasks_and_data_that_do_not_meet(
     with Bundle.open(tiny_bundle(shape=(8, 8, 3), labels=tuple(COLORS))) as bundle:
         with pytest.raises(ConfigError, match="its task is classify"):
             evaluate_detections(bundle, scenes)
-        with pytest.raises(DataError, match="the data holds pictures with boxes"):
+        with pytest.raises(DataError, match="the data holds images with boxes"):
             evaluate(bundle, scenes)
 
 
 def test_labels_that_the_bundle_does_not_know(detector_bundle: Make, tmp_path: Path) -> None:
-    """Only those of things count: COCO's file names 80 categories, whatever is in the pictures."""
+    """Only those of things count: COCO's file names 80 categories, whatever is in the images."""
     path = write_coco(tmp_path, SCENES)
     document = json.loads(path.read_text())
     document["categories"].append({"id": 99, "name": "violet"})
@@ -183,17 +183,17 @@ def test_labels_that_the_bundle_does_not_know(detector_bundle: Make, tmp_path: P
     assert "red, green, blue" in caught.value.fix
 
 
-def test_pictures_that_cannot_be_read(detector_bundle: Make, tmp_path: Path) -> None:
+def test_images_that_cannot_be_read(detector_bundle: Make, tmp_path: Path) -> None:
     path = write_coco(tmp_path, SCENES)
-    (tmp_path / "images" / "000008.png").write_bytes(b"no picture")
+    (tmp_path / "images" / "000008.png").write_bytes(b"no image")
     with (
         Bundle.open(detector_bundle()) as bundle,
-        pytest.raises(DataError, match="1 of 4 pictures cannot be read"),
+        pytest.raises(DataError, match="1 of 4 images cannot be read"),
     ):
         evaluate_detections(bundle, f"coco:{path}")
 
 
-def test_a_picture_that_was_resized(detector_bundle: Make, tmp_path: Path) -> None:
+def test_a_image_that_was_resized(detector_bundle: Make, tmp_path: Path) -> None:
     path = write_coco(tmp_path, SCENES)
     write_image(tmp_path / "images" / "000008.png", Frame(np.zeros((40, 80, 3), np.uint8), "bgr"))
     with (
@@ -207,7 +207,7 @@ def test_nothing_to_be_found(detector_bundle: Make, tmp_path: Path) -> None:
     path = write_coco(tmp_path, [[], []])
     with (
         Bundle.open(detector_bundle()) as bundle,
-        pytest.raises(DataError, match="no picture has anything to be found"),
+        pytest.raises(DataError, match="no image has anything to be found"),
     ):
         evaluate_detections(bundle, f"coco:{path}")
 
@@ -219,7 +219,7 @@ def test_what_a_file_says(tmp_path: Path) -> None:
     path = write_coco(tmp_path, SCENES)
     source = open_source(f"coco:{path}")
     assert (source.labels, source.part) == (("red", "green", "blue"), "all")
-    first = source.pictures[0]
+    first = source.images[0]
     assert isinstance(first, Scene)
     assert (first.name, first.path) == ("000007.png", tmp_path / "images" / "000007.png")
     assert [(truth.label, truth.box) for truth in first.truths] == [
@@ -234,11 +234,11 @@ def test_what_a_file_says(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("images", [".", "images", "../val2017"])
-def test_where_pictures_are(images: str, tmp_path: Path) -> None:
+def test_where_images_are(images: str, tmp_path: Path) -> None:
     folder = tmp_path / "annotations"
     path = write_coco(folder, SCENES, images)
     path = path.rename(folder / "instances_val2017.json")
-    assert [scene.read().width for scene in read_coco(path).pictures] == [80] * 4
+    assert [scene.read().width for scene in read_coco(path).images] == [80] * 4
 
 
 def test_crowds_are_marked(tmp_path: Path) -> None:
@@ -247,7 +247,7 @@ def test_crowds_are_marked(tmp_path: Path) -> None:
     document["annotations"][0]["iscrowd"] = 1
     del document["annotations"][1]["iscrowd"]
     path.write_text(json.dumps(document))
-    (scene,) = read_coco(path).pictures
+    (scene,) = read_coco(path).images
     assert isinstance(scene, Scene)
     assert [truth.crowd for truth in scene.truths] == [True, False]
 
@@ -265,8 +265,8 @@ def test_crowds_are_marked(tmp_path: Path) -> None:
             DataError,
             "there is no 50",
         ),
-        ({"images": []}, DataError, "lists no pictures"),
-        ({"images": {}}, DataError, "lists no pictures"),
+        ({"images": []}, DataError, "lists no images"),
+        ({"images": {}}, DataError, "lists no images"),
         ({"categories": []}, DataError, "there is no 1"),
         ({"images": [{"id": 7, "file_name": "gone.png"}]}, FileError, "gone.png, which is not"),
         ({"images": [{"id": "x", "file_name": "gone.png"}]}, DataError, "invalid literal"),

@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 
 from edge_sdk.comparison.dominance import COSTS, Candidate, Cost, dominators
 
-PICTURES, ROUNDS = 12, 9
+IMAGES, ROUNDS = 12, 9
 
 candidates = st.lists(
     st.builds(
         Candidate,
         st.none()
-        | st.lists(st.booleans(), min_size=PICTURES, max_size=PICTURES).map(np.array)
-        | st.sampled_from([np.ones(PICTURES, bool), np.zeros(PICTURES, bool)]),
+        | st.lists(st.booleans(), min_size=IMAGES, max_size=IMAGES).map(np.array)
+        | st.sampled_from([np.ones(IMAGES, bool), np.zeros(IMAGES, bool)]),
         st.lists(st.integers(1, 3), min_size=ROUNDS, max_size=ROUNDS) | st.sampled_from([(), [9]]),
         st.none() | st.integers(1, 3),
         st.none() | st.integers(1, 3),
@@ -29,9 +29,9 @@ candidates = st.lists(
 some_costs = st.lists(st.sampled_from(COSTS), min_size=1, max_size=3, unique=True)
 
 
-def right(share: float, pictures: int = 1000) -> np.ndarray[Any, Any]:
-    """The first `share` of the pictures answered rightly."""
-    return np.arange(pictures) < round(share * pictures)
+def right(share: float, images: int = 1000) -> np.ndarray[Any, Any]:
+    """The first `share` of the images answered rightly."""
+    return np.arange(images) < round(share * images)
 
 
 @given(candidates, some_costs)
@@ -76,20 +76,20 @@ def test_exact_costs_alone_are_ranked_as_pareto_did(sizes: list[tuple[int, int]]
             assert set(found[middle] or ()) <= set(by)  # transitive
 
 
-def test_an_accuracy_is_beaten_only_where_the_pictures_prove_it() -> None:
+def test_an_accuracy_is_beaten_only_where_the_images_prove_it() -> None:
     rows = [Candidate(right(share), (), 100) for share in (0.97, 0.965, 0.90)]
     assert dominators(rows, ("bytes",)) == [[], [], [0, 1]]
 
 
 def test_an_accuracy_that_is_higher_but_not_surely_still_protects() -> None:
-    """19 and 15 of 20 pictures: too few to tell apart, and no reason to drop the better one."""
+    """19 and 15 of 20 images: too few to tell apart, and no reason to drop the better one."""
     rows = [Candidate(right(0.95, 20), (), 200), Candidate(right(0.75, 20), (), 100)]
     assert dominators(rows, ("bytes",)) == [[], []]
     rows.append(Candidate(right(0.95, 20), (), 199))
     assert dominators(rows, ("bytes",)) == [[2], [], []]
 
 
-def test_the_same_pictures_are_paired() -> None:
+def test_the_same_images_are_paired() -> None:
     """As many right, but others: 100 won and 60 lost prove a lead that 4 points alone would not."""
     first, second = right(0.5), right(0.5)
     second[:60], second[500:600] = False, True

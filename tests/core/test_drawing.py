@@ -1,4 +1,4 @@
-"""Answers on pictures: where they are drawn, on frames of every format."""
+"""Answers on images: where they are drawn, on frames of every format."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def result(
     return Result(classes, 0, 0, 0, StageTimes(), detections=found if detects else None)
 
 
-def changed(picture: Frame, before: int = GREY) -> tuple[int, int, int, int]:
+def changed(image: Frame, before: int = GREY) -> tuple[int, int, int, int]:
     """The smallest box around what was drawn."""
-    rows, columns = np.nonzero((picture.pixels != before).any(axis=2))
+    rows, columns = np.nonzero((image.pixels != before).any(axis=2))
     return (
         *(int(columns.min()), int(rows.min())),
         *(int(columns.max()) + 1, int(rows.max()) + 1),
@@ -36,26 +36,26 @@ def flat(width: int = 640, height: int = 400) -> Frame:
 
 def test_a_box_is_drawn_where_it_is() -> None:
     frame = flat()
-    picture = annotated(frame, result(Detection("cat", 3, 0.9, BBox(200, 150, 400, 300))))
-    left, top, right, bottom = changed(picture)
+    image = annotated(frame, result(Detection("cat", 3, 0.9, BBox(200, 150, 400, 300))))
+    left, top, right, bottom = changed(image)
     assert (left, right, bottom) == pytest.approx((200, 400, 300), abs=3)
     assert 120 < top < 150  # words stand above it
-    assert (picture.pixels[200:250, 250:350] == GREY).all()  # what is in it can be seen
+    assert (image.pixels[200:250, 250:350] == GREY).all()  # what is in it can be seen
     assert (frame.pixels == GREY).all()  # on a copy
 
 
 @pytest.mark.parametrize(
     "box", [BBox(0, 0, 640, 400), BBox(0, 0, 3, 3), BBox(636, 397, 640, 400), BBox(600, 5, 640, 60)]
 )
-def test_words_stay_in_the_picture(box: BBox) -> None:
-    picture = annotated(flat(), result(Detection("a long name of a thing", 0, 1.0, box)))
-    rows, columns = np.nonzero((picture.pixels > 200).all(axis=2))
+def test_words_stay_in_the_image(box: BBox) -> None:
+    image = annotated(flat(), result(Detection("a long name of a thing", 0, 1.0, box)))
+    rows, columns = np.nonzero((image.pixels > 200).all(axis=2))
     assert len(rows) > 100 and columns.min() > 0 and columns.max() < 639
     assert columns.max() - columns.min() > 100
-    assert picture.pixels.shape == (400, 640, 3)
+    assert image.pixels.shape == (400, 640, 3)
 
 
-def test_nothing_found_leaves_the_picture_as_it_is() -> None:
+def test_nothing_found_leaves_the_image_as_it_is() -> None:
     assert (annotated(flat(), result()).pixels == GREY).all()
 
 
@@ -75,27 +75,27 @@ def test_the_number_of_a_track_is_written() -> None:
     assert not np.array_equal(plain.pixels[150:200], numbered.pixels[150:200])
 
 
-def test_tiny_pictures_are_enlarged_with_their_boxes() -> None:
-    picture = annotated(flat(40, 30), result(Detection("x", 0, 1.0, BBox(10, 20, 30, 28))))
-    assert picture.pixels.shape == (180, 240, 3)
-    left, _, right, bottom = changed(picture)
+def test_tiny_images_are_enlarged_with_their_boxes() -> None:
+    image = annotated(flat(40, 30), result(Detection("x", 0, 1.0, BBox(10, 20, 30, 28))))
+    assert image.pixels.shape == (180, 240, 3)
+    left, _, right, bottom = changed(image)
     assert (left, right, bottom) == pytest.approx((60, 180, 168), abs=3)
 
 
 def test_the_best_class_stands_below() -> None:
     best = Classification("cat", 0, 0.75)
-    picture = annotated(flat(), result(classes=(best,), detects=False))
-    assert picture.pixels.shape == (428, 640, 3)
-    assert (picture.pixels[:400] == GREY).all() and (picture.pixels[400:] == 255).any()
+    image = annotated(flat(), result(classes=(best,), detects=False))
+    assert image.pixels.shape == (428, 640, 3)
+    assert (image.pixels[:400] == GREY).all() and (image.pixels[400:] == 255).any()
     unknown = annotated(flat(), result(detects=False))
-    assert not np.array_equal(picture.pixels, unknown.pixels)
+    assert not np.array_equal(image.pixels, unknown.pixels)
 
 
 def test_what_people_see_is_drawn_on() -> None:
     """The larger stream of a camera that has two."""
-    frame = Frame(np.zeros((48, 64), np.uint8), "gray", picture=flat())
-    picture = annotated(frame, result(Detection("cat", 3, 0.9, BBox(200, 150, 400, 300))))
-    assert picture.pixels.shape == (400, 640, 3) and picture.color == "bgr"
+    frame = Frame(np.zeros((48, 64), np.uint8), "gray", image=flat())
+    image = annotated(frame, result(Detection("cat", 3, 0.9, BBox(200, 150, 400, 300))))
+    assert image.pixels.shape == (400, 640, 3) and image.color == "bgr"
 
 
 @pytest.mark.parametrize("color", ["rgb", "bgr", "gray", "yuv420p", "yuvj420p"])

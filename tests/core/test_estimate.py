@@ -8,7 +8,7 @@ import pytest
 
 from edge_hardware import list_boards, load_board
 from edge_sdk.energy.estimate import (
-    LEAST_UNCERTAINTY,
+    MIN_UNCERTAINTY,
     Accelerator,
     Board,
     CpuFigure,
@@ -45,7 +45,7 @@ def test_one_figure_is_the_rule_itself_with_the_least_interval() -> None:
     energy, latency = energy_model(board, 2_000_000), latency_model(board, 2_000_000)
     assert latency.value == pytest.approx(0.2)
     assert energy.value == pytest.approx(6.0 * 2_000_000 / 1e10)
-    assert energy.uncertainty == pytest.approx(LEAST_UNCERTAINTY * energy.value)
+    assert energy.uncertainty == pytest.approx(MIN_UNCERTAINTY * energy.value)
     assert latency.uncertainty == pytest.approx(0.06)
 
 
@@ -117,7 +117,7 @@ def test_the_interval_of_the_pi_4_holds_every_figure_it_is_published_with() -> N
     macs = 300_000_000
     model = latency_model(board, macs)
     assert model.value is not None and model.uncertainty is not None
-    assert model.uncertainty >= LEAST_UNCERTAINTY * model.value
+    assert model.uncertainty >= MIN_UNCERTAINTY * model.value
     for figure in board.cpu_figures:
         found = 1000 * macs * figure.seconds_per_mac
         assert abs(found - model.value) <= model.uncertainty * (1 + 1e-9)

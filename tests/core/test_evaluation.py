@@ -1,4 +1,4 @@
-"""How often a bundle is right, on pictures whose answers are known: LiteRT was asked directly."""
+"""How often a bundle is right, on images whose answers are known: LiteRT was asked directly."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from edge_sdk import Bundle, Evaluation, Frame, Recognizer, evaluate
 from edge_sdk.data.sample_sets import check_unreadable, digest_of, pack_prefixes, training_prefixes
-from edge_sdk.data.sources import LabelledPictures, Picture, open_source
+from edge_sdk.data.sources import Image, LabelledImages, open_source
 from edge_sdk.engines import open_engine
 from edge_sdk.errors import DataError
-from edge_sdk.evaluation.classification import describe, doubts, evaluate_pictures
+from edge_sdk.evaluation.classification import describe, doubts, evaluate_images
 from edge_sdk.images.files import write_image
 from edge_sdk.statistics import wilson
 from edge_sdk.tflite.tiny import tiny_classifier
@@ -27,7 +27,7 @@ LABELS = ("cat", "dog", "owl")
 
 
 def best_classes(frames: np.ndarray[Any, Any]) -> list[int]:
-    """What LiteRT answers for 4 x 4 grey pictures, the first of equals."""
+    """What LiteRT answers for 4 x 4 grey images, the first of equals."""
     with open_engine("litert", tiny_classifier()) as engine:
         fed = (frames.astype(int) - 128).astype(np.int8)
         return [int(engine(f.reshape(1, 4, 4, 1))[0].argmax()) for f in fed]
@@ -35,7 +35,7 @@ def best_classes(frames: np.ndarray[Any, Any]) -> list[int]:
 
 @pytest.fixture(scope="module")
 def answered() -> dict[int, list[Any]]:
-    """Pictures for each answer of the tiny model, at least 12 of each."""
+    """Images for each answer of the tiny model, at least 12 of each."""
     random = np.random.default_rng(0)
     frames = random.integers(0, 256, (3000, 4, 4), np.uint8)
     frames[::2] &= random.integers(0, 2, (1500, 4, 4), np.uint8) * 255
@@ -46,7 +46,7 @@ def answered() -> dict[int, list[Any]]:
     return found
 
 
-def picture(folder: Path, label: str, name: str, pixels: Any) -> Path:
+def image(folder: Path, label: str, name: str, pixels: Any) -> Path:
     path = folder / label / f"{name}.png"
     write_image(path, Frame(pixels, "gray"))
     return path
@@ -54,11 +54,11 @@ def picture(folder: Path, label: str, name: str, pixels: Any) -> Path:
 
 @pytest.fixture
 def folder(tmp_path: Path, answered: dict[int, list[Any]]) -> Path:
-    """10 pictures of each class; of the cats 2 that the model calls dogs, of the owls 1 cat."""
+    """10 images of each class; of the cats 2 that the model calls dogs, of the owls 1 cat."""
     for index, label in enumerate(LABELS):
         for number in range(10):
             answer = {("cat", 0): 1, ("cat", 1): 1, ("owl", 9): 0}.get((label, number), index)
-            picture(tmp_path, label, f"{number}", answered[answer][number])
+            image(tmp_path, label, f"{number}", answered[answer][number])
     return tmp_path
 
 
@@ -101,9 +101,9 @@ def test_from_end_to_end(tiny_bundle: Callable[..., Path], folder: Path) -> None
 def test_equal_labels_are_one_class(
     place: int, tiny_bundle: Callable[..., Path], tmp_path: Path, answered: dict[int, list[Any]]
 ) -> None:
-    """A picture of a crane is answered rightly by either of two classes called crane."""
+    """An image of a crane is answered rightly by either of two classes called crane."""
     for answer, label in ((place, "crane"), (2, "owl"), (place, "owl")):
-        picture(tmp_path, label, f"{answer}", answered[answer][0])
+        image(tmp_path, label, f"{answer}", answered[answer][0])
     with Bundle.open(tiny_bundle(labels=("crane", "crane", "owl"))) as bundle:
         found = evaluate(bundle, str(tmp_path))
     assert found.right.tolist() == [True, False, True] or found.correct == 2
@@ -130,15 +130,15 @@ def test_many_classes_have_no_matrix_in_the_document() -> None:
 def test_labels_are_matched_by_name_not_by_place(
     tiny_bundle: Callable[..., Path], folder: Path, answered: dict[int, list[Any]], tmp_path: Path
 ) -> None:
-    """The bundle's order is another than the folders', and one class has no pictures."""
+    """The bundle's order is another than the folders', and one class has no images."""
     labels = ("zebra", "dog", "owl", "cat")
     part = tmp_path / "part"
     with Bundle.open(tiny_bundle(labels=labels, classes=4, seed=5)) as bundle:
         recognizer = Recognizer.open(bundle)
         with recognizer:
             for label in ("cat", "owl"):
-                picture(part, label, "0", answered[0][0])
-            found = evaluate_pictures(recognizer, open_source(str(part)))
+                image(part, label, "0", answered[0][0])
+            found = evaluate_images(recognizer, open_source(str(part)))
             recognizer(Frame(answered[0][0], "gray"))
             best = int(recognizer.scores().argmax())
     assert found.confusion[3, best] == found.confusion[2, best] == 1
@@ -151,7 +151,7 @@ def test_the_test_part_is_used(
 ) -> None:
     for part, count in (("train", 3), ("val", 2), ("test", 1)):
         for number in range(count):
-            picture(tmp_path / part, "cat", f"{number}", answered[0][number])
+            image(tmp_path / part, "cat", f"{number}", answered[0][number])
     with Bundle.open(tiny_bundle(labels=LABELS)) as bundle:
         found = evaluate(bundle, str(tmp_path))
     assert (found.n, found.part, found.accuracy) == (1, "test", 1.0)
@@ -160,7 +160,7 @@ def test_the_test_part_is_used(
 def test_unknown_labels_are_an_error_before_anything_runs(
     tiny_bundle: Callable[..., Path], folder: Path
 ) -> None:
-    picture(folder, "zebra", "0", np.zeros((4, 4), np.uint8))
+    image(folder, "zebra", "0", np.zeros((4, 4), np.uint8))
     bundle = Bundle.open(tiny_bundle(labels=LABELS))
     with pytest.raises(DataError, match="does not know: zebra") as caught:
         evaluate(bundle, str(folder))
@@ -169,14 +169,14 @@ def test_unknown_labels_are_an_error_before_anything_runs(
 
 def many(folder: Path, answered: dict[int, list[Any]], good: int, bad: int) -> list[Path]:
     for number in range(good):
-        picture(folder, "cat", f"{number:03}", answered[0][number % 12])
+        image(folder, "cat", f"{number:03}", answered[0][number % 12])
     broken = [folder / "cat" / f"broken {number}.jpg" for number in range(bad)]
     for path in broken:
-        path.write_bytes(b"\xff\xd8 no picture")
+        path.write_bytes(b"\xff\xd8 no image")
     return broken
 
 
-def test_unreadable_pictures_are_skipped_counted_and_listed(
+def test_unreadable_images_are_skipped_counted_and_listed(
     tiny_bundle: Callable[..., Path], tmp_path: Path, answered: dict[int, list[Any]]
 ) -> None:
     (broken,) = many(tmp_path, answered, 99, 1)
@@ -195,32 +195,32 @@ def test_more_than_one_percent_unreadable_is_an_error(
 ) -> None:
     many(tmp_path, answered, 98, 2)
     bundle = Bundle.open(tiny_bundle(labels=LABELS))
-    wanted = r"2 of 100 pictures cannot be read \(allowed: 1.0%\)"
+    wanted = r"2 of 100 images cannot be read \(allowed: 1.0%\)"
     with pytest.raises(DataError, match=wanted) as caught:
         evaluate(bundle, str(tmp_path))
     assert caught.value.fix == "remove or replace them"
 
 
-def test_long_lists_of_unreadable_pictures_are_cut() -> None:
+def test_long_lists_of_unreadable_images_are_cut() -> None:
     check_unreadable(["a"] * 10, 1000, 0.01)
     with pytest.raises(DataError) as caught:
-        check_unreadable([f"picture {n}" for n in range(100)], 1000, 0.01)
-    assert "picture 4; …" in str(caught.value)
-    assert "picture 5" not in str(caught.value)
+        check_unreadable([f"image {n}" for n in range(100)], 1000, 0.01)
+    assert "image 4; …" in str(caught.value)
+    assert "image 5" not in str(caught.value)
     with pytest.raises(DataError):
         check_unreadable(["a"], 10, 0.0)
 
 
 def test_nothing_to_evaluate(tiny_bundle: Callable[..., Path]) -> None:
     bundle = Bundle.open(tiny_bundle(labels=LABELS))
-    with pytest.raises(DataError, match="no picture could be evaluated"):
-        evaluate(bundle, LabelledPictures(("cat",), [], "all"))
+    with pytest.raises(DataError, match="no image could be evaluated"):
+        evaluate(bundle, LabelledImages(("cat",), [], "all"))
 
 
-def test_pictures_of_the_training_record_are_counted(
+def test_images_of_the_training_record_are_counted(
     tiny_bundle: Callable[..., Path], folder: Path
 ) -> None:
-    trained = [Picture(0, "", path=path) for path in sorted((folder / "dog").iterdir())[2:6]]
+    trained = [Image(0, "", path=path) for path in sorted((folder / "dog").iterdir())[2:6]]
     build = {"dataset": {"train_sha256_prefixes": pack_prefixes(trained)}}
     with Bundle.open(tiny_bundle(labels=LABELS, build=json.dumps(build))) as bundle:
         assert evaluate(bundle, str(folder)).seen_in_training == 4
@@ -240,17 +240,17 @@ def test_a_build_record_without_a_training_record(build: dict[str, Any]) -> None
 
 @given(st.lists(st.binary(min_size=4, max_size=4), max_size=30))
 def test_prefixes_are_read_back(contents: list[bytes]) -> None:
-    pictures = [Picture(0, "", pixels=np.frombuffer(data, np.uint8)) for data in contents]
-    packed = {"dataset": {"train_sha256_prefixes": pack_prefixes(pictures)}}
+    images = [Image(0, "", pixels=np.frombuffer(data, np.uint8)) for data in contents]
+    packed = {"dataset": {"train_sha256_prefixes": pack_prefixes(images)}}
     wanted = {hashlib.sha256(data).hexdigest()[:16] for data in contents}
     assert training_prefixes(packed) == wanted
-    assert digest_of(pictures) == digest_of(reversed(pictures))
+    assert digest_of(images) == digest_of(reversed(images))
 
 
 def test_the_digest_of_a_set_depends_on_pixels_and_labels() -> None:
     pixels = np.zeros((2, 2), np.uint8)
-    first, labelled = Picture(0, "", pixels=pixels), Picture(1, "", pixels=pixels)
-    other = Picture(0, "", pixels=pixels + 1)
+    first, labelled = Image(0, "", pixels=pixels), Image(1, "", pixels=pixels)
+    other = Image(0, "", pixels=pixels + 1)
     assert len({digest_of([first]), digest_of([labelled]), digest_of([other]), digest_of([])}) == 4
 
 
@@ -272,7 +272,7 @@ def test_top_five_counts_the_five_best(
             order = np.argsort(-recognizer.scores(), kind="stable")
         for place in (0, 4, 5):
             label = bundle.labels[order[place]]
-            picture(tmp_path / str(place), label, "0", pixels)
+            image(tmp_path / str(place), label, "0", pixels)
             found = evaluate(bundle, str(tmp_path / str(place)))
             assert (found.top5, found.accuracy) == (float(place < 5), float(place == 0))
 
@@ -284,8 +284,8 @@ def test_top_five_counts_the_five_best(
         (990, [900, 100], []),
         (905, [900, 100], ["guessing: it is 88.5 % to 92.2 %"]),
         (10, [50, 50], ["guessing: it is 5.5 % to 17.4 %"]),
-        (98, [50, 49], ["only 99 test pictures: the accuracy is known as 94.5 % to 99.8 %"]),
-        (4, [4, 4, 4], ["class is right in 33.3 %", "only 12 test pictures"]),
+        (98, [50, 49], ["only 99 test images: the accuracy is known as 94.5 % to 99.8 %"]),
+        (4, [4, 4, 4], ["class is right in 33.3 %", "only 12 test images"]),
     ],
 )
 def test_what_makes_an_accuracy_worth_little(

@@ -67,8 +67,8 @@ def test_reading_says_what_was_expected(tmp_path: Path) -> None:
             read_file(endless, what="bundle")
     (tmp_path / "big").write_bytes(b"12345")
     with pytest.raises(FileError, match="5 bytes, at most 4"):
-        read_file(tmp_path / "big", what="bundle", most_bytes=4)
-    assert read_file(tmp_path / "big", what="bundle", most_bytes=5) == b"12345"
+        read_file(tmp_path / "big", what="bundle", max_bytes=4)
+    assert read_file(tmp_path / "big", what="bundle", max_bytes=5) == b"12345"
 
 
 def test_the_state_folder_follows_the_environment(fresh_state: Path) -> None:

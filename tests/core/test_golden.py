@@ -13,13 +13,13 @@ import pytest
 from numpy.typing import NDArray
 
 from edge_sdk import Bundle
-from edge_sdk.bundle.manifest import LEAST_SAMPLES, Manifest, ModelEntry, OutputEntry, TensorEntry
+from edge_sdk.bundle.manifest import MIN_SAMPLES, Manifest, ModelEntry, OutputEntry, TensorEntry
 from edge_sdk.bundle.reading import Golden, write_bundle
 from edge_sdk.engines import Engine, EngineInfo, open_engine
 from edge_sdk.engines.fake import FakeEngine
 from edge_sdk.errors import GateFailed, ModelError
 from edge_sdk.inference.golden import (
-    LEAST_STEPS,
+    MIN_STEPS,
     GoldenCheck,
     answers,
     check_golden,
@@ -72,7 +72,7 @@ def test_a_bundle_is_proven_where_it_was_made(dtype: str, tiny_bundle: Callable[
         check = require_golden(bundle, engine)
     assert check.as_dict() == {
         "rule": "exact" if dtype == "int8" else "tolerance",
-        **{"passed": True, "samples": LEAST_SAMPLES, "largest": 0.0, "because": ""},
+        **{"passed": True, "samples": MIN_SAMPLES, "largest": 0.0, "because": ""},
     }
 
 
@@ -93,7 +93,7 @@ def test_other_interpreters_stay_within_the_steps_noted_at_build(
 ) -> None:
     path = tiny_bundle(dtype=dtype, shape=(16, 16, 3), classes=8, samples=30)
     with Bundle.open(path) as bundle:
-        assert bundle.manifest.golden.steps >= LEAST_STEPS
+        assert bundle.manifest.golden.steps >= MIN_STEPS
         with open_engine(name, bundle.model(), resolver=resolver) as engine:
             check = require_golden(bundle, engine)
     exact = name == "isolated:litert" and dtype == "int8"

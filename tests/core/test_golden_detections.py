@@ -16,14 +16,14 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from edge_sdk import Bundle
-from edge_sdk.bundle.manifest import LEAST_SAMPLES, Manifest, ModelEntry, OutputEntry, TensorEntry
+from edge_sdk.bundle.manifest import MIN_SAMPLES, Manifest, ModelEntry, OutputEntry, TensorEntry
 from edge_sdk.bundle.reading import Golden, write_bundle
 from edge_sdk.engines import Engine, EngineInfo, open_engine
 from edge_sdk.engines.fake import FakeEngine
 from edge_sdk.errors import GateFailed
 from edge_sdk.images.files import read_image
 from edge_sdk.inference.golden import (
-    LEAST_STEPS,
+    MIN_STEPS,
     GoldenCheck,
     answers,
     check_golden,
@@ -87,8 +87,8 @@ def built_in(detector_parts: Callable[..., Parts]) -> Manifest:
     return detector_parts("built-in")[0]
 
 
-def pictures(counts: list[int], scores: list[float]) -> Outputs:
-    """Boxes that do not touch each other, of three classes, with the same scores in each picture,
+def images(counts: list[int], scores: list[float]) -> Outputs:
+    """Boxes that do not touch each other, of three classes, with the same scores in each image,
     best first; what lies behind the count is garbage.
     """
     n = len(counts)
@@ -105,7 +105,7 @@ def pictures(counts: list[int], scores: list[float]) -> Outputs:
 
 
 def taken(outputs: Outputs, order: NDArray[np.intp]) -> Outputs:
-    """The same with the places of every picture in another order."""
+    """The same with the places of every image in another order."""
     return (*(values[:, :, order].copy() for values in outputs[:3]), outputs[3].copy())
 
 
@@ -119,7 +119,7 @@ EQUAL = [0.9, 0.8, 0.8, 0.8, 0.8, 0.7, 0.6, 0.3, 0.2, 0.1]
 def test_any_order_and_any_garbage_behind_the_count_are_the_same(
     built_in: Manifest, count: int, order: list[int], seed: int
 ) -> None:
-    wanted = pictures([count] * 3, EQUAL)
+    wanted = images([count] * 3, EQUAL)
     found = taken(wanted, np.array([*(i for i in order if i < count), *range(count, PLACES)]))
     random = np.random.default_rng(seed)
     for values in found[:3]:
@@ -143,7 +143,7 @@ def test_one_wrong_detection_fails_and_is_named(
     built_in: Manifest, precision: str, row: int, place: int, what: str, count: int
 ) -> None:
     """Of those that people are shown: the least score is 0.5."""
-    wanted = pictures([count] * 3, EQUAL)
+    wanted = images([count] * 3, EQUAL)
     boxes, classes, scores, _ = found = taken(wanted, np.arange(PLACES))
     if what == "box":
         boxes[row, 0, place] += (0.1, 0.5, 0.1, 0.5)
@@ -184,7 +184,7 @@ def test_one_wrong_detection_fails_and_is_named(
 def test_how_far_one_may_be_off(
     built_in: Manifest, precision: str, score: float, side: float, passed: bool
 ) -> None:
-    wanted = pictures([8], EQUAL)
+    wanted = images([8], EQUAL)
     boxes, _, scores, _ = found = taken(wanted, np.arange(PLACES))
     scores[0, 0, 0] -= score
     boxes[0, 0, 0, [1, 3]] += side * 0.5
@@ -194,7 +194,7 @@ def test_how_far_one_may_be_off(
 def test_what_is_near_the_cut_may_come_and_go(built_in: Manifest) -> None:
     """All places are taken: the last one may have lost its place to one with a like score."""
     scores = [0.9, *[0.8] * 7, 0.61, 0.6]
-    wanted = pictures([PLACES] * 2, scores)
+    wanted = images([PLACES] * 2, scores)
     for place, passed in ((9, True), (8, True), (7, False)):
         boxes, _, _, _ = found = taken(wanted, np.arange(PLACES))
         boxes[:, 0, place] = (0.0, 0.8, 0.2, 0.9)
@@ -202,8 +202,8 @@ def test_what_is_near_the_cut_may_come_and_go(built_in: Manifest) -> None:
 
 
 def test_below_the_least_score_most_must_be_the_same(built_in: Manifest) -> None:
-    """Random golden pictures show nothing clearly: what they show must hold all the same."""
-    wanted = pictures([PLACES] * 10, [0.4, 0.3, 0.28, 0.26, 0.24, 0.22, 0.2, 0.18, 0.16, 0.1])
+    """Random golden images show nothing clearly: what they show must hold all the same."""
+    wanted = images([PLACES] * 10, [0.4, 0.3, 0.28, 0.26, 0.24, 0.22, 0.2, 0.18, 0.16, 0.1])
     found = taken(wanted, np.arange(PLACES))
     for row in range(10):
         found[1][row, 0, 3] += 1
@@ -212,7 +212,7 @@ def test_below_the_least_score_most_must_be_the_same(built_in: Manifest) -> None
 
 def test_one_may_suppress_the_other(built_in: Manifest) -> None:
     """Two boxes that overlap by a little less than the least overlap of one and the same."""
-    wanted = pictures([2], [0.9, 0.8])
+    wanted = images([2], [0.9, 0.8])
     wanted[0][0, 0, :2] = [(0.0, 0.0, 0.5, 0.5), (0.0, 0.15, 0.5, 0.65)]
     found = taken(wanted, np.arange(PLACES))
     found[3][0] = 1
@@ -227,7 +227,7 @@ def test_one_may_suppress_the_other(built_in: Manifest) -> None:
 
 @pytest.mark.parametrize("count", [np.nan, -3.0, 0.0])
 def test_no_detections_where_there_should_be_some(built_in: Manifest, count: float) -> None:
-    wanted = pictures([3], EQUAL)
+    wanted = images([3], EQUAL)
     found = taken(wanted, np.arange(PLACES))
     found[3][0] = count
     check = checked(built_in, wanted, found)
@@ -236,7 +236,7 @@ def test_no_detections_where_there_should_be_some(built_in: Manifest, count: flo
 
 
 def test_a_score_that_is_no_number_is_never_near(built_in: Manifest) -> None:
-    wanted = pictures([3], EQUAL)
+    wanted = images([3], EQUAL)
     found = taken(wanted, np.arange(PLACES))
     found[2][0, 0, 1] = np.nan
     for one, other in ((wanted, found), (found, wanted), (found, found)):
@@ -265,7 +265,7 @@ def test_a_detector_is_proven_on_other_resolvers(detector_bundle: Callable[..., 
 def test_the_error_names_engine_version_and_detection(
     detector_parts: Callable[..., Parts], tmp_path: Path
 ) -> None:
-    """Golden outputs of another picture, through the real interpreter."""
+    """Golden outputs of another image, through the real interpreter."""
     manifest, members = detector_parts("built-in")
     write_bundle(tmp_path / "x.edge", manifest, members)
     golden = Bundle.open(tmp_path / "x.edge").golden()
@@ -357,9 +357,9 @@ def engines() -> list[tuple[str, str]]:
 
 @pytest.fixture(scope="module")
 def real(shared_data: Path) -> tuple[bytes, Golden]:
-    """TensorFlow's SSD MobileNet for COCO, and what litert finds in ten pictures."""
+    """TensorFlow's SSD MobileNet for COCO, and what litert finds in ten images."""
     model = (shared_data / "models" / "coco_ssd_mobilenet_v1_1.0_quant.tflite").read_bytes()
-    names = sorted(p for p in (shared_data / "images").iterdir() if p.is_file())[:LEAST_SAMPLES]
+    names = sorted(p for p in (shared_data / "images").iterdir() if p.is_file())[:MIN_SAMPLES]
     small = [cv2.resize(read_image(name).pixels, (300, 300))[None, ..., ::-1] for name in names]
     inputs = (np.ascontiguousarray(small),)
     with open_engine("litert", model) as engine:
@@ -383,7 +383,7 @@ def test_a_real_detector_is_the_same_on_other_interpreters(
         models={"litert": ModelEntry("model.tflite", "uint8")},
         input=replace(built_in.input, tensor=image),
         outputs=outputs,
-        golden=replace(built_in.golden, steps=max(LEAST_STEPS, 1 + math.ceil(seen))),
+        golden=replace(built_in.golden, steps=max(MIN_STEPS, 1 + math.ceil(seen))),
     )
     with open_engine(name, model, resolver=resolver) as engine:
         check = check_golden(manifest, golden, engine)
@@ -403,7 +403,7 @@ def test_steps_are_counted_where_the_rule_counts_them(raw: Manifest, built_in: M
     assert steps_apart(raw.outputs, "float32", one, other) == 0
     stored = offsets("uint8")
     assert steps_apart(raw.outputs, "uint8", stored, (stored[0], stored[1] ^ 1)) == 1
-    wanted = pictures([8], EQUAL)
+    wanted = images([8], EQUAL)
     found = taken(wanted, np.arange(PLACES))
     found[2][0, 0, 2] += 11 / 255
     assert steps_apart(built_in.outputs, "uint8", wanted, found) == pytest.approx(11, abs=0.01)

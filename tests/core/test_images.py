@@ -1,4 +1,4 @@
-"""Pictures as people have them: turned by EXIF, grey, transparent, 16-bit, cut off, or none."""
+"""Images as people have them: turned by EXIF, grey, transparent, 16-bit, cut off, or none."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def png(depth: int, kind: int, row: bytes, *before: bytes) -> bytes:
 
 
 def pixels_of(data: bytes) -> list[Any]:
-    """The pixels of a decoded picture of one row, as lists."""
+    """The pixels of a decoded image of one row, as lists."""
     frame = decode_image(data)
     assert (frame.color, frame.pixels.dtype, frame.pixels.ndim) == ("bgr", np.uint8, 3)
     row: list[Any] = frame.pixels[0].tolist()
@@ -113,7 +113,7 @@ def test_lossless_formats_are_exact(suffix: str) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".png", ".bmp", ".tif", ".pgm", ".jpg"])
-def test_grey_pictures_have_three_equal_channels(suffix: str) -> None:
+def test_grey_images_have_three_equal_channels(suffix: str) -> None:
     gray = smooth()[:, :, 0]
     found = decode_image(encoded(suffix, gray)).pixels
     assert found.shape == (*gray.shape, 3)
@@ -148,8 +148,8 @@ def test_transparency_is_laid_over_white() -> None:
 @pytest.mark.parametrize("text", [b"", b"k\0" + b"long before it " * 1000])
 def test_a_palette_with_transparency_is_laid_over_white(text: bytes) -> None:
     transparency = chunk(b"tRNS", bytes([0, 255]))
-    picture = png(8, 3, b"\0\1", chunk(b"tEXt", text), PALETTE, transparency)
-    assert pixels_of(picture) == [WHITE, [50, 100, 200]]
+    image = png(8, 3, b"\0\1", chunk(b"tEXt", text), PALETTE, transparency)
+    assert pixels_of(image) == [WHITE, [50, 100, 200]]
     assert pixels_of(png(8, 3, b"\0\1", PALETTE)) == [[30, 20, 10], [50, 100, 200]]
 
 
@@ -240,7 +240,7 @@ def test_fill_bytes_before_a_marker_are_allowed() -> None:
     ],
     ids=lambda data: repr(data[:12]),
 )
-def test_no_picture_at_all(data: bytes, tmp_path: Path) -> None:
+def test_no_image_at_all(data: bytes, tmp_path: Path) -> None:
     path = tmp_path / "photo.jpg"
     path.write_bytes(data)
     with pytest.raises(ImageError, match=r"photo\.jpg") as caught:
@@ -260,7 +260,7 @@ def test_random_bytes_after_any_signature_are_only_ever_an_image_error(
 ) -> None:
     random = np.random.default_rng(0)
     whole = list(FORMATS.values())
-    for number in range(campaign("pictures", 300, 20_000)):
+    for number in range(campaign("images", 300, 20_000)):
         data = bytearray(whole[number % len(whole)])
         for _ in range(random.integers(1, 8)):
             data[random.integers(len(data))] = random.integers(256)
@@ -286,11 +286,11 @@ def test_names_of_every_kind(tmp_path: Path, name: str) -> None:
     assert list_images(path.parent) == [path]
 
 
-def test_a_path_without_a_picture(tmp_path: Path) -> None:
+def test_a_path_without_a_image(tmp_path: Path) -> None:
     with pytest.raises(FileError, match="does not exist") as caught:
         read_image(tmp_path / "a.jpg")
-    assert "picture" in caught.value.fix
-    with pytest.raises(FileError, match="is a folder, not a picture"):
+    assert "image" in caught.value.fix
+    with pytest.raises(FileError, match="is a folder, not an image"):
         read_image(tmp_path)
     with pytest.raises(FileError, match="cannot read"):
         read_image(tmp_path / ("x" * 300 + ".jpg"))
@@ -323,7 +323,7 @@ def test_writing_keeps_the_colours(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["a.xyz", "a.pdf", "a.pgm"])
 def test_a_format_that_cannot_be_written(name: str, tmp_path: Path) -> None:
-    with pytest.raises(FileError, match="as a picture") as caught:
+    with pytest.raises(FileError, match="as an image") as caught:
         write_image(tmp_path / name, Frame(smooth(), "bgr"))
     assert ".png" in caught.value.fix
     assert list(tmp_path.iterdir()) == []
@@ -335,10 +335,10 @@ def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
         write_image(tmp_path / "file" / "a.png", Frame(smooth(), "bgr"))
 
 
-def test_listing_a_folder(tmp_path: Path, write_pictures: Callable[..., list[Path]]) -> None:
-    shown = write_pictures(tmp_path, 2)
-    inner = write_pictures(tmp_path / "inner", 1)
-    write_pictures(tmp_path / ".hidden", 1)
+def test_listing_a_folder(tmp_path: Path, write_images: Callable[..., list[Path]]) -> None:
+    shown = write_images(tmp_path, 2)
+    inner = write_images(tmp_path / "inner", 1)
+    write_images(tmp_path / ".hidden", 1)
     for name in (".hidden.png", "notes.txt", "README"):
         (tmp_path / name).touch()
     (tmp_path / "folder.jpg").mkdir()
@@ -359,20 +359,20 @@ def test_no_folder_to_list(function: Callable[[Path], object], tmp_path: Path) -
         function(tmp_path / ("x" * 300))
 
 
-def test_listing_classes(tmp_path: Path, write_pictures: Callable[..., list[Path]]) -> None:
-    closed = write_pictures(tmp_path / "closed", 2)
-    opened = write_pictures(tmp_path / "open" / "deeper", 1)
+def test_listing_classes(tmp_path: Path, write_images: Callable[..., list[Path]]) -> None:
+    closed = write_images(tmp_path / "closed", 2)
+    opened = write_images(tmp_path / "open" / "deeper", 1)
     (tmp_path / ".cache").mkdir()
     (tmp_path / "labels.txt").touch()
     assert list_classes(tmp_path) == {"closed": closed, "open": opened}
     (tmp_path / "ajar").mkdir()
-    with pytest.raises(DataError, match=r"class folder without pictures: ajar in .*") as caught:
+    with pytest.raises(DataError, match=r"class folder without images: ajar in .*") as caught:
         list_classes(tmp_path)
     assert "remove the folder" in caught.value.fix
 
 
-def test_a_folder_without_classes(tmp_path: Path, write_pictures: Callable[..., Any]) -> None:
-    write_pictures(tmp_path, 2)
+def test_a_folder_without_classes(tmp_path: Path, write_images: Callable[..., Any]) -> None:
+    write_images(tmp_path, 2)
     with pytest.raises(DataError, match="has no class folders") as caught:
         list_classes(tmp_path)
     assert str(tmp_path / "cat") in caught.value.fix

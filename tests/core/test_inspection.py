@@ -1,4 +1,4 @@
-"""inspect of a folder of pictures: what it finds, says and draws."""
+"""inspect of a folder of images: what it finds, says and draws."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def write_photos(folder: Path, counts: Mapping[str, int], first: int = 0) -> Pat
 
 
 def again(source: Path, target: Path) -> None:
-    """The same picture as a JPEG of low quality."""
+    """The same image as a JPEG of low quality."""
     pixels = cv2.imread(str(source))
     assert cv2.imwrite(str(target), pixels, [cv2.IMWRITE_JPEG_QUALITY, 50])
 
@@ -74,7 +74,7 @@ def test_near_duplicates_are_named_and_equal_ones_counted(answers: Answers, tmp_
     (pair,) = document["near"]
     assert {Path(pair["picture"]).name, Path(pair["other"]).name} == {"again.jpg", "001.png"}
     assert 0 <= pair["bits"] <= 4
-    assert any("almost like another: 1 pictures" in line for line in document["warnings"])
+    assert any("almost like another: 1 images" in line for line in document["warnings"])
 
 
 def small_photos(folder: Path, first: int = 0) -> None:
@@ -82,7 +82,7 @@ def small_photos(folder: Path, first: int = 0) -> None:
         write_image(folder / f"{index}.png", Frame(photo(index, (28, 28)), "bgr"))
 
 
-def test_near_duplicates_among_pictures_too_small_to_tell(
+def test_near_duplicates_among_images_too_small_to_tell(
     answers: Answers, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for first, label in enumerate(("cat", "dog")):
@@ -98,7 +98,7 @@ def test_near_duplicates_among_pictures_too_small_to_tell(
     document = answers(tmp_path)
     assert (document["compared"], document["near_duplicates"]) == (3, 0)
     assert main(["inspect", str(tmp_path)]) == 0
-    assert "0 (3 pictures compared)" in capsys.readouterr().out
+    assert "0 (3 images compared)" in capsys.readouterr().out
 
 
 def test_near_duplicates_need_two_parts_that_can_be_told(answers: Answers, tmp_path: Path) -> None:
@@ -116,10 +116,10 @@ def test_equal_files_in_two_parts_and_in_two_classes(answers: Answers, tmp_path:
     assert not any("equal files" in line for line in answers(tmp_path)["warnings"])
     shutil.copy(one, same)
     (line,) = (line for line in answers(tmp_path)["warnings"] if "equal files" in line)
-    assert "more than one part: 1 pictures" in line and str(same) in line
+    assert "more than one part: 1 images" in line and str(same) in line
     shutil.copy(tmp_path / "train" / "dog" / "001.png", tmp_path / "train" / "cat" / "dog.png")
     (line,) = (line for line in answers(tmp_path)["warnings"] if "more than one class" in line)
-    assert "1 pictures" in line and "dog/001.png" in line and "cat/dog.png" in line
+    assert "1 images" in line and "dog/001.png" in line and "cat/dog.png" in line
 
 
 def test_within_a_part_near_duplicates_do_no_harm(answers: Answers, tmp_path: Path) -> None:
@@ -164,8 +164,8 @@ def test_what_is_left_out_is_named(answers: Answers, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("counts", "says"),
     [
-        ({"cat": 40, "dog": 3}, "class 'dog' has 1 picture to train, 'cat' has 28"),
-        ({"cat": 9, "dog": 2}, "class 'dog' has too few readable pictures"),
+        ({"cat": 40, "dog": 3}, "class 'dog' has 1 image to train, 'cat' has 28"),
+        ({"cat": 9, "dog": 2}, "class 'dog' has too few readable images"),
         ({"cat": 9}, "one class only"),
     ],
     ids=str,
@@ -187,7 +187,7 @@ def test_broken_files_do_not_count_for_the_split(answers: Answers, tmp_path: Pat
     assert sum(document["splits"]["dog"].values()) == 10
 
 
-def test_the_smallest_and_the_largest_picture(answers: Answers, tmp_path: Path) -> None:
+def test_the_smallest_and_the_largest_image(answers: Answers, tmp_path: Path) -> None:
     write_photos(tmp_path, {"cat": 3, "dog": 3})
     write_image(tmp_path / "cat" / "dot.png", Frame(np.zeros((1, 1, 3), np.uint8), "bgr"))
     large = np.full((6000, 8000, 3), 90, np.uint8)
@@ -204,17 +204,17 @@ def test_for_people(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     again(tmp_path / "cat" / "001.png", tmp_path / "dog" / "again.jpg")
     assert main(["inspect", str(tmp_path)]) == 0
     printed = capsys.readouterr()
-    assert re.search(r"class +pictures +train +val +test", printed.out)
+    assert re.search(r"class +images +train +val +test", printed.out)
     assert re.search(r"cat +21 +14 +3 +3", printed.out)
     assert f"unreadable: {tmp_path / 'cat' / 'broken.jpg'}" in printed.out
     assert "alike: " in printed.out and "again.jpg" in printed.out
-    assert "warning: look almost like another: 1 pictures" in printed.err
+    assert "warning: look almost like another: 1 images" in printed.err
 
 
 # --- the report ----------------------------------------------------------------------------------
 
 
-def pictures_in(page: str) -> list[NDArray[np.uint8]]:
+def images_in(page: str) -> list[NDArray[np.uint8]]:
     found = re.findall(r'src="data:image/png;base64,([^"]+)"', page)
     return [decode_image(base64.b64decode(text)).pixels for text in found]
 
@@ -226,12 +226,12 @@ def test_the_report_of_a_folder(answers: Answers, tmp_path: Path) -> None:
     assert json.loads((tmp_path / "look" / "inspect.json").read_text()) == document
     page = (tmp_path / "look" / "report.html").read_text()
     assert "cat &amp; co" in page and "<images>" not in page and "broken.png" in page
-    many, few = pictures_in(page)
+    many, few = images_in(page)
     assert many.shape == (2 * 76 + 4, 10 * 76 + 4, 3)
     assert few.shape == (1 * 76 + 4, 4 * 76 + 4, 3)  # without the broken one
 
 
-@pytest.mark.parametrize("kind", ["bundle", "pictures"])
+@pytest.mark.parametrize("kind", ["bundle", "images"])
 def test_the_report_of_anything(
     kind: str, answers: Answers, tmp_path: Path, tiny_bundle: Callable[..., Path]
 ) -> None:
@@ -242,7 +242,7 @@ def test_the_report_of_anything(
     document = answers(path, "--report", tmp_path / "look")
     assert json.loads((tmp_path / "look" / "inspect.json").read_text()) == document
     page = (tmp_path / "look" / "report.html").read_text()
-    assert path.name in page and len(pictures_in(page)) == (kind == "pictures")
+    assert path.name in page and len(images_in(page)) == (kind == "images")
 
 
 def test_a_report_that_cannot_be_written(
@@ -260,7 +260,7 @@ def test_a_report_that_cannot_be_written(
 # --- the contact sheet ---------------------------------------------------------------------------
 
 
-def test_pictures_stand_in_rows_each_whole() -> None:
+def test_images_stand_in_rows_each_whole() -> None:
     red, green, blue = (np.zeros((30, 60, 3), np.uint8) for _ in range(3))
     red[:], green[:], blue[:] = (0, 0, 255), (0, 255, 0), (255, 0, 0)
     gray = np.full((8, 8), 100, np.uint8)
@@ -275,7 +275,7 @@ def test_pictures_stand_in_rows_each_whole() -> None:
     centers = [sheet[24, 24], sheet[24, 68], sheet[24, 112], sheet[68, 24]]
     wanted = [(0, 0, 255), (0, 255, 0), (255, 0, 0), (100, 100, 100)]
     assert [tuple(pixel.tolist()) for pixel in centers] == wanted
-    # Twice as wide as high: above and below it is paper, as where there is no picture.
+    # Twice as wide as high: above and below it is paper, as where there is no image.
     assert {tuple(sheet[y, x].tolist()) for y, x in ((8, 24), (40, 24), (68, 68))} == {(232,) * 3}
 
 

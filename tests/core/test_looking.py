@@ -1,4 +1,4 @@
-"""A look at many pictures: the same in child processes as in threads, and no end without a word."""
+"""A look at many images: the same in child processes as in threads, and no end without a word."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from edge_sdk.images.scan import MANY, Look, look_at_all
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """More than MANY files: copies of ten pictures, one in seven broken, one name not UTF-8."""
+def images(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """More than MANY files: copies of ten images, one in seven broken, one name not UTF-8."""
     folder, random = tmp_path_factory.mktemp("many"), np.random.default_rng(0)
     for number in range(10):
         frame = Frame(random.integers(0, 256, (40, 48, 3), np.uint8), "bgr")
@@ -34,32 +34,32 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return paths
 
 
-def test_children_see_what_threads_see(pictures: list[Path]) -> None:
-    apart = list(look_at_all(pictures))
-    half = len(pictures) // 2
-    together = [*look_at_all(pictures[:half]), *look_at_all(pictures[half:])]
+def test_children_see_what_threads_see(images: list[Path]) -> None:
+    apart = list(look_at_all(images))
+    half = len(images) // 2
+    together = [*look_at_all(images[:half]), *look_at_all(images[half:])]
     assert apart == together
     first, broken = apart[0], apart[6]
     assert isinstance(first, Look) and (first.width, first.height) == (48, 40)
-    assert broken == f"{pictures[6]} is a truncated PNG"
-    assert apart[-1] == f"{pictures[-1]} does not exist"
+    assert broken == f"{images[6]} is a truncated PNG"
+    assert apart[-1] == f"{images[-1]} does not exist"
 
 
-def test_a_child_that_is_killed_is_told(pictures: list[Path]) -> None:
-    looks = look_at_all(pictures)
+def test_a_child_that_is_killed_is_told(images: list[Path]) -> None:
+    looks = look_at_all(images)
     next(looks)
     children = looking_children()
     assert children
     for child in children:
         os.kill(child, signal.SIGKILL)
-    with pytest.raises(FileError, match=r"one of the pictures from .* \(SIGKILL\)") as caught:
+    with pytest.raises(FileError, match=r"one of the images from .* \(SIGKILL\)") as caught:
         list(looks)
-    assert "move these pictures away" in caught.value.fix
+    assert "move these images away" in caught.value.fix
     assert looking_children() == []
 
 
-def test_who_stops_early_leaves_no_process(pictures: list[Path]) -> None:
-    looks = look_at_all(pictures)
+def test_who_stops_early_leaves_no_process(images: list[Path]) -> None:
+    looks = look_at_all(images)
     next(looks)
     assert looking_children()
     looks.close()  # type: ignore[attr-defined]

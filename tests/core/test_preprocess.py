@@ -43,7 +43,7 @@ def random_frame(height: int, width: int, color: str, seed: int = 0) -> Frame:
 
 
 def seen(frame: Frame, spec: PreprocessSpec, height: int, width: int) -> NDArray[np.uint8]:
-    """The picture before normalisation, (height, width, channels): the obvious way."""
+    """The image before normalisation, (height, width, channels): the obvious way."""
     pixels = frame.pixels
     if spec.fit == "crop":
         scale = max(width / frame.width, height / frame.height)
@@ -206,7 +206,7 @@ def tail_of(mean: float, std: float, dtype: str, scale: float, zero_point: int) 
         ((0.0, 1.0, "uint8", 1.0, 0), "copy"),
         ((0.0, 255.0, "uint8", 1 / 255, 0), "copy"),
         ((127.5, 127.5, "uint8", 0.00784, 127), "table"),
-        ((0.0, 255.0, "int8", 0.0031, -128), "table"),  # calibrated on dark pictures
+        ((0.0, 255.0, "int8", 0.0031, -128), "table"),  # calibrated on dark images
         ((0.0, 255.0, "int8", 1 / 255, -127), "table"),
         ((0.0, 255.0, "uint8", 1 / 255, -128), "table"),
         ((0.0, 255.0, "int8", 1 / 255, 0), "table"),
@@ -289,7 +289,7 @@ def test_an_integer_input_without_quantization_takes_the_numbers_themselves() ->
         (PreprocessSpec("gray", std=()), (1, 9, 9, 1), "int8", ConfigError, "std has 0 values"),
     ],
 )
-def test_a_tensor_that_is_no_such_picture(
+def test_a_tensor_that_is_no_such_image(
     spec: PreprocessSpec, shape: tuple[int, ...], dtype: str, error: type, says: str
 ) -> None:
     tensor = TensorSpec("image", shape, dtype, QuantParams(1 / 255, 0))

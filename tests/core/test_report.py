@@ -143,7 +143,7 @@ def test_a_strangers_build_record_never_breaks_a_page(
     parse_page(page.read_text(encoding="utf-8"))
 
 
-def test_pictures_stand_in_the_page_itself() -> None:
+def test_images_stand_in_the_page_itself() -> None:
     gallery = Gallery("worst", "Worst", "The <surest> mistakes.", [Exhibit(b"\x89PNG", "a < b")])
     section = gallery_section(gallery)
     assert 'src="data:image/png;base64,iVBORw=="' in section.body

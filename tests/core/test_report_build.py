@@ -70,9 +70,9 @@ def test_a_build_page(build_page: Make, build_document: Make) -> None:
 def test_a_build_page_shows_what_the_build_warned_of(
     build_page: Make, build_document: Make, hostile: str
 ) -> None:
-    page = build_page({**build_document(), "warnings": ["only 12 test pictures", hostile]})
+    page = build_page({**build_document(), "warnings": ["only 12 test images", hostile]})
     assert page.source.count('class="banner warn"') == 2
-    assert "Warning: only 12 test pictures" in page.text and hostile in page.text
+    assert "Warning: only 12 test images" in page.text and hostile in page.text
     assert 'class="banner warn"' not in build_page(build_document()).source
 
 

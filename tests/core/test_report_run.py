@@ -217,6 +217,6 @@ def test_how_a_benchmark_was_loaded(run_page: Make) -> None:
 
 def test_what_a_run_met_on_its_way(run_page: Make, hostile: str) -> None:
     text = run_page(unreadable=3, notes=["the video ended early", hostile]).text
-    assert "unreadable pictures, skipped 3" in text
+    assert "unreadable images, skipped 3" in text
     assert f"notes the video ended early {hostile}" in text
     assert "unreadable" not in run_page(unreadable=0, notes=[]).text

@@ -1,4 +1,4 @@
-"""Sequences: clips and features through the public door, against the picture path and LiteRT."""
+"""Sequences: clips and features through the public door, against the image path and LiteRT."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import pytest
 from edge_sdk import Bundle, Frame, Recognizer, open_engine
 from edge_sdk.bundle.manifest import SequenceEntry, parse_manifest
 from edge_sdk.cli.table import main
-from edge_sdk.data.sources import FeatureRow, LabelledPictures, Picture, Sample
+from edge_sdk.data.sources import FeatureRow, Image, LabelledImages, Sample
 from edge_sdk.errors import BundleError, DataError, ModelError
-from edge_sdk.evaluation.classification import evaluate, evaluate_pictures
+from edge_sdk.evaluation.classification import evaluate, evaluate_images
 from edge_sdk.images.files import write_image
 from edge_sdk.preprocess import Preprocessor, PreprocessSpec
 from edge_sdk.tasks.sequence import ClipPreprocessor, FeaturePreprocessor
@@ -32,16 +32,16 @@ def frames_of(count: int, seed: int = 0) -> tuple[Frame, ...]:
     )
 
 
-def test_each_frame_is_fed_as_a_picture_is() -> None:
+def test_each_frame_is_fed_as_a_image_is() -> None:
     spec = PreprocessSpec("gray", "letterbox", mean=(0.0,), std=(255.0,))
     clip = TensorSpec("frames", (1, 3, 8, 6, 1), "int8", STORED)
-    picture = Preprocessor(spec, TensorSpec("image", (1, 8, 6, 1), "int8", STORED))
+    image = Preprocessor(spec, TensorSpec("image", (1, 8, 6, 1), "int8", STORED))
     frames = frames_of(3)
     out = np.zeros(clip.shape, np.int8)
     ClipPreprocessor(spec, clip)(frames, out)
     for step, frame in enumerate(frames):
         wanted = np.zeros((1, 8, 6, 1), np.int8)
-        picture(frame, wanted)
+        image(frame, wanted)
         assert np.array_equal(out[:, step], wanted)
 
 
@@ -114,7 +114,7 @@ def test_features_are_evaluated(tiny_bundle: Callable[..., Path]) -> None:
             row = FeatureRow(0, f"{number}", values=random.random((4, 2), np.float32))
             recognizer(row.read())
             rows.append(row.labelled(int(recognizer.scores().argmax())))
-        found = evaluate_pictures(recognizer, LabelledPictures(bundle.labels, rows, "all"))
+        found = evaluate_images(recognizer, LabelledImages(bundle.labels, rows, "all"))
     assert (found.correct, found.n) == (12, 12)
 
 
@@ -149,7 +149,7 @@ def test_features_have_three_dimensions(tiny_parts: Callable[..., Any]) -> None:
 
 
 @pytest.mark.parametrize(("shape", "streamed"), [((3, 8, 6, 3), True), ((3, 2), False)])
-def test_a_sequence_is_not_answered_a_picture_at_a_time(
+def test_a_sequence_is_not_answered_a_image_at_a_time(
     shape: tuple[int, ...],
     streamed: bool,
     tiny_bundle: Callable[..., Path],
@@ -169,10 +169,10 @@ def test_a_sequence_is_not_answered_a_picture_at_a_time(
 @pytest.mark.parametrize(
     ("shape", "sample", "says", "fix"),
     [
-        ((4, 2), Picture(0, "a", pixels=np.zeros((4, 4), np.uint8)), "rows of features", "csv:"),
-        ((3, 8, 6, 3), Picture(0, "a", pixels=np.zeros((4, 4), np.uint8)), "clips", "video:"),
+        ((4, 2), Image(0, "a", pixels=np.zeros((4, 4), np.uint8)), "rows of features", "csv:"),
+        ((3, 8, 6, 3), Image(0, "a", pixels=np.zeros((4, 4), np.uint8)), "clips", "video:"),
         ((3, 8, 6, 3), FeatureRow(0, "a"), "the data holds rows of features", "video:"),
-        ((4, 4, 1), FeatureRow(0, "a"), "answers about single pictures", "folder:"),
+        ((4, 4, 1), FeatureRow(0, "a"), "answers about single images", "folder:"),
     ],
 )
 def test_data_of_another_kind_is_refused(
@@ -182,7 +182,7 @@ def test_data_of_another_kind_is_refused(
     fix: str,
     tiny_bundle: Callable[..., Path],
 ) -> None:
-    data = LabelledPictures(("class0",), [sample], "all")
+    data = LabelledImages(("class0",), [sample], "all")
     with Bundle.open(tiny_bundle(shape=shape)) as bundle, pytest.raises(DataError) as caught:
         evaluate(bundle, data)
     assert says in str(caught.value) and fix in caught.value.fix
@@ -199,7 +199,7 @@ def test_numbers_take_the_bundles_names(
     rows = [
         FeatureRow(number, f"{number}", values=np.ones((4, 2), np.float32)) for number in (0, 2)
     ]
-    data = LabelledPictures(values, rows, "all", numbered=True)
+    data = LabelledImages(values, rows, "all", numbered=True)
     with Bundle.open(tiny_bundle(shape=(4, 2))) as bundle:
         if known:
             assert evaluate(bundle, data).confusion.sum(axis=1).tolist() == [1, 0, 1]
@@ -209,7 +209,7 @@ def test_numbers_take_the_bundles_names(
 
 
 def test_numbers_out_of_order_take_no_names(tiny_bundle: Callable[..., Path]) -> None:
-    data = LabelledPictures(("1", "10", "2"), [FeatureRow(0, "a")], "all", numbered=True)
+    data = LabelledImages(("1", "10", "2"), [FeatureRow(0, "a")], "all", numbered=True)
     with (
         Bundle.open(tiny_bundle(shape=(4, 2))) as bundle,
         pytest.raises(DataError, match="does not know"),

@@ -1,4 +1,4 @@
-"""Near-duplicates: found when a picture was saved again, not made up where there are none."""
+"""Near-duplicates: found when an image was saved again, not made up where there are none."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from edge_sdk.frames import Frame
 from edge_sdk.images.files import read_image
 from edge_sdk.images.perceptual_hash import (
-    MOST_BITS,
+    MAX_BITS,
     Hash,
     Near,
     look_alikes,
@@ -69,12 +69,12 @@ CHANGES = [as_jpeg, half, brighter, harder, noisy]
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
-def test_a_picture_saved_again_is_found(change: Callable[[Pixels], Pixels]) -> None:
+def test_a_image_saved_again_is_found(change: Callable[[Pixels], Pixels]) -> None:
     for seed in range(20):
-        assert bits(hashed(photo(seed)), hashed(change(photo(seed)))) <= MOST_BITS
+        assert bits(hashed(photo(seed)), hashed(change(photo(seed)))) <= MAX_BITS
 
 
-def test_other_pictures_are_not() -> None:
+def test_other_images_are_not() -> None:
     hashes = [hashed(photo(seed)) for seed in range(200)]
     assert look_alikes(hashes) == []
     distances = [bits(one, other) for one, other in pairwise(hashes)]
@@ -95,7 +95,7 @@ def test_colour_orders_agree() -> None:
 
 
 @pytest.mark.parametrize("level", [0, 128, 255])
-def test_blank_pictures_have_none(level: int) -> None:
+def test_blank_images_have_none(level: int) -> None:
     flat = np.full((64, 64, 3), level, np.uint8)
     assert perceptual_hash(Frame(flat, "bgr")) is None
     flat[::2, ::2] ^= 1
@@ -103,17 +103,17 @@ def test_blank_pictures_have_none(level: int) -> None:
 
 
 @pytest.mark.parametrize("size", [(1, 1), (28, 28), (31, 200), (200, 31)])
-def test_tiny_pictures_have_none(size: tuple[int, int]) -> None:
+def test_tiny_images_have_none(size: tuple[int, int]) -> None:
     assert perceptual_hash(Frame(photo(0, size), "bgr")) is None
 
 
 def test_the_largest_and_the_smallest_that_have_one() -> None:
     assert hashed(photo(3, (32, 32))) is not None
     large = np.asarray(cv2.resize(photo(3), (8000, 6000), interpolation=cv2.INTER_LINEAR), np.uint8)
-    assert bits(hashed(large), hashed(photo(3))) <= MOST_BITS
+    assert bits(hashed(large), hashed(photo(3))) <= MAX_BITS
 
 
-def test_each_picture_is_paired_with_the_nearest_of_an_earlier_part() -> None:
+def test_each_image_is_paired_with_the_nearest_of_an_earlier_part() -> None:
     parts: dict[str, list[Hash]] = {
         "train": [0b1111, 0, None, 2**63],
         "val": [0b1, None],
@@ -124,7 +124,7 @@ def test_each_picture_is_paired_with_the_nearest_of_an_earlier_part() -> None:
         Near("test", 0, "val", 0, 1),
         Near("test", 1, "train", 3, 1),
     ]
-    assert near_duplicates(parts, most_bits=0) == []
+    assert near_duplicates(parts, max_bits=0) == []
     assert near_duplicates({"train": parts["train"], "val": [], "test": []}) == []
     assert near_duplicates({"train": [None], "test": [None]}) == []
 
@@ -143,13 +143,13 @@ def test_matrices_and_bit_counts_agree() -> None:
     for index in range(len(hashes)):
         distances = [bits(hashes[index], earlier) for earlier in hashes[:index]]
         least = min(distances, default=99)
-        assert (index in found) == (least <= MOST_BITS)
+        assert (index in found) == (least <= MAX_BITS)
         if index in found:
             assert found[index][1] == least == distances[found[index][0]]
 
 
 def test_photos_of_hands_are_told_apart(shared_data: Path) -> None:
-    """The claim beside MOST_BITS: 5 pairs in 1,643 photos, and every re-encoded one is found."""
+    """The claim beside MAX_BITS: 5 pairs in 1,643 photos, and every re-encoded one is found."""
     paths = sorted((shared_data / "images" / "sign_digits").glob("*/*.JPG"))
     hashes = [perceptual_hash(read_image(path)) for path in paths]
     assert len(paths) > 1600 and len(look_alikes(hashes)) <= 5
@@ -157,4 +157,4 @@ def test_photos_of_hands_are_told_apart(shared_data: Path) -> None:
         pixels = read_image(paths[index]).pixels
         own = hashes[index]
         assert own is not None
-        assert all(bits(own, hashed(change(pixels))) <= MOST_BITS for change in CHANGES)
+        assert all(bits(own, hashed(change(pixels))) <= MAX_BITS for change in CHANGES)

@@ -1,4 +1,4 @@
-"""Labelled pictures by name."""
+"""Labelled images by name."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge_sdk.data.sources import Picture, open_source, split_spec
+from edge_sdk.data.sources import Image, open_source, split_spec
 from edge_sdk.errors import (
     ConfigError,
     DataError,
@@ -37,7 +37,7 @@ from edge_sdk.errors import (
         ("keras:mnist", ("keras", "mnist")),
         ("coco:annotations.json", ("coco", "annotations.json")),
         ("keras", ("folder", "keras")),
-        ("C:pictures", ("folder", "C:pictures")),
+        ("C:images", ("folder", "C:images")),
     ],
 )
 def test_what_a_source_means(spec: str, parts: tuple[str, str]) -> None:
@@ -61,13 +61,13 @@ def test_an_unknown_kind_lists_those_that_can_be_opened() -> None:
 
 
 def test_a_home_folder(
-    tmp_path: Path, write_pictures: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, write_images: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_pictures(tmp_path / "pictures" / "cat", 1)
+    write_images(tmp_path / "images" / "cat", 1)
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert open_source("folder:~/pictures").labels == ("cat",)
+    assert open_source("folder:~/images").labels == ("cat",)
     with pytest.raises(FileError, match="does not exist"):
-        open_source("folder:~nobody-of-this-name/pictures")
+        open_source("folder:~nobody-of-this-name/images")
 
 
 def test_names_that_no_file_can_have() -> None:
@@ -95,11 +95,11 @@ def as_anybody() -> None:
 
 
 def test_a_folder_that_may_not_be_read_is_never_an_empty_one(
-    tmp_path: Path, write_pictures: Callable[..., Any]
+    tmp_path: Path, write_images: Callable[..., Any]
 ) -> None:
-    write_pictures(tmp_path / "cat", 1)
+    write_images(tmp_path / "cat", 1)
     closed = tmp_path / "cat" / "closed"
-    write_pictures(closed, 1)
+    write_images(closed, 1)
     closed.chmod(0o000)
     line = [sys.executable, "-c", OPEN, tmp_path]
     done = subprocess.run(line, preexec_fn=as_anybody, capture_output=True, text=True, check=True)
@@ -108,19 +108,19 @@ def test_a_folder_that_may_not_be_read_is_never_an_empty_one(
 
 
 def test_a_folder_whose_name_looks_like_a_kind(
-    tmp_path: Path, write_pictures: Callable[..., Any]
+    tmp_path: Path, write_images: Callable[..., Any]
 ) -> None:
-    write_pictures(tmp_path / "old:pictures" / "cat", 1)
+    write_images(tmp_path / "old:images" / "cat", 1)
     with contextlib.chdir(tmp_path):
-        assert open_source("old:pictures").labels == ("cat",)
+        assert open_source("old:images").labels == ("cat",)
 
 
-def test_a_folder_of_classes(tmp_path: Path, write_pictures: Callable[..., list[Path]]) -> None:
-    dogs = write_pictures(tmp_path / "dog", 2)
-    cats = write_pictures(tmp_path / "cat" / "indoors", 1)
+def test_a_folder_of_classes(tmp_path: Path, write_images: Callable[..., list[Path]]) -> None:
+    dogs = write_images(tmp_path / "dog", 2)
+    cats = write_images(tmp_path / "cat" / "indoors", 1)
     source = open_source(f"folder:{tmp_path}")
     assert (source.labels, source.part) == (("cat", "dog"), "all")
-    assert [(p.label, p.path) for p in source.pictures] == [
+    assert [(p.label, p.path) for p in source.images] == [
         (0, cats[0]),
         (1, dogs[0]),
         (1, dogs[1]),
@@ -129,33 +129,33 @@ def test_a_folder_of_classes(tmp_path: Path, write_pictures: Callable[..., list[
 
 
 def test_the_test_part_is_taken_where_there_is_one(
-    tmp_path: Path, write_pictures: Callable[..., list[Path]]
+    tmp_path: Path, write_images: Callable[..., list[Path]]
 ) -> None:
     for part in ("train", "val", "test"):
-        write_pictures(tmp_path / part / "cat", 1)
-    (wanted,) = write_pictures(tmp_path / "test" / "dog", 1)
+        write_images(tmp_path / part / "cat", 1)
+    (wanted,) = write_images(tmp_path / "test" / "dog", 1)
     source = open_source(str(tmp_path))
-    assert (source.labels, source.part, len(source.pictures)) == (("cat", "dog"), "test", 2)
-    assert source.pictures[1].path == wanted
+    assert (source.labels, source.part, len(source.images)) == (("cat", "dog"), "test", 2)
+    assert source.images[1].path == wanted
 
 
 def test_test_alone_is_a_class_like_any_other(
-    tmp_path: Path, write_pictures: Callable[..., Any]
+    tmp_path: Path, write_images: Callable[..., Any]
 ) -> None:
-    write_pictures(tmp_path / "test" / "cat", 1)
+    write_images(tmp_path / "test" / "cat", 1)
     assert open_source(str(tmp_path)).labels == ("test",)
 
 
-def test_no_source(tmp_path: Path, write_pictures: Callable[..., Any]) -> None:
+def test_no_source(tmp_path: Path, write_images: Callable[..., Any]) -> None:
     with pytest.raises(FileError, match="does not exist"):
         open_source(f"folder:{tmp_path / 'x'}")
     with pytest.raises(FileError, match="cannot read"):
         open_source("x" * 300)
     with pytest.raises(DataError, match="no class folders"):
         open_source(str(tmp_path))
-    write_pictures(tmp_path / "cat", 1)
+    write_images(tmp_path / "cat", 1)
     (tmp_path / "dog").mkdir()
-    with pytest.raises(DataError, match="class folder without pictures: dog"):
+    with pytest.raises(DataError, match="class folder without images: dog"):
         open_source(str(tmp_path))
 
 
@@ -169,23 +169,23 @@ def test_a_kind_of_the_converter(spec: str) -> None:
     assert (caught.value.fix == "pip install edge-sdk-converter") is not here
 
 
-def test_a_picture_on_disk_and_one_in_memory(
-    tmp_path: Path, write_pictures: Callable[..., list[Path]]
+def test_a_image_on_disk_and_one_in_memory(
+    tmp_path: Path, write_images: Callable[..., list[Path]]
 ) -> None:
-    (path,) = write_pictures(tmp_path, 1)
-    stored = Picture(0, "a", path=path)
+    (path,) = write_images(tmp_path, 1)
+    stored = Image(0, "a", path=path)
     assert stored.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
     assert stored.read().source == str(path)
     pixels = np.zeros((2, 3), np.uint8)
-    held = Picture(1, "digit 7", pixels=pixels, color="gray")
+    held = Image(1, "digit 7", pixels=pixels, color="gray")
     frame = held.read()
     assert (frame.source, frame.color, frame.width) == ("digit 7", "gray", 3)
     assert held.sha256 == hashlib.sha256(bytes(6)).hexdigest()
 
 
-def test_a_picture_that_is_none(tmp_path: Path) -> None:
+def test_a_image_that_is_none(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_text("hello")
     with pytest.raises(ImageError):
-        Picture(0, "a", path=tmp_path / "a.jpg").read()
+        Image(0, "a", path=tmp_path / "a.jpg").read()
     with pytest.raises(FileError):
-        Picture(0, "a", path=tmp_path / "b.jpg").read()
+        Image(0, "a", path=tmp_path / "b.jpg").read()

@@ -1,4 +1,4 @@
-"""Frames of planes: the model sees what it would see of the same picture in RGB."""
+"""Frames of planes: the model sees what it would see of the same image in RGB."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from edge_sdk.tensors import QuantParams, TensorSpec
 FITS = ("stretch", "crop", "letterbox")
 
 
-def picture(width: int, height: int) -> NDArray[np.uint8]:
+def image(width: int, height: int) -> NDArray[np.uint8]:
     """RGB that changes slowly from pixel to pixel, as what a lens draws does."""
     x, y = np.meshgrid(np.linspace(0, 1, width), np.linspace(0, 1, height))
     channels = (40 + 170 * x, 200 - 150 * y, 60 + 120 * (x * y))
@@ -26,7 +26,7 @@ def picture(width: int, height: int) -> NDArray[np.uint8]:
 
 
 def encoded(rgb: NDArray[np.uint8], color: str) -> Frame:
-    """The picture as a camera's planes."""
+    """The image as a camera's planes."""
     if color == "yuv420p":  # OpenCV's own conversion: video range
         return Frame(cv2.cvtColor(rgb, cv2.COLOR_RGB2YUV_I420), "yuv420p")
     whole = cv2.cvtColor(rgb, cv2.COLOR_RGB2YCrCb)
@@ -51,10 +51,10 @@ def fed(frame: Frame, spec: PreprocessSpec, side: tuple[int, int]) -> Any:
     size=st.tuples(st.integers(60, 200), st.integers(60, 200)),
     side=st.tuples(st.integers(8, 64), st.integers(8, 64)),
 )
-def test_the_model_sees_the_picture(
+def test_the_model_sees_the_image(
     color: str, model: Any, fit: Any, size: tuple[int, int], side: tuple[int, int]
 ) -> None:
-    rgb = picture(2 * size[0], 2 * size[1])
+    rgb = image(2 * size[0], 2 * size[1])
     spec = PreprocessSpec(color=model, fit=fit, mean=(0.0,), std=(255.0,))
     seen, placed = fed(encoded(rgb, color), spec, side)
     wanted, plain = fed(Frame(rgb, "rgb"), spec, side)
@@ -64,8 +64,8 @@ def test_the_model_sees_the_picture(
 
 
 @pytest.mark.parametrize("color", ["yuv420p", "yuvj420p"])
-def test_a_frame_of_planes_has_the_size_of_its_picture(color: str) -> None:
-    frame = encoded(picture(64, 48), color)
+def test_a_frame_of_planes_has_the_size_of_its_image(color: str) -> None:
+    frame = encoded(image(64, 48), color)
     assert (frame.width, frame.height) == (64, 48)
     assert frame.shown is frame
 

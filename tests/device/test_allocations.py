@@ -1,4 +1,4 @@
-"""A frame in steady state allocates nothing but its small answer: no picture-sized buffer, and
+"""A frame in steady state allocates nothing but its small answer: no image-sized buffer, and
 nothing that stays; answered at once, or streamed.
 """
 
@@ -49,21 +49,21 @@ def test_nothing_is_allocated_for_a_frame(
     """
     preprocess = PreprocessSpec("bgr", fit, mean=(0.0,), std=(255.0,))  # type: ignore[arg-type]
     path = tiny_bundle(shape=(SIDE, SIDE, 3), preprocess=preprocess)
-    picture = frame(color)
+    image = frame(color)
     with Bundle.open(path) as bundle, Recognizer.open(bundle) as recognizer:
         for _ in range(20):
-            recognizer(picture)
+            recognizer(image)
         gc.collect()
         tracemalloc.start()
         try:
-            recognizer(picture)
+            recognizer(image)
             gc.collect()
             before, _ = tracemalloc.get_traced_memory()
             most = 0
             for _ in range(FRAMES):
                 tracemalloc.reset_peak()
                 now, _ = tracemalloc.get_traced_memory()
-                recognizer(picture)
+                recognizer(image)
                 most = max(most, tracemalloc.get_traced_memory()[1] - now)
             gc.collect()
             after, _ = tracemalloc.get_traced_memory()

@@ -128,7 +128,7 @@ def test_the_frames_are_the_same_every_time() -> None:
 
 
 def test_the_frames_cost_no_more_memory_than_they_hold() -> None:
-    """A picture of 1280 x 720 is 2.8 MB, the wider one it is cut from twice that."""
+    """An image of 1280 x 720 is 2.8 MB, the wider one it is cut from twice that."""
     tracemalloc.start()
     pattern = Pattern(1280, 720)
     _, peak = tracemalloc.get_traced_memory()

@@ -14,7 +14,7 @@ import pytest
 
 from edge_device.bench.loads import from_scheduled, multi_stream, of_query, poisson, server
 from edge_device.bench.rate import (
-    LEAST_QUERIES,
+    MIN_QUERIES,
     PRECISION,
     Trial,
     attempt,
@@ -177,7 +177,7 @@ def test_the_search_ends_just_below_the_highest_rate(highest: float) -> None:
 
     def at(rate: float) -> Trial:
         tried.append(rate)
-        return Trial(rate, LEAST_QUERIES, 0, 1.0, rate <= highest)
+        return Trial(rate, MIN_QUERIES, 0, 1.0, rate <= highest)
 
     found = find_rate(at, 50.0)
     assert found is not None and found <= highest < found * (1 + PRECISION)
@@ -200,7 +200,7 @@ def test_a_search_without_an_answer_ends() -> None:
 
 
 def test_a_trial_is_long_enough_for_its_percentile_and_for_a_queue_to_grow() -> None:
-    assert queries_of(1.0, 50) == LEAST_QUERIES == 662
+    assert queries_of(1.0, 50) == MIN_QUERIES == 662
     assert queries_of(1000.0, 50) == 5000
     assert queries_of(1000.0, 1000) == 10_000
 

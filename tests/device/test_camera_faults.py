@@ -31,13 +31,13 @@ def say(*lines: str) -> Act:
 class Fault(NamedTuple):
     """What happens to the server, and how it ends; None: new connections work all the time.
 
-    least_s, most_s: how long it lasts. lost: the connection does not outlive it.
+    least_s, max_s: how long it lasts. lost: the connection does not outlive it.
     """
 
     begin: Act
     end: Act | None
     least_s: float = 0.5
-    most_s: float = 6.0
+    max_s: float = 6.0
     lost: bool = True
 
 
@@ -53,19 +53,19 @@ FAULTS = {
     "stall": Fault(say("stall"), say("go"), least_s=3.0),
     "short stall": Fault(say("stall"), say("go"), 0.2, 1.0, lost=False),
     "wrong format": Fault(say("wrong", "hang-up"), say("go")),
-    "damaged pictures": Fault(say("corrupt"), say("go"), 0.3, 1.0, lost=False),
-    "half pictures": Fault(say("truncated"), say("go"), 0.3, 1.0, lost=False),
-    "only damaged pictures": Fault(say("corrupt"), say("go"), least_s=3.0),
+    "damaged images": Fault(say("corrupt"), say("go"), 0.3, 1.0, lost=False),
+    "half images": Fault(say("truncated"), say("go"), 0.3, 1.0, lost=False),
+    "only damaged images": Fault(say("corrupt"), say("go"), least_s=3.0),
 }
 
 ORDER = {
     "http": [
-        *("damaged pictures", "wrong format", "killed", "connections forgotten", "half pictures"),
-        *("frozen", "only damaged pictures", "stall", "short stall", "connections closed"),
+        *("damaged images", "wrong format", "killed", "connections forgotten", "half images"),
+        *("frozen", "only damaged images", "stall", "short stall", "connections closed"),
     ],
     "rtsp": [
-        *("killed", "stall", "connections forgotten", "damaged pictures", "wrong format"),
-        *("frozen", "connections closed", "short stall", "only damaged pictures", "killed"),
+        *("killed", "stall", "connections forgotten", "damaged images", "wrong format"),
+        *("frozen", "connections closed", "short stall", "only damaged images", "killed"),
     ],
 }
 
@@ -109,7 +109,7 @@ def test_every_fault_is_over_soon_after_its_cause(
             unreadable, lost = camera.unreadable, lost + fault.lost
             took[name] = back_after(fault, server, camera, reader, lost, chance)
             assert camera.reopened == lost, name
-            assert ("pictures" in name) == (camera.unreadable > unreadable), name
+            assert ("images" in name) == (camera.unreadable > unreadable), name
         assert (f"lost {lost} times" in camera.notes[0]) if lost > 1 else lost == len(camera.notes)
     record_property("slowest, ms", round(1000 * max(took.values())))
     assert {name: seconds for name, seconds in took.items() if seconds > BAR_S} == {}
@@ -124,7 +124,7 @@ def back_after(
     back_ns = time.monotonic_ns()
     fault.begin(server)
     if fault.end is not None:
-        time.sleep(chance.uniform(fault.least_s, fault.most_s))
+        time.sleep(chance.uniform(fault.least_s, fault.max_s))
         fault.end(server)
         back_ns = time.monotonic_ns()
     return seconds_until(lambda: reader.last_ns > back_ns and camera.reopened >= lost, back_ns)

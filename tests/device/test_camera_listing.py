@@ -64,7 +64,7 @@ def test_why_a_device_is_not_usable(machine: Any) -> None:
     )
     for found in (pi, also_pi):
         assert (found.usable, found.fix) == (False, "use picamera2")
-    assert "gives no pictures" in metadata.because
+    assert "gives no images" in metadata.because
     assert (refused.because, refused.fix) == (str(busy), "sudo usermod")
     with pytest.raises(CameraError) as caught:
         first_usable([pi, metadata, refused])
@@ -122,7 +122,7 @@ def test_a_v4l2_camera_that_is_none(tmp_path: Path, path: str, says: str, fix: s
 @pytest.mark.parametrize(
     ("capabilities", "of_node", "captures"),
     [
-        (0x84A00001, 0x04200001, True),  # a USB camera's pictures
+        (0x84A00001, 0x04200001, True),  # a USB camera's images
         (0x84A00001, 0x04A00000, False),  # its metadata, in a node of its own
         (0x00000001, 0, True),  # a driver from before nodes said what they can do
         (0x00000002, 0, False),

@@ -35,7 +35,7 @@ PLAIN = CameraSpec("", "")
 
 
 @pytest.mark.parametrize(("kind", "color"), [("http", "yuvj420p"), ("rtsp", "yuv420p")])
-def test_pictures_are_the_planes_that_were_sent(steady_camera: Url, kind: str, color: str) -> None:
+def test_images_are_the_planes_that_were_sent(steady_camera: Url, kind: str, color: str) -> None:
     """Frame n is flat grey of the value 8 * n; in video range 16 to 235 stand for 0 to 255."""
     with open_camera(steady_camera(kind)) as camera:
         frames = [camera.read() for _ in range(4)]
@@ -49,7 +49,7 @@ def test_pictures_are_the_planes_that_were_sent(steady_camera: Url, kind: str, c
 
 
 @pytest.mark.parametrize("kind", ["http", "rtsp"])
-def test_with_a_size_asked_for_pictures_are_rgb(steady_camera: Url, kind: str) -> None:
+def test_with_a_size_asked_for_images_are_rgb(steady_camera: Url, kind: str) -> None:
     with open_camera(f"{steady_camera(kind)}#width=32&height=32&rotate=90") as camera:
         frame = camera.read()
     assert frame is not None
@@ -72,7 +72,7 @@ def test_a_size_that_changes_on_the_way_is_no_fault(camera_server: Server, kind:
 @pytest.mark.parametrize(
     ("kind", "mode"), [("http", "corrupt"), ("http", "truncated"), ("rtsp", "corrupt")]
 )
-def test_damaged_pictures_are_skipped_and_counted(
+def test_damaged_images_are_skipped_and_counted(
     camera_server: Server, kind: str, mode: str
 ) -> None:
     server = camera_server(kind)
@@ -116,7 +116,7 @@ def test_what_a_server_refuses(steady_camera: Url, path: str, says: str, fix: st
 
 
 @pytest.mark.parametrize(
-    ("kind", "says"), [("http", "no stream of pictures"), ("rtsp", "no such stream")]
+    ("kind", "says"), [("http", "no stream of images"), ("rtsp", "no such stream")]
 )
 def test_what_is_no_stream(camera_server: Server, kind: str, says: str) -> None:
     server = camera_server(kind)
@@ -261,12 +261,12 @@ def test_planes_where_the_decoder_gives_them_and_rgb_otherwise(
     width, height = size
     ramp = np.arange(width, dtype=np.uint8) + np.zeros((height, 1), np.uint8)
     grey = np.repeat(ramp[..., None], 3, axis=2)
-    picture = av.VideoFrame.from_ndarray(grey, format="rgb24").reformat(format=name)
-    picture.colorspace, picture.color_range = space, full
-    frame = to_frame(picture, PLAIN, 7)
+    image = av.VideoFrame.from_ndarray(grey, format="rgb24").reformat(format=name)
+    image.colorspace, image.color_range = space, full
+    frame = to_frame(image, PLAIN, 7)
     assert (frame.color, frame.width, frame.height, frame.sensor_ns) == (color, *size, 7)
     if color in ("yuv420p", "yuvj420p"):
-        padded = [np.frombuffer(p, np.uint8).reshape(-1, p.line_size) for p in picture.planes]
+        padded = [np.frombuffer(p, np.uint8).reshape(-1, p.line_size) for p in image.planes]
         for got, sent in zip(planes(frame), padded, strict=True):
             assert np.array_equal(got, sent[: got.shape[0], : got.shape[1]])
     with FakeCamera(script=[frame]) as camera:
@@ -286,12 +286,12 @@ def test_planes_where_the_decoder_gives_them_and_rgb_otherwise(
 def test_planes_only_where_nothing_else_is_asked_for(asked: CameraSpec, kept: bool) -> None:
     av = pytest.importorskip("av", reason="NOT TESTED: PyAV is not installed")
     grey = np.zeros((48, 64, 3), np.uint8)
-    picture = av.VideoFrame.from_ndarray(grey, format="rgb24").reformat(format="yuv420p")
-    assert (to_frame(picture, asked, 0).color == "yuv420p") is kept
+    image = av.VideoFrame.from_ndarray(grey, format="rgb24").reformat(format="yuv420p")
+    assert (to_frame(image, asked, 0).color == "yuv420p") is kept
 
 
 @pytest.mark.parametrize("shape", [(71, 64), (72, 63), (72, 64, 3)])
-def test_planes_that_cannot_be_a_picture(shape: tuple[int, ...]) -> None:
+def test_planes_that_cannot_be_a_image(shape: tuple[int, ...]) -> None:
     frame = Frame(np.zeros(shape, np.uint8), "yuv420p")
     with FakeCamera(script=[frame]) as camera, pytest.raises(CameraError, match="gave"):
         camera.read()

@@ -14,7 +14,7 @@ import pytest
 
 from edge_device.cameras import Camera
 from edge_device.cameras.fake import FakeCamera
-from edge_device.cameras.recovery import MOST_LEFT_BEHIND, Backoff, RecoveringCamera
+from edge_device.cameras.recovery import MAX_LEFT_BEHIND, Backoff, RecoveringCamera
 from edge_device.cameras.spec import CameraSpec
 from edge_sdk.errors import CameraError
 from edge_sdk.frames import Frame
@@ -24,7 +24,7 @@ GONE = CameraError("there is no camera", fix="plug it in")
 SPEC = CameraSpec("live://eye:***@host", "rtsp", fps=30)
 
 
-def picture(value: int, at_s: float = 0.0) -> Frame:
+def image(value: int, at_s: float = 0.0) -> Frame:
     return Frame(np.full((4, 4, 3), value, np.uint8), "rgb", round(at_s * 1e9))
 
 
@@ -83,7 +83,7 @@ def test_a_camera_that_fails_or_ends_is_opened_again(
     caplog: pytest.LogCaptureFixture,
     fault: list[Exception],
 ) -> None:
-    openings = Openings([picture(1), *fault], [picture(2), HANG])
+    openings = Openings([image(1), *fault], [image(2), HANG])
     camera = recovering(openings)
     first, second = camera.read(), camera.read()
     assert values(first, second) == [1, 2]
@@ -105,8 +105,8 @@ def test_a_camera_that_fails_or_ends_is_opened_again(
 def test_it_waits_longer_and_longer_but_never_long(
     recovering: Callable[..., RecoveringCamera], driven_clock: Any
 ) -> None:
-    fails = [picture(1), RuntimeError("unplugged")]
-    camera = recovering(Openings(fails, *(5 * [GONE]), fails, [picture(3), HANG]))
+    fails = [image(1), RuntimeError("unplugged")]
+    camera = recovering(Openings(fails, *(5 * [GONE]), fails, [image(3), HANG]))
     assert values(camera.read(), camera.read(), camera.read()) == [1, 1, 3]
     assert driven_clock.sleeps == [0.5, 1.0, 2.0, 2.0, 2.0, 2.0, 0.5]
     assert camera.reopened == 2
@@ -120,14 +120,14 @@ def test_the_wait_is_between_half_and_the_whole_by_chance() -> None:
     waits = {Backoff().next() for _ in range(20)}
     assert len(waits) > 1 and all(0.25 <= wait <= 0.5 for wait in waits)
     # A cap below the first wait, and more tries than a float has powers of two.
-    patient = Backoff(first_s=1.0, most_s=3.0, chance=lambda: 1.0)
+    patient = Backoff(first_s=1.0, max_s=3.0, chance=lambda: 1.0)
     assert [patient.next() for _ in range(2000)][-1] == 3.0
 
 
 def steadily(read: threading.Event, period_s: float) -> Iterator[Any]:
-    """Three pictures, each when the one before it was read, `period_s` apart; then nothing."""
+    """Three images, each when the one before it was read, `period_s` apart; then nothing."""
     for number in range(3):
-        yield picture(number, 1 + number * period_s)
+        yield image(number, 1 + number * period_s)
         read.wait()
         read.clear()
     yield HANG
@@ -154,7 +154,7 @@ def test_a_camera_that_stalls_is_opened_again(
     patience_s: float,
 ) -> None:
     read = threading.Event()
-    openings = Openings(steadily(read, period_s), [picture(9), HANG])
+    openings = Openings(steadily(read, period_s), [image(9), HANG])
     spec = CameraSpec("live", "rtsp", fps=fps)
     camera = recovering(openings, spec=spec, timeout_s=timeout_s)
     for number in range(3):
@@ -170,15 +170,15 @@ def test_a_camera_that_stalls_is_opened_again(
     reader.join(30)
     assert values(*seen) == [9]
     assert camera.reopened == 1
-    assert f"no picture for {patience_s:.1f} s" in camera.notes[0]
+    assert f"no image for {patience_s:.1f} s" in camera.notes[0]
 
 
 def test_the_time_away_is_no_frame_period(
     recovering: Callable[..., RecoveringCamera], driven_clock: Any
 ) -> None:
-    """100 s without a picture: the next stall is noticed as soon as the first."""
+    """100 s without an image: the next stall is noticed as soon as the first."""
     read = threading.Event()
-    openings = Openings(steadily(read, 0.033), [picture(8, 101.0), HANG], [picture(9, 200.0), HANG])
+    openings = Openings(steadily(read, 0.033), [image(8, 101.0), HANG], [image(9, 200.0), HANG])
     camera = recovering(openings, spec=CameraSpec("live", "rtsp"))
     for _ in range(3):
         camera.read()
@@ -191,7 +191,7 @@ def test_the_time_away_is_no_frame_period(
         until(lambda times=times: len(openings.opened) > times)
         reader.join(30)
         assert values(*seen) == [value]
-    assert "no picture for 2.0 s" in camera.notes[0]
+    assert "no image for 2.0 s" in camera.notes[0]
 
 
 def test_what_hangs_in_a_driver_is_left_behind_and_closed_when_it_comes_back(
@@ -199,7 +199,7 @@ def test_what_hangs_in_a_driver_is_left_behind_and_closed_when_it_comes_back(
 ) -> None:
     """A call that no interruption reaches: here a sleep that nothing but `released` ends."""
     released = threading.Event()
-    openings = Openings([picture(1), HANG], [picture(2), HANG], sleep=lambda _s: released.wait())
+    openings = Openings([image(1), HANG], [image(2), HANG], sleep=lambda _s: released.wait())
     camera = recovering(openings)
     assert values(camera.read()) == [1]
     seen: list[Frame | None] = []
@@ -224,22 +224,22 @@ def test_only_so_many_openings_hang_at_the_same_time(
     def open_one() -> Camera:
         opened.append(threading.current_thread())
         if len(opened) == 1:
-            return FakeCamera(script=[picture(1), RuntimeError("gone")])
+            return FakeCamera(script=[image(1), RuntimeError("gone")])
         if not released.is_set():
             released.wait()
             raise GONE
-        return FakeCamera(script=[picture(2), HANG])
+        return FakeCamera(script=[image(2), HANG])
 
     camera = recovering(open_one, sleep=lambda _seconds: time.sleep(0.01))
     assert values(camera.read()) == [1]
     seen: list[Frame | None] = []
     reader = threading.Thread(target=lambda: seen.append(camera.read()))
     reader.start()
-    for hanging in range(1, MOST_LEFT_BEHIND + 1):
+    for hanging in range(1, MAX_LEFT_BEHIND + 1):
         until(lambda so_many=hanging: len(opened) == 1 + so_many)
         driven_clock.advance(10.1)
     time.sleep(0.2)
-    assert len(opened) == 1 + MOST_LEFT_BEHIND
+    assert len(opened) == 1 + MAX_LEFT_BEHIND
     released.set()
     reader.join(30)
     assert values(*seen) == [2]
@@ -255,9 +255,9 @@ def test_what_fails_at_first_is_told_at_once(recovering: Callable[..., Recoverin
         recovering(Openings([]))
 
 
-def test_a_first_picture_that_does_not_come_is_an_error() -> None:
+def test_a_first_image_that_does_not_come_is_an_error() -> None:
     seconds = count(0, 1_000_000_000)
-    with pytest.raises(CameraError, match="gave no picture in 10 s") as caught:
+    with pytest.raises(CameraError, match="gave no image in 10 s") as caught:
         RecoveringCamera(SPEC, Openings([HANG]), now_ns=lambda: next(seconds))
     assert caught.value.fix == FakeCamera.remedy
 
@@ -270,7 +270,7 @@ def test_an_opening_that_does_not_come_back_is_an_error() -> None:
         over.wait()
         return FakeCamera(script=[])
 
-    with pytest.raises(CameraError, match="gave no picture in 10 s") as caught:
+    with pytest.raises(CameraError, match="gave no image in 10 s") as caught:
         RecoveringCamera(SPEC, hang, now_ns=lambda: next(seconds))
     over.set()
     assert "switched on" in caught.value.fix and "another program" in caught.value.fix
@@ -295,13 +295,13 @@ def test_the_newest_frame_waits_and_the_others_are_counted(
     read, all_given = threading.Event(), threading.Event()
 
     def script() -> Iterator[Any]:
-        yield picture(0)
+        yield image(0)
         read.wait()
-        yield from (picture(1), picture(2), picture(3))
+        yield from (image(1), image(2), image(3))
         all_given.set()
         yield RuntimeError("gone")
 
-    camera = recovering(Openings(script(), [picture(4), HANG]))
+    camera = recovering(Openings(script(), [image(4), HANG]))
     first = camera.read()
     read.set()
     assert all_given.wait(30)
@@ -311,11 +311,11 @@ def test_the_newest_frame_waits_and_the_others_are_counted(
     assert camera.missed == 2
 
 
-def test_pictures_that_cannot_be_decoded_are_counted_over_all_openings(
+def test_images_that_cannot_be_decoded_are_counted_over_all_openings(
     recovering: Callable[..., RecoveringCamera],
 ) -> None:
     def open_one() -> Camera:
-        camera = FakeCamera(script=[picture(1), RuntimeError("gone")])
+        camera = FakeCamera(script=[image(1), RuntimeError("gone")])
         camera.unreadable = 3
         return camera
 
@@ -329,16 +329,16 @@ def test_what_belongs_to_a_frame_stays_with_it(
     recovering: Callable[..., RecoveringCamera],
 ) -> None:
     large = Frame(np.zeros((8, 8, 3), np.uint8), "bgr")
-    small = Frame(np.zeros((6, 4), np.uint8), "yuv420p", 12345, picture=large, exposure_ns=99)
+    small = Frame(np.zeros((6, 4), np.uint8), "yuv420p", 12345, image=large, exposure_ns=99)
     camera = recovering(Openings([small, HANG], now_ns=lambda: 0))
     frame = camera.read()
     assert frame is not None
     assert (frame.pixels.shape, frame.color, frame.sensor_ns) == ((6, 4), "yuv420p", 12345)
-    assert (frame.picture, frame.exposure_ns) == (large, 99)
+    assert (frame.image, frame.exposure_ns) == (large, 99)
 
 
 def test_closing_ends_a_reader_that_waits_for_the_next_try() -> None:
-    openings = Openings([picture(1), RuntimeError("gone")])
+    openings = Openings([image(1), RuntimeError("gone")])
     camera = RecoveringCamera(SPEC, openings, backoff=Backoff(1000, 1000))
     assert values(camera.read()) == [1]
     seen: list[Frame | None] = []

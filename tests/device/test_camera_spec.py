@@ -106,7 +106,7 @@ def test_what_is_said_about_a_wrong_spec(text: str, says: str, fix: str) -> None
 
 
 def test_files_and_folders_in_dev_are_no_devices() -> None:
-    """/dev/shm is where pictures are put that no card should wear out for."""
+    """/dev/shm is where images are put that no card should wear out for."""
     with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
         film = Path(folder) / "film.mp4"
         film.touch()

@@ -33,11 +33,11 @@ def test_a_folder_is_filled_every_interval_of_the_film(
     assert (label["pictures"], label["dark"], label["blurred"]) == (4, [], [])
     sources = sorted((tmp_path / "photos").iterdir())[::2]  # 4 a second, one each half second
     for taken, source in zip(list_images(folder), sources, strict=False):
-        # Half the colours of a JPEG are at the edges of the patches; another picture differs by 85.
+        # Half the colours of a JPEG are at the edges of the patches; another image differs by 85.
         assert np.abs(read_image(taken).pixels.astype(int) - read_image(source).pixels).mean() < 8
 
 
-def test_without_a_rate_every_picture_is_taken(photos: str, tmp_path: Path, here: Command) -> None:
+def test_without_a_rate_every_image_is_taken(photos: str, tmp_path: Path, here: Command) -> None:
     camera = photos.replace("fps=4", "fps=max")
     done = here("capture", "--camera", camera, "--label", "x", "--json")
     document = answered(done)
@@ -99,7 +99,7 @@ def test_what_is_almost_the_same_is_left_out(tmp_path: Path, here: Command) -> N
     assert (document["captured"], document["skipped_similar"]) == (6, 0)
 
 
-def test_dark_and_blurred_pictures_are_kept_and_named(tmp_path: Path, here: Command) -> None:
+def test_dark_and_blurred_images_are_kept_and_named(tmp_path: Path, here: Command) -> None:
     sharp = np.random.default_rng(0).integers(0, 256, (24, 32, 3), np.uint8)
     smooth = np.tile(np.linspace(0, 255, 64, dtype=np.uint8)[:, None, None], (1, 64, 3))
     for name, pixels in {"0": sharp, "1": sharp // 4, "2": smooth}.items():
@@ -111,7 +111,7 @@ def test_dark_and_blurred_pictures_are_kept_and_named(tmp_path: Path, here: Comm
     assert label["dark"] == ["images/x/x-0002.jpg"]
     assert label["blurred"] == ["images/x/x-0003.jpg"]
     dark, blurred = done.stderr.splitlines()
-    assert dark.startswith("warning: x: 1 of 3 pictures are dark") and "x-0002.jpg" in dark
+    assert dark.startswith("warning: x: 1 of 3 images are dark") and "x-0002.jpg" in dark
     assert "add light" in dark
     assert "blurred" in blurred and "x-0003.jpg" in blurred
 

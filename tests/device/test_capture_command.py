@@ -52,19 +52,19 @@ def test_a_label_of_any_script(photos: str, tmp_path: Path, here: Command) -> No
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--label", "x", "--out", "/proc"], "cannot write pictures to /proc"),
-        (["--label", "x", "--out", "file"], "cannot write pictures to file"),
+        (["--label", "x", "--out", "/proc"], "cannot write images to /proc"),
+        (["--label", "x", "--out", "file"], "cannot write images to file"),
         (["--label", "file", "--out", "."], "file is not a folder"),
         (["--label", "x", "--out", "split"], "--out split/train"),
         (["--label", "x", "--out", "y" * 300], "too long"),
         (["--label", "x", "--label", "x"], "named twice"),
         (["--label", "x", "--label", "y"], "nobody is there to press Enter"),
-        (["--label", "x", "--preview", "images/x/p.jpg"], "would become one of its pictures"),
+        (["--label", "x", "--preview", "images/x/p.jpg"], "would become one of its images"),
         (["--label", "x", "--preview", "p.txt"], ".jpg or .png"),
         (["--label", "x", "--preview", "split.png"], "is a folder"),
         (["--label", "x", "--preview", "/proc/p.jpg"], "cannot write /proc/p.jpg"),
         (["--label", "x", "--camera", "folder:nowhere"], "nowhere does not exist"),
-        (["--label", "x", "--camera", "folder:split"], "holds no pictures"),
+        (["--label", "x", "--camera", "folder:split"], "holds no images"),
         (["--label", "x", "--camera", "video:file"], "cannot be read as a video"),
         (["--label", "x", "--camera", "synthetic?fps=0"], "fps is '0'"),
         (["--label", "x", "--camera", "webcam"], "unknown camera"),
@@ -107,7 +107,7 @@ def test_usage(arguments: list[str], tmp_path: Path, here: Command) -> None:
 def test_without_a_camera_it_is_the_first_that_is_usable(
     tmp_path: Path, here: Command, refused: Refused
 ) -> None:
-    """As of `run`; pictures that are made up are never meant."""
+    """As of `run`; images that are made up are never meant."""
     if first := [camera for camera in list_cameras() if camera.usable]:
         pytest.skip(f"NOT TESTED: a camera is attached, {first[0].spec}")
     error, fix = refused(here("capture", "--label", "x"))

@@ -30,10 +30,10 @@ def test_a_live_camera(tmp_path: Path, camera_server: Callable[[str], Any], here
     done = here("capture", *line, "--label", "x", "--json")
     document = answered(done)
     assert document["ended"] == "count"
-    pictures = [read_image(tmp_path / name).pixels for name in document["labels"][0]["files"]]
-    levels = [round(pixels.mean() / 8) for pixels in pictures]
+    images = [read_image(tmp_path / name).pixels for name in document["labels"][0]["files"]]
+    levels = [round(pixels.mean() / 8) for pixels in images]
     assert len(set(levels)) == 3
-    for level, pixels in zip(levels, pictures, strict=True):
+    for level, pixels in zip(levels, images, strict=True):
         assert pixels.shape == (48, 64, 3)
         assert np.abs(pixels.astype(int) - 8 * level).max() <= 4
     page = (tmp_path / document["review"]).read_text("utf-8")
@@ -56,9 +56,7 @@ def test_ctrl_c_and_sigterm_keep_what_was_taken(tmp_path: Path, wait_for: WaitFo
         assert all(read_image(path).width == 640 for path in folder.iterdir())
 
 
-def test_ctrl_c_before_the_first_picture_leaves_no_folder(
-    tmp_path: Path, wait_for: WaitFor
-) -> None:
+def test_ctrl_c_before_the_first_image_leaves_no_folder(tmp_path: Path, wait_for: WaitFor) -> None:
     preview = tmp_path / "preview.jpg"
     line = ["--camera", "synthetic", "--delay", "600", "--label", "x", "--preview", preview]
     process = start(*line, "--review", cwd=tmp_path)
@@ -86,10 +84,10 @@ def test_sigterm_while_the_camera_is_opened(tmp_path: Path) -> None:
     assert (document["ended"], document["captured"]) == ("stopped", 0)
 
 
-def test_a_camera_that_dies_leaves_its_pictures(
-    tmp_path: Path, write_pictures: Write, command: Command, refused: Refused, wait_for: WaitFor
+def test_a_camera_that_dies_leaves_its_images(
+    tmp_path: Path, write_images: Write, command: Command, refused: Refused, wait_for: WaitFor
 ) -> None:
-    paths = write_pictures(tmp_path / "photos", 3, size=(64, 48))
+    paths = write_images(tmp_path / "photos", 3, size=(64, 48))
     camera = f"folder:{tmp_path / 'photos'}?fps=max&loop=1"
     process = start(
         *("--camera", camera, "--label", "x", "--count", "100000", "--json"), cwd=tmp_path
@@ -101,7 +99,7 @@ def test_a_camera_that_dies_leaves_its_pictures(
     stdout, stderr = process.communicate(timeout=60)
     done = subprocess.CompletedProcess([], process.returncode, stdout, stderr)
     error, _ = refused(done)
-    assert "none of the 3 pictures" in error
+    assert "none of the 3 images" in error
     document = json.loads(stderr[stderr.index("{") : stderr.rindex("}") + 1])
     assert document["ended"] == "error"
     assert names(folder) == [Path(name).name for name in document["labels"][0]["files"]]
@@ -122,11 +120,11 @@ def with_little_room(folder: Path, environment: dict[str, str]) -> subprocess.Co
 
 
 def test_a_full_disk_ends_it_and_keeps_what_is_there(
-    tmp_path: Path, write_pictures: Write, unmeasured: dict[str, str], refused: Refused
+    tmp_path: Path, write_images: Write, unmeasured: dict[str, str], refused: Refused
 ) -> None:
-    """The third picture is too large for it."""
-    write_pictures(tmp_path / "photos", 2, size=(64, 48))
-    write_pictures(tmp_path / "photos" / "z", 1, size=(640, 480))
+    """The third image is too large for it."""
+    write_images(tmp_path / "photos", 2, size=(64, 48))
+    write_images(tmp_path / "photos" / "z", 1, size=(640, 480))
     done = with_little_room(tmp_path, unmeasured)
     error, fix = refused(done)
     assert "x-0003.jpg" in error and "too large" in error
@@ -136,9 +134,9 @@ def test_a_full_disk_ends_it_and_keeps_what_is_there(
 
 
 def test_a_full_disk_from_the_start_leaves_no_class(
-    tmp_path: Path, write_pictures: Write, unmeasured: dict[str, str], refused: Refused
+    tmp_path: Path, write_images: Write, unmeasured: dict[str, str], refused: Refused
 ) -> None:
-    write_pictures(tmp_path / "photos", 1, size=(640, 480))
+    write_images(tmp_path / "photos", 1, size=(640, 480))
     done = with_little_room(tmp_path, unmeasured)
     refused(done)
     assert len(done.stderr.splitlines()) == 2

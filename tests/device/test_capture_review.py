@@ -23,7 +23,7 @@ Refused = Callable[..., tuple[str, str]]
 
 def test_a_review_is_one_page_of_all_classes(photos: str, tmp_path: Path, here: Command) -> None:
     write_image(tmp_path / "images" / "old" / "a.png", Frame(np.zeros((8, 8, 3), np.uint8), "bgr"))
-    (tmp_path / "images" / "old" / "broken.png").write_bytes(b"no picture")
+    (tmp_path / "images" / "old" / "broken.png").write_bytes(b"no image")
     line = ["--camera", photos, "--label", "<b>open</b>".replace("/", "|"), "--review", "--json"]
     document = answered(here("capture", *line))
     page = (tmp_path / document["review"]).read_text("utf-8")
@@ -44,7 +44,7 @@ def test_a_review_is_one_page_of_all_classes(photos: str, tmp_path: Path, here: 
 
 @pytest.mark.slow
 def test_a_review_in_a_browser(photos: str, tmp_path: Path, here: Command) -> None:
-    """Every picture is shown, and nothing is wider than a phone."""
+    """Every image is shown, and nothing is wider than a phone."""
     browser = next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None)
     if browser is None:
         pytest.skip("NOT TESTED: no chromium is installed")

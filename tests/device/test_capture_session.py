@@ -1,4 +1,4 @@
-"""When a picture is taken, and what is seen meanwhile: frames with instants of their own."""
+"""When an image is taken, and what is seen meanwhile: frames with instants of their own."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_enter_that_was_pressed_too_early_does_not_begin(taking: Taking) -> None
     assert taken(taking) == [3]
 
 
-def test_a_picture_that_never_changes_is_told_once(taking: Taking) -> None:
+def test_a_image_that_never_changes_is_told_once(taking: Taking) -> None:
     blocks = np.random.default_rng(0).integers(0, 256, (4, 4, 3), np.uint8)
     pixels = np.kron(blocks, np.ones((16, 16, 1), np.uint8))
     same = (Frame(pixels, "rgb", START_NS + n * 10**8) for n in range(3 * STILL))
@@ -111,9 +111,9 @@ def test_people_see_planes_in_their_colours(color: Any) -> None:
     assert np.abs(seen.pixels[:, 36:, ::-1].astype(int) - (20, 60, 220)).max() < 5
 
 
-def test_people_see_the_larger_picture() -> None:
+def test_people_see_the_larger_image() -> None:
     large = Frame(np.zeros((20, 20, 3), np.uint8), "rgb")
-    assert viewable(Frame(np.zeros((15, 10), np.uint8), "yuv420p", picture=large)) is large
+    assert viewable(Frame(np.zeros((15, 10), np.uint8), "yuv420p", image=large)) is large
 
 
 def test_faults_of_photos(shared_data: Path) -> None:
@@ -126,7 +126,7 @@ def test_faults_of_photos(shared_data: Path) -> None:
         assert quality(Frame(photo.pixels // 8, "bgr")).fault == "dark", path
 
 
-def test_quality_is_that_of_the_grey_picture() -> None:
+def test_quality_is_that_of_the_grey_image() -> None:
     pixels = np.zeros((10, 10, 3), np.uint8)
     pixels[:, 5:] = (255, 0, 0)
     red, blue = quality(Frame(pixels, "rgb")), quality(Frame(pixels, "bgr"))
@@ -140,7 +140,7 @@ def test_quality_is_that_of_the_grey_picture() -> None:
 
 
 def test_enter_counts_from_when_it_is_asked_for(taking: Taking) -> None:
-    """Pressed twice while the label before was taken; once more after the third picture."""
+    """Pressed twice while the label before was taken; once more after the third image."""
     pressed = iter([True, True, False, *(False, False, True)])
     session = Session(
         frames(n / 10 for n in range(9)),

@@ -30,11 +30,11 @@ def bundle(tiny_bundle: Callable[..., Path]) -> Path:
 
 
 def test_run_prints_one_document_and_leaves_the_files(
-    bundle: Path, tmp_path: Path, write_pictures: Callable[..., Any], command: Command
+    bundle: Path, tmp_path: Path, write_images: Callable[..., Any], command: Command
 ) -> None:
-    write_pictures(tmp_path / "我的 pictures", 6)
+    write_images(tmp_path / "我的 images", 6)
     done = command(
-        *("run", bundle, "--camera", f"folder:{tmp_path / '我的 pictures'}?fps=max"),
+        *("run", bundle, "--camera", f"folder:{tmp_path / '我的 images'}?fps=max"),
         *("--report", tmp_path / "report", "--jsonl", tmp_path / "r.jsonl", "--json"),
         *("--board", "rpi4", "--threads", "1", "--policy", "all", "--min-score", "0.01"),
     )
@@ -121,11 +121,11 @@ def test_run_says_what_it_found(bundle: Path, tmp_path: Path, command: Command) 
 def test_progress_on_a_terminal(
     bundle: Path,
     tmp_path: Path,
-    write_pictures: Callable[..., Any],
+    write_images: Callable[..., Any],
     arguments: list[str],
     words: list[str],
 ) -> None:
-    write_pictures(tmp_path / "class0", 6)
+    write_images(tmp_path / "class0", 6)
     given = {"BUNDLE": str(bundle), "DATA": str(tmp_path)}
     leader, follower = pty.openpty()
     done = subprocess.run(
@@ -255,15 +255,15 @@ def test_a_video_that_ends_early_is_a_warning(
     assert done.stderr.startswith("warning: the video ended after")
 
 
-def test_unreadable_pictures_are_told(
-    bundle: Path, tmp_path: Path, write_pictures: Callable[..., Any], command: Command
+def test_unreadable_images_are_told(
+    bundle: Path, tmp_path: Path, write_images: Callable[..., Any], command: Command
 ) -> None:
-    write_pictures(tmp_path, 3)
+    write_images(tmp_path, 3)
     for number in range(7):
-        (tmp_path / f"bad{number}.png").write_bytes(b"no picture")
+        (tmp_path / f"bad{number}.png").write_bytes(b"no image")
     camera, report = f"folder:{tmp_path}?fps=max", tmp_path / "report"
     done = command("run", bundle, "--camera", camera, "--report", report)
-    assert "7 pictures skipped" in done.stdout
+    assert "7 images skipped" in done.stdout
     (note,) = json.loads((report / "run.json").read_text("utf-8"))["notes"]
     assert [f"{tmp_path}/bad{number}.png cannot be decoded" in note for number in range(7)] == (
         [True] * 5 + [False] * 2

@@ -58,15 +58,15 @@ def test_a_full_disk_ends_a_run_with_its_report(
 
 
 def test_a_camera_that_fails_ends_a_run_with_its_report(
-    bundle: Path, tmp_path: Path, write_pictures: Callable[..., list[Path]], refused: Refused
+    bundle: Path, tmp_path: Path, write_images: Callable[..., list[Path]], refused: Refused
 ) -> None:
-    """The folder is gone through again and again; after a while its pictures are gone."""
-    paths = write_pictures(tmp_path / "pictures", 3)
+    """The folder is gone through again and again; after a while its images are gone."""
+    paths = write_images(tmp_path / "images", 3)
     lines, report = tmp_path / "r.jsonl", tmp_path / "report"
     process = subprocess.Popen(
         [
             *(sys.executable, "-m", "edge_sdk.cli", "run", str(bundle), "--jsonl", str(lines)),
-            *("--camera", f"folder:{tmp_path / 'pictures'}?fps=100&loop=1"),
+            *("--camera", f"folder:{tmp_path / 'images'}?fps=100&loop=1"),
             *("--report", str(report)),
         ],
         stdout=subprocess.PIPE,
@@ -81,7 +81,7 @@ def test_a_camera_that_fails_ends_a_run_with_its_report(
         path.unlink()
     stdout, stderr = process.communicate(timeout=60)
     done = subprocess.CompletedProcess([], process.returncode, stdout, stderr)
-    assert "none of the 3 pictures" in refused(done)[0]
+    assert "none of the 3 images" in refused(done)[0]
     saved = json.loads((report / "run.json").read_text("utf-8"))
     assert saved["results"] == len(lines.read_text("utf-8").splitlines()) >= 1
     assert saved["unreadable"] == 3
@@ -143,10 +143,10 @@ def test_an_interpreter_that_raises_in_invoke_ends_a_run(
     write_bundle(tmp_path / "x.edge", manifest, members)
     for number in range(5):
         level = 0 if number < dark else 255
-        picture = Frame(np.full((4, 4, 3), level, np.uint8), "rgb")
-        write_image(tmp_path / "pictures" / f"{number}.png", picture)
+        image = Frame(np.full((4, 4, 3), level, np.uint8), "rgb")
+        write_image(tmp_path / "images" / f"{number}.png", image)
     done = command(
-        *("run", tmp_path / "x.edge", "--camera", f"folder:{tmp_path / 'pictures'}?fps=max"),
+        *("run", tmp_path / "x.edge", "--camera", f"folder:{tmp_path / 'images'}?fps=max"),
         *("--policy", "all", "--report", tmp_path / "report"),
     )
     error, _ = refused(done)
@@ -162,10 +162,10 @@ def test_an_interpreter_that_raises_in_invoke_ends_a_run(
 def test_a_run_without_an_answer_leaves_the_old_report(
     bundle: Path, tmp_path: Path, command: Command, refused: Refused
 ) -> None:
-    (tmp_path / "bad.png").write_bytes(b"no picture")
+    (tmp_path / "bad.png").write_bytes(b"no image")
     (tmp_path / "run.json").write_text("precious")
     done = command("run", bundle, "--camera", f"folder:{tmp_path}", "--report", tmp_path)
-    assert "none of the 1 pictures" in refused(done)[0]
+    assert "none of the 1 images" in refused(done)[0]
     assert len(done.stderr.splitlines()) == 2
     assert (tmp_path / "run.json").read_text() == "precious"
 
@@ -214,13 +214,13 @@ def test_an_outcome_holds_the_report_and_the_error(
 
 
 def test_a_file_name_that_is_not_utf8_does_not_end_a_run(
-    bundle: Path, tmp_path: Path, write_pictures: Callable[..., Any], command: Command
+    bundle: Path, tmp_path: Path, write_images: Callable[..., Any], command: Command
 ) -> None:
-    (first, *_) = write_pictures(tmp_path / "pictures", 2)
+    (first, *_) = write_images(tmp_path / "images", 2)
     odd = first.rename(first.with_name("caf\udce9.png"))
     lines = tmp_path / "r.jsonl"
     done = command(
-        *("run", bundle, "--camera", f"folder:{tmp_path / 'pictures'}?fps=max"),
+        *("run", bundle, "--camera", f"folder:{tmp_path / 'images'}?fps=max"),
         *("--jsonl", lines, "--report", tmp_path / "report"),
     )
     assert done.returncode == 0, done.stderr

@@ -46,7 +46,7 @@ def test_the_small_stream_covers_the_model_and_keeps_the_aspect(
     [
         ((1280, 720), (224, 224), (398, 224)),
         ((1280, 960), (224, 224), (298, 224)),
-        ((960, 960), (224, 224), (224, 224)),  # the ISP's picture is the model's
+        ((960, 960), (224, 224), (224, 224)),  # the ISP's image is the model's
         ((1280, 720), (320, 180), (320, 180)),
         ((1280, 720), (96, 28), (96, 54)),
         ((640, 480), (640, 480), None),
@@ -61,7 +61,7 @@ def test_sizes_of_common_models(
 
 
 def padded(rows: NDArray[Any], stride: int) -> NDArray[Any]:
-    """Rows as the ISP leaves them: what is behind their end is none of the picture."""
+    """Rows as the ISP leaves them: what is behind their end is none of the image."""
     out = np.full((rows.shape[0], stride), 0xEE, np.uint8)
     out[:, : rows.shape[1]] = rows
     return out.reshape(-1)
@@ -70,7 +70,7 @@ def padded(rows: NDArray[Any], stride: int) -> NDArray[Any]:
 def buffer_of(
     layout: str, y: NDArray[Any], u: NDArray[Any], v: NDArray[Any], stride: int
 ) -> NDArray[Any]:
-    """The planes as a stream of that format has them, and an end that belongs to no picture."""
+    """The planes as a stream of that format has them, and an end that belongs to no image."""
     if layout in ("NV12", "NV21"):
         pairs = np.stack((u, v) if layout == "NV12" else (v, u), axis=-1)
         chroma = [padded(pairs.reshape(u.shape[0], -1), stride)]

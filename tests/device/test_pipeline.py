@@ -17,15 +17,15 @@ from edge_device.cameras.spec import CameraSpec
 from edge_device.run.pipeline import DEPTH, Pipeline
 from edge_sdk.errors import CameraError, ConfigError
 from edge_sdk.frames import Frame
-from edge_sdk.inference.prefetch import MOST_BYTES, Preparer
+from edge_sdk.inference.prefetch import MAX_BYTES, Preparer
 from edge_sdk.preprocess import PreprocessSpec
 from edge_sdk.tensors import QuantParams, TensorSpec
 
-PICTURE = Frame(np.zeros((4, 4, 3), np.uint8), "rgb")
+IMAGE = Frame(np.zeros((4, 4, 3), np.uint8), "rgb")
 
 FED = TensorSpec("input", (1, 4, 4, 3), "uint8", QuantParams(1.0, 0))
 AS_IT_IS = PreprocessSpec("rgb", "stretch", mean=(0.0,), std=(1.0,))
-"""A tensor that holds the picture's own numbers."""
+"""A tensor that holds the image's own numbers."""
 
 
 def test_overload_answers_about_the_newest_frame_and_counts_the_rest(shared_clock: Any) -> None:
@@ -95,7 +95,7 @@ def test_an_unknown_policy() -> None:
 
 
 def test_what_the_camera_raises_comes_after_the_frames_before_it() -> None:
-    camera = FakeCamera(script=[PICTURE, PICTURE, PICTURE, RuntimeError("unplugged")])
+    camera = FakeCamera(script=[IMAGE, IMAGE, IMAGE, RuntimeError("unplugged")])
     seen = []
     with Pipeline(camera, "all") as pipeline, pytest.raises(CameraError, match="unplugged"):
         for captured in pipeline:
@@ -105,7 +105,7 @@ def test_what_the_camera_raises_comes_after_the_frames_before_it() -> None:
 
 def test_close_returns_though_the_camera_hangs() -> None:
     released = threading.Event()
-    camera = FakeCamera(script=[PICTURE, math.inf], sleep=lambda _seconds: released.wait())
+    camera = FakeCamera(script=[IMAGE, math.inf], sleep=lambda _seconds: released.wait())
     pipeline = Pipeline(camera)
     assert next(iter(pipeline)).frame.index == 0
     pipeline.close()
@@ -117,7 +117,7 @@ def test_close_returns_though_the_camera_hangs() -> None:
 
 def test_a_consumer_that_waits_for_a_hanging_camera_can_be_stopped() -> None:
     released = threading.Event()
-    camera = FakeCamera(script=[PICTURE, math.inf], sleep=lambda _seconds: released.wait())
+    camera = FakeCamera(script=[IMAGE, math.inf], sleep=lambda _seconds: released.wait())
     asked = []
 
     def stop() -> bool:
@@ -145,18 +145,18 @@ def test_closing_from_another_thread_ends_the_consumer() -> None:
 
 @pytest.mark.parametrize("policy", ["latest", "all", "block"])
 def test_what_was_prepared_stays_while_its_frame_is_answered(policy: Any) -> None:
-    """Picture n is of grey n; two come for each answer. Memory goes round, never too early."""
+    """Image n is of grey n; two come for each answer. Memory goes round, never too early."""
     turn = threading.Semaphore(1)
     tensors = set()
 
-    def pictures() -> Iterator[Frame]:
+    def images() -> Iterator[Frame]:
         for index in range(400):
             if index % 2 == 0:
                 turn.acquire()
             yield Frame(np.full((8, 8, 3), index % 256, np.uint8), "rgb")
 
     with (
-        FakeCamera(script=pictures()) as camera,
+        FakeCamera(script=images()) as camera,
         Pipeline(camera, policy, preparer=Preparer(AS_IT_IS, FED)) as pipeline,
     ):
         for frame, _, prepared in pipeline:
@@ -178,7 +178,7 @@ def test_where_no_frame_is_dropped_each_is_prepared() -> None:
 def test_what_waits_prepared_takes_little_memory() -> None:
     """Of a large input only a few: the others are preprocessed when it is their turn."""
     large = TensorSpec("input", (1, 1024, 1024, 3), "uint8", QuantParams(1.0, 0))
-    most = MOST_BYTES // large.nbytes
+    most = MAX_BYTES // large.nbytes
     camera = open_camera("fake?frames=40&fps=max")
     with camera, Pipeline(camera, "all", preparer=Preparer(AS_IT_IS, large)) as pipeline:
         first = next(answers := iter(pipeline))

@@ -1,4 +1,4 @@
-"""The picture file of what `run` sees: through the command, and on a driven clock."""
+"""The image file of what `run` sees: through the command, and on a driven clock."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_a_preview_that_cannot_be_written_ends_a_run_with_its_report(
     assert 1 <= document["results"] < 90
 
 
-def test_a_name_that_is_no_picture_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="no picture file") as caught:
+def test_a_name_that_is_no_image_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no image file") as caught:
         Preview(tmp_path / "now.txt")
     assert ".jpg" in caught.value.fix

@@ -8,8 +8,8 @@ from itertools import pairwise
 import pytest
 
 from edge_device.metrics.recorder import (
-    MOST_BINS,
-    MOST_ROWS,
+    MAX_BINS,
+    MAX_ROWS,
     Recorder,
     Row,
     Timeline,
@@ -145,11 +145,11 @@ def test_an_empty_run_has_no_timeline() -> None:
 
 def test_the_timeline_keeps_the_last_hour(make_result: Make) -> None:
     timeline = Timeline()
-    for second in range(MOST_ROWS + 100):
+    for second in range(MAX_ROWS + 100):
         timeline.add(make_result(second, at_ms=second * 1000), drops=0)
     timeline.finish(0)
-    assert len(timeline.rows) == MOST_ROWS
-    assert timeline.rows[-1].t_s == MOST_ROWS + 99
+    assert len(timeline.rows) == MAX_ROWS
+    assert timeline.rows[-1].t_s == MAX_ROWS + 99
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ def test_a_chart_counts_every_sample_in_few_bins_that_hold_it(values: list[int])
         histogram.add(value)
     bins = chart_bins(histogram)
     assert sum(count for *_, count in bins) == len(values)
-    assert len(bins) <= MOST_BINS
+    assert len(bins) <= MAX_BINS
     assert all(low < high for low, high, _ in bins)
     assert all(one[1] <= other[0] * (1 + 1e-9) for one, other in pairwise(bins))
     assert bins[0][0] * 1e6 <= max(min(values), 1) * 1.001

@@ -21,7 +21,7 @@ from edge_sdk.images.files import read_image, write_image
 Writer = Callable[..., Any]
 
 
-def test_a_folder_gives_its_pictures_in_the_order_of_names(tmp_path: Path) -> None:
+def test_a_folder_gives_its_images_in_the_order_of_names(tmp_path: Path) -> None:
     names = ["b/2.png", "a/10.png", "a/9.png", "c.png", "猫 und Hund/1.png"]
     for value, name in enumerate(names):
         write_image(tmp_path / name, Frame(np.full((4, 4, 3), value, np.uint8), "bgr"))
@@ -30,26 +30,26 @@ def test_a_folder_gives_its_pictures_in_the_order_of_names(tmp_path: Path) -> No
     assert sources == [str(tmp_path / name) for name in sorted(names)]
 
 
-def test_a_folder_gives_what_the_one_decoder_gives(tmp_path: Path, write_pictures: Writer) -> None:
-    paths = write_pictures(tmp_path, 3, suffix=".jpg")
+def test_a_folder_gives_what_the_one_decoder_gives(tmp_path: Path, write_images: Writer) -> None:
+    paths = write_images(tmp_path, 3, suffix=".jpg")
     with open_camera(f"folder:{tmp_path}?fps=max") as camera:
         for path, frame in zip(paths, camera, strict=True):
             assert np.array_equal(frame.pixels, read_image(path).pixels)
 
 
-def test_loop_goes_round(tmp_path: Path, write_pictures: Writer) -> None:
-    write_pictures(tmp_path, 3)
+def test_loop_goes_round(tmp_path: Path, write_images: Writer) -> None:
+    write_images(tmp_path, 3)
     with open_camera(f"folder:{tmp_path}?fps=max&loop=1") as camera:
         names = [Path(frame.source).stem for frame, _ in zip(camera, range(7), strict=False)]
     assert names == ["000", "001", "002", "000", "001", "002", "000"]
 
 
-def test_unreadable_pictures_are_skipped_and_counted_once(
-    tmp_path: Path, write_pictures: Writer
+def test_unreadable_images_are_skipped_and_counted_once(
+    tmp_path: Path, write_images: Writer
 ) -> None:
-    paths = write_pictures(tmp_path, 4, suffix=".jpg")
+    paths = write_images(tmp_path, 4, suffix=".jpg")
     paths[1].write_bytes(paths[1].read_bytes()[:100])
-    paths[2].write_bytes(b"no picture")
+    paths[2].write_bytes(b"no image")
     with open_camera(f"folder:{tmp_path}?fps=max&loop=1") as camera:
         names = [Path(frame.source).stem for frame, _ in zip(camera, range(6), strict=False)]
         assert camera.unreadable == 2
@@ -58,17 +58,17 @@ def test_unreadable_pictures_are_skipped_and_counted_once(
 
 @pytest.mark.parametrize("loop", [0, 1])
 def test_a_folder_where_nothing_can_be_read(tmp_path: Path, loop: int) -> None:
-    (tmp_path / "a.png").write_bytes(b"no picture")
+    (tmp_path / "a.png").write_bytes(b"no image")
     with (
         open_camera(f"folder:{tmp_path}?fps=max&loop={loop}") as camera,
-        pytest.raises(CameraError, match=r"none of the 1 pictures .*: .*a\.png cannot") as caught,
+        pytest.raises(CameraError, match=r"none of the 1 images .*: .*a\.png cannot") as caught,
     ):
         camera.read()
     assert caught.value.fix
 
 
 def test_folders_that_are_none(tmp_path: Path) -> None:
-    with pytest.raises(CameraError, match="holds no pictures") as empty:
+    with pytest.raises(CameraError, match="holds no images") as empty:
         open_camera(f"folder:{tmp_path}")
     assert ".jpg" in empty.value.fix
     with pytest.raises(FileError, match="does not exist"):
@@ -147,7 +147,7 @@ def test_why_a_file_is_no_video_is_said_in_words(data: bytes, because: str, tmp_
     assert str(caught.value) == f"{tmp_path}/film.mp4 cannot be read as a video: {because}"
 
 
-def test_a_video_without_pictures(tmp_path: Path) -> None:
+def test_a_video_without_images(tmp_path: Path) -> None:
     av = pytest.importorskip("av", reason="NOT TESTED: PyAV is not installed")
     path = tmp_path / "sound.wav"
     with av.open(str(path), "w") as container:
@@ -158,7 +158,7 @@ def test_a_video_without_pictures(tmp_path: Path) -> None:
         frame.rate = 8000
         container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
-    with pytest.raises(CameraError, match="no picture track"):
+    with pytest.raises(CameraError, match="no image track"):
         open_camera(f"video:{path}")
 
 
@@ -177,44 +177,44 @@ def test_a_video_filmed_upright_is_turned(tmp_path: Path, write_video: Writer) -
     assert (frame.width, frame.height) == (48, 64)
 
 
-def test_decoding_that_is_too_slow_is_a_slower_camera_not_an_older_picture(
+def test_decoding_that_is_too_slow_is_a_slower_camera_not_an_older_image(
     driven_clock: Any,
 ) -> None:
-    picture = Frame(np.zeros((4, 4, 3), np.uint8), "rgb")
+    image = Frame(np.zeros((4, 4, 3), np.uint8), "rgb")
     spec = CameraSpec("fake?fps=20", "fake", fps=20)
-    script = [picture, 0.08, picture, 0.08, picture, 0.01, picture]
+    script = [image, 0.08, image, 0.08, image, 0.01, image]
     clock = {"now_ns": driven_clock.now_ns, "sleep": driven_clock.sleep}
     start = driven_clock.now_ns()
     with FakeCamera(spec, script, **clock) as camera:
         taken = [(f.sensor_ns - start, driven_clock.now_ns() - start) for f in camera]
         assert camera.notes == (
-            "slower than 20 frames a second: 2 of 4 pictures took longer than that to decode",
+            "slower than 20 frames a second: 2 of 4 images took longer than that to decode",
         )
     milliseconds = [(0, 0), (80, 80), (160, 160), (210, 210)]
     assert taken == [(a * 1_000_000, b * 1_000_000) for a, b in milliseconds]
 
 
 def test_decoding_within_the_period_is_no_part_of_the_age(driven_clock: Any) -> None:
-    picture = Frame(np.zeros((4, 4, 3), np.uint8), "rgb")
+    image = Frame(np.zeros((4, 4, 3), np.uint8), "rgb")
     spec = CameraSpec("fake?fps=20", "fake", fps=20)
     clock = {"now_ns": driven_clock.now_ns, "sleep": driven_clock.sleep}
-    with FakeCamera(spec, [picture, 0.04, picture, 0.04, picture], **clock) as camera:
+    with FakeCamera(spec, [image, 0.04, image, 0.04, image], **clock) as camera:
         ages = [driven_clock.now_ns() - frame.sensor_ns for frame in camera]
         assert camera.notes == ()
     assert ages == [0, 0, 0]
 
 
 def test_a_sensor_time_of_its_own_is_kept() -> None:
-    picture = Frame(np.zeros((4, 4), np.uint8), "gray", sensor_ns=12345)
-    with FakeCamera(script=[picture]) as camera:
+    image = Frame(np.zeros((4, 4), np.uint8), "gray", sensor_ns=12345)
+    with FakeCamera(script=[image]) as camera:
         frame = camera.read()
     assert frame is not None
     assert frame.sensor_ns == 12345
 
 
 def test_the_fake_records_and_is_strict() -> None:
-    picture = Frame(np.zeros((4, 4, 3), np.uint8), "rgb")
-    camera = FakeCamera(script=[picture, "nonsense"])  # type: ignore[list-item]
+    image = Frame(np.zeros((4, 4, 3), np.uint8), "rgb")
+    camera = FakeCamera(script=[image, "nonsense"])  # type: ignore[list-item]
     assert camera.read() is not None
     with pytest.raises(CameraError, match="nonsense"):
         camera.read()
@@ -231,7 +231,7 @@ def test_the_fake_records_and_is_strict() -> None:
         (np.zeros((0, 4, 3), np.uint8), "bgr"),
     ],
 )
-def test_what_is_no_picture_is_an_error(pixels: Any, color: Any) -> None:
+def test_what_is_no_image_is_an_error(pixels: Any, color: Any) -> None:
     with (
         FakeCamera(script=[Frame(pixels, color)]) as camera,
         pytest.raises(CameraError, match="gave"),

@@ -23,7 +23,7 @@ from edge_sdk.frames import Frame
 from edge_sdk.images.files import read_image
 from edge_sdk.inference.recognizer import open_recognizer
 
-PICTURE = Frame(np.zeros((4, 4, 3), np.uint8), "rgb")
+IMAGE = Frame(np.zeros((4, 4, 3), np.uint8), "rgb")
 
 RUN_KEYS = {
     *("schema", "bundle", "engine", "scenario", "machine", "n", "seconds", "fps", "drops"),
@@ -45,9 +45,9 @@ def bundle(tiny_bundle: Callable[..., Path]) -> Path:
 
 
 def test_a_run_answers_as_the_recognizer_does(
-    bundle: Path, tmp_path: Path, write_pictures: Callable[..., list[Path]]
+    bundle: Path, tmp_path: Path, write_images: Callable[..., list[Path]]
 ) -> None:
-    paths = write_pictures(tmp_path, 12)
+    paths = write_images(tmp_path, 12)
     with open_recognizer(bundle) as recognizer:
         expected = [recognizer(read_image(path)).classes for path in paths]
     with Runtime(bundle) as runtime, open_camera(f"folder:{tmp_path}?fps=max") as camera:
@@ -185,7 +185,7 @@ def test_a_run_ends_after_so_many_seconds_though_the_camera_hangs(
     bundle: Path, driven_clock: Any
 ) -> None:
     released = threading.Event()
-    camera = FakeCamera(script=[PICTURE, math.inf], sleep=lambda _seconds: released.wait())
+    camera = FakeCamera(script=[IMAGE, math.inf], sleep=lambda _seconds: released.wait())
     with Runtime(bundle, now_ns=driven_clock.now_ns) as runtime:
         for _ in runtime.run(camera, seconds=5.0):
             driven_clock.advance(5.0)
@@ -218,7 +218,7 @@ def test_closing_the_runtime_ends_a_run_that_is_held(bundle: Path) -> None:
 
 
 def test_the_camera_failing_is_the_consumers_to_know(bundle: Path) -> None:
-    camera = FakeCamera(script=[PICTURE, PICTURE, RuntimeError("unplugged")])
+    camera = FakeCamera(script=[IMAGE, IMAGE, RuntimeError("unplugged")])
     with Runtime(bundle, policy="all") as runtime:
         seen = []
         with pytest.raises(CameraError, match="unplugged"):

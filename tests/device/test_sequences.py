@@ -135,13 +135,13 @@ def test_overload_skips_windows_but_no_frame(
     assert document["drops"] + document["warmup"]["drops"] == 4
 
 
-def test_a_run_over_pictures(
+def test_a_run_over_images(
     tiny_bundle: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for frame in frames_of(6):
-        write_image(tmp_path / "pictures" / f"{frame.index}.png", frame)
+        write_image(tmp_path / "images" / f"{frame.index}.png", frame)
     bundle, lines = tiny_bundle(shape=CLIP), tmp_path / "results.jsonl"
-    camera = f"folder:{tmp_path / 'pictures'}?fps=max"
+    camera = f"folder:{tmp_path / 'images'}?fps=max"
     assert main(["run", str(bundle), "--camera", camera, "--jsonl", str(lines), "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert (document["results"], document["drops"], document["policy"]) == (4, 0, "block")
@@ -189,10 +189,10 @@ def test_no_camera_gives_features(tiny_bundle: Callable[..., Path]) -> None:
         next(runtime.run(camera))
 
 
-def test_a_picture_bundle_has_no_windows(tiny_bundle: Callable[..., Path]) -> None:
+def test_a_image_bundle_has_no_windows(tiny_bundle: Callable[..., Path]) -> None:
     with (
         Bundle.open(tiny_bundle()) as bundle,
         Recognizer.open(bundle) as recognizer,
-        pytest.raises(ConfigError, match="answers about single pictures"),
+        pytest.raises(ConfigError, match="answers about single images"),
     ):
         SequenceRecognizer(recognizer)

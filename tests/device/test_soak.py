@@ -13,7 +13,7 @@ from random import Random
 
 import pytest
 
-from edge_device.bench.soak import LEAST_SAMPLES, MOST_SAMPLES, Soak, theil_sen
+from edge_device.bench.soak import MAX_SAMPLES, MIN_SAMPLES, Soak, theil_sen
 
 SECOND_NS = 1_000_000_000
 
@@ -31,7 +31,7 @@ def test_a_slope_is_found_in_noise_and_its_interval_holds_it() -> None:
 
 
 def test_what_does_not_change_has_no_slope() -> None:
-    slope, interval = theil_sen([(x, 7.0) for x in range(LEAST_SAMPLES)])
+    slope, interval = theil_sen([(x, 7.0) for x in range(MIN_SAMPLES)])
     assert slope == 0.0 and interval is not None
     assert (interval.low, interval.high) == (0.0, 0.0)
 
@@ -44,7 +44,7 @@ def test_a_single_step_is_no_growth_and_a_staircase_is() -> None:
 
 
 def test_a_few_points_have_none() -> None:
-    assert theil_sen([(x, x) for x in range(LEAST_SAMPLES - 1)]) == (None, None)
+    assert theil_sen([(x, x) for x in range(MIN_SAMPLES - 1)]) == (None, None)
 
 
 def test_memory_that_is_kept_is_seen() -> None:
@@ -76,11 +76,11 @@ def test_files_that_stay_open_are_seen(tmp_path: Path) -> None:
 
 def test_it_keeps_its_own_size_and_spans_the_whole_time() -> None:
     soak = Soak()
-    for second in range(20 * MOST_SAMPLES):
+    for second in range(20 * MAX_SAMPLES):
         soak.sample(second * SECOND_NS)
-    assert MOST_SAMPLES // 2 <= len(soak.samples) <= MOST_SAMPLES
+    assert MAX_SAMPLES // 2 <= len(soak.samples) <= MAX_SAMPLES
     assert soak.samples[0].t_s == 0
-    assert soak.samples[-1].t_s > 19 * MOST_SAMPLES
+    assert soak.samples[-1].t_s > 19 * MAX_SAMPLES
     gaps = {b.t_s - a.t_s for a, b in zip(soak.samples[1:], soak.samples[2:], strict=False)}
     assert max(gaps) <= 32
 

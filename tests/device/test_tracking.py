@@ -128,7 +128,7 @@ def test_a_jump_is_another_thing() -> None:
 
 
 def test_settings_are_heard() -> None:
-    tracker = Tracker(max_age=1, min_hits=1, least_overlap=0.9)
+    tracker = Tracker(max_age=1, min_hits=1, min_overlap=0.9)
     assert tracks(tracker, [at(0)], 0) == [1]
     assert tracks(tracker, [at(10)], 1) == [2]
     tracks(tracker, [], 2), tracks(tracker, [], 3)
@@ -170,7 +170,7 @@ def test_numbers_are_never_given_twice(seed: int) -> None:
 
 
 def test_run_with_tracks(command: Make, detector_bundle: Make, tmp_path: Path) -> None:
-    """A red and a green block go through each other, a cell a picture."""
+    """A red and a green block go through each other, a cell an image."""
     for number in range(12):
         pixels = np.zeros((160, 160, 3), np.uint8)
         for column, channel in ((number, 0), (12 - number, 1)):

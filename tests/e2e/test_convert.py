@@ -129,8 +129,8 @@ REFUSED = [
     ("edgetpu/deeplabv3_mnv2_dm05_pascal_quant", (), "not one row of scores", "classifier"),
     ("edgetpu/movenet_single_pose_lightning_ptq", (), "not one row of scores", "classifier"),
     ("edgetpu/gabor_64x64_p4", (), "not one row of scores", "classifier"),
-    ("edgetpu/dense_256", (), "not one picture", "classifier"),
-    ("edgetpu/split_concat", (), "not one picture", "classifier"),
+    ("edgetpu/dense_256", (), "not one image", "classifier"),
+    ("edgetpu/split_concat", (), "not one image", "classifier"),
     ("edgetpu/bright_16x16_edgetpu", (), "compiled for the Edge TPU", "compiled from"),
 ]
 
@@ -185,7 +185,7 @@ def test_labels_from_a_file_or_not_at_all(shared_data: Path, run: Run, tmp_path:
         assert bundle.labels == ("nobody", "somebody")
 
 
-def test_pictures_for_the_golden_samples(shared_data: Path, run: Run, tmp_path: Path) -> None:
+def test_images_for_the_golden_samples(shared_data: Path, run: Run, tmp_path: Path) -> None:
     model = shared_data / "models" / "vww_96_int8.tflite"
     done = run("convert", model, "--data", shared_data / "images", "--out", "x.edge")
     assert done.returncode == 0, done.stderr

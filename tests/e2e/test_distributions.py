@@ -99,9 +99,9 @@ def test_device_environment_runs(device_python: Path, tiny_bundle: Any, tmp_path
     random = np.random.default_rng(0)
     for index in range(3):
         pixels = random.integers(0, 256, (8, 8), dtype=np.uint8)
-        write_image(tmp_path / "pictures" / f"{index}.png", Frame(pixels, "gray"))
+        write_image(tmp_path / "images" / f"{index}.png", Frame(pixels, "gray"))
     command = [device_python.with_name("edge-sdk"), "run", tiny_bundle(), "--json"]
-    camera = ["--camera", f"folder:{tmp_path / 'pictures'}?fps=max"]
+    camera = ["--camera", f"folder:{tmp_path / 'images'}?fps=max"]
     done = subprocess.run([*command, *camera], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["n"] == 3

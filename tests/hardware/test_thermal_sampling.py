@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from edge_hardware.thermal import MOST_SAMPLES, Thermal, Throttling, thermal_document
+from edge_hardware.thermal import MAX_SAMPLES, Thermal, Throttling, thermal_document
 
 ZONE = "class/thermal/thermal_zone{}"
 
@@ -130,10 +130,10 @@ def test_it_keeps_its_size_and_the_beginning(tmp_path: Path) -> None:
     thermal = Thermal(tmp_path)
     thermal.sample()
     write_zone(tmp_path, 0, "cpu-thermal", 60_000)
-    for _ in range(MOST_SAMPLES + 10):
+    for _ in range(MAX_SAMPLES + 10):
         thermal.sample()
     document = thermal_document([thermal])
-    assert len(document["samples"]) == MOST_SAMPLES
+    assert len(document["samples"]) == MAX_SAMPLES
     assert (document["start_c"], document["end_c"]) == (30.0, 60.0)
 
 

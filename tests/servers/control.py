@@ -1,10 +1,10 @@
 """How the cameras of tests are told what to do: lines on their standard input.
 
 fps 50       frames a second
-size 64 48   of the pictures
+size 64 48   of the images
 stall        connections are taken and kept, nothing is sent
 corrupt      what is sent cannot be decoded
-truncated    pictures are cut in half (Motion JPEG alone)
+truncated    images are cut in half (Motion JPEG alone)
 wrong        new connections get something that is no stream
 go           ends the four before
 silence      connections that are open now stay open and get nothing any more; new ones do
@@ -31,7 +31,7 @@ class State:
 
 
 def turns() -> Iterator[int]:
-    """0, 1, 2 … at the pace asked for, when the connection that asks should send a picture."""
+    """0, 1, 2 … at the pace asked for, when the connection that asks should send an image."""
     number, hang_ups, silences = 0, State.hang_ups, State.silences
     while hang_ups == State.hang_ups:
         if State.mode != "stall" and silences == State.silences:

@@ -1,4 +1,4 @@
-"""A network camera for tests by others: GStreamer's RTSP server, with its own test picture.
+"""A network camera for tests by others: GStreamer's RTSP server, with its own test image.
 
     python3 gstreamer_rtsp.py PORT
 
@@ -15,7 +15,7 @@ gi.require_version("Gst", "1.0")
 gi.require_version("GstRtspServer", "1.0")
 from gi.repository import GLib, Gst, GstRtspServer  # noqa: E402
 
-PICTURES = "videotestsrc is-live=true pattern=ball"
+IMAGES = "videotestsrc is-live=true pattern=ball"
 FORMAT = "video/x-raw,format=I420,width=320,height=240,framerate=30/1"
 ENCODER = "x264enc tune=zerolatency speed-preset=ultrafast key-int-max=30"
 PAYLOAD = "rtph264pay config-interval=1 name=pay0 pt=96"
@@ -26,7 +26,7 @@ server.set_address("127.0.0.1")
 server.set_service(sys.argv[1])
 factory = GstRtspServer.RTSPMediaFactory()
 factory.set_shared(True)
-factory.set_launch(f"( {PICTURES} ! {FORMAT} ! {ENCODER} ! {PAYLOAD} )")
+factory.set_launch(f"( {IMAGES} ! {FORMAT} ! {ENCODER} ! {PAYLOAD} )")
 server.get_mount_points().add_factory("/cam", factory)
 server.attach(None)
 for element in ("videotestsrc", "x264enc", "rtph264pay"):

@@ -28,7 +28,7 @@ TICKS = 90_000
 
 
 class Handler(socketserver.StreamRequestHandler):
-    """One client: its requests are answered, and from PLAY on a thread sends pictures between."""
+    """One client: its requests are answered, and from PLAY on a thread sends images between."""
 
     def setup(self) -> None:
         super().setup()
@@ -74,7 +74,7 @@ class Handler(socketserver.StreamRequestHandler):
 
 
 def units() -> Iterator[tuple[bytes, bool, int]]:
-    """NAL units: whether each is a picture's last, and its time."""
+    """NAL units: whether each is an image's last, and its time."""
     encoder, size, start = None, None, time.monotonic()
     for number in turns():
         if size != State.size:
@@ -97,7 +97,7 @@ def new_encoder(size: tuple[int, int]) -> Any:
 
 
 def encoded(encoder: Any, size: tuple[int, int], number: int) -> list[bytes]:
-    """A picture's NAL units, without their start codes (H.264, annex B)."""
+    """An image's NAL units, without their start codes (H.264, annex B)."""
     pixels = np.full((size[1], size[0], 3), 8 * number % 256, np.uint8)
     frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
     frame.pts = number

@@ -43,7 +43,7 @@ class Handler(BaseHTTPRequestHandler):
         self.answer("multipart/x-mixed-replace; boundary=frame")
         try:
             for number in turns():
-                jpeg = picture(number)
+                jpeg = image(number)
                 size = f"Content-Length: {len(jpeg)}"
                 head = f"--frame\r\nContent-Type: image/jpeg\r\n{size}\r\n\r\n"
                 self.wfile.write(head.encode() + jpeg + b"\r\n")
@@ -54,7 +54,7 @@ class Handler(BaseHTTPRequestHandler):
         """Nothing: what it serves is no output of the tests."""
 
 
-def picture(number: int) -> bytes:
+def image(number: int) -> bytes:
     width, height = State.size
     pixels = np.full((height, width, 3), 8 * number % 256, np.uint8)
     if State.mode == "truncated":  # noise, so that its half is more than a head

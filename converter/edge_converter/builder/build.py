@@ -45,7 +45,7 @@ Say = Callable[[str], None]
 @dataclass(frozen=True, eq=False)
 class BuildReport:
     """The outcome of a build. document: the build document of CONTRACTS.md; bundle: its path;
-    galleries: pictures for its page.
+    galleries: images for its page.
     """
 
     document: dict[str, Any]
@@ -55,7 +55,7 @@ class BuildReport:
 
     @property
     def accuracy_loss(self) -> float | None:
-        """Float minus converted accuracy on the same test pictures, -1..1; None where nothing was
+        """Float minus converted accuracy on the same test images, -1..1; None where nothing was
         trained (`convert`).
         """
         loss: float | None = self.document["accuracy_loss"]
@@ -116,8 +116,8 @@ def _build(
     for line in document["warnings"][len(warnings(data)) :]:  # those were said before training
         say(f"warning: {line}")
     write_samples(data, folder)
-    pictures = galleries(recipe, data, document["converted"]["mistakes"])
-    report = BuildReport(document, bundle, folder, pictures)
+    images = galleries(recipe, data, document["converted"]["mistakes"])
+    report = BuildReport(document, bundle, folder, images)
     _write_record(report)
     _require_budget(recipe, document, folder)
     _pack(recipe, data, final.converted, document, bundle)

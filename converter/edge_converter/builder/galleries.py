@@ -1,4 +1,4 @@
-"""What a build shows of its data: pictures for build.html (what the data looks like, what
+"""What a build shows of its data: images for build.html (what the data looks like, what
 augmentation makes of it, where the model errs), and samples to try the bundle on.
 """
 
@@ -13,7 +13,7 @@ from edge_converter.builder.packing import in_turns
 from edge_converter.datasets import Dataset
 from edge_converter.recipe.loading import Recipe
 from edge_converter.training.augmentation import augmentation_sheet
-from edge_sdk.data.sources import Picture, Sample
+from edge_sdk.data.sources import Image, Sample
 from edge_sdk.frames import Frame
 from edge_sdk.images.contact_sheet import contact_sheet
 from edge_sdk.images.files import write_image
@@ -21,21 +21,21 @@ from edge_sdk.report.gallery import Exhibit, Gallery
 
 _COLUMNS, _ROWS = 10, 3
 SAMPLES_PER_CLASS = 10
-"""Test pictures of each class copied into the build folder when the source is not a folder."""
+"""Test images of each class copied into the build folder when the source is not a folder."""
 
 
 def galleries(
     recipe: Recipe, data: Dataset, mistakes: Sequence[Mapping[str, Any]]
 ) -> list[Gallery]:
     """Sheets of the training data and its augmentation, and the wrong answers. mistakes: of the
-    build document. Features have no pictures. Raises FileError, ImageError.
+    build document. Features have no images. Raises FileError, ImageError.
     """
     if recipe.preprocess is None:
         return []
     found = [
         Gallery(
             "samples",
-            "Training pictures",
+            "Training images",
             "Of each class in turn; of a clip the frame in the middle.",
             [Exhibit(_sheet(in_turns(data.train)[: _COLUMNS * _ROWS]))],
         )
@@ -45,7 +45,7 @@ def galleries(
             Gallery(
                 "augmentation",
                 "Augmentation",
-                "Training pictures as they are in the first row, as [augment] changes them below. "
+                "Training images as they are in the first row, as [augment] changes them below. "
                 "Validation, test and calibration see none of it.",
                 [Exhibit(changed)],
             )
@@ -58,7 +58,7 @@ def _mistakes(data: Dataset, mistakes: Sequence[Mapping[str, Any]]) -> Gallery:
     return Gallery(
         "mistakes",
         "Surest mistakes",
-        "Test pictures on which the converted model is furthest from the truth. Look for wrong "
+        "Test images on which the converted model is furthest from the truth. Look for wrong "
         "labels first.",
         [
             Exhibit(
@@ -84,28 +84,27 @@ def _frame(sample: Sample) -> Frame:
 
 
 def write_samples(data: Dataset, folder: Path) -> None:
-    """Test pictures as files, CLASS/NAME.png, where the user has no folder of them: something to
+    """Test images as files, CLASS/NAME.png, where the user has no folder of them: something to
     try `predict` and `run` on. Raises FileError.
     """
     samples, working = folder / "samples", folder / ".samples"
     wanted = {
-        f"{data.labels[picture.label]}/{picture.name}.png": picture
-        for picture in _first_of_each(data)
+        f"{data.labels[image.label]}/{image.name}.png": image for image in _first_of_each(data)
     }
     if wanted.keys() == {path.relative_to(samples).as_posix() for path in samples.rglob("*.png")}:
         return
     for old in (working, samples):
         shutil.rmtree(old, ignore_errors=True)
-    for name, picture in wanted.items():
-        write_image(working / name, picture.read())
+    for name, image in wanted.items():
+        write_image(working / name, image.read())
     if wanted:
         working.rename(samples)
 
 
-def _first_of_each(data: Dataset) -> list[Picture]:
-    """The first test pictures of each class that are in memory only."""
-    found: list[Picture] = []
+def _first_of_each(data: Dataset) -> list[Image]:
+    """The first test images of each class that are in memory only."""
+    found: list[Image] = []
     for index in range(len(data.labels)):
-        own = [p for p in data.test if p.label == index and isinstance(p, Picture) and not p.path]
+        own = [p for p in data.test if p.label == index and isinstance(p, Image) and not p.path]
         found += own[:SAMPLES_PER_CLASS]
     return found

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from edge_converter.datasets import Dataset
 from edge_converter.recipe.loading import Recipe
 from edge_sdk.bundle.manifest import (
-    LEAST_SAMPLES,
+    MIN_SAMPLES,
     Budget,
     GoldenEntry,
     InputEntry,
@@ -31,7 +31,7 @@ from edge_sdk.engines import Engine, EngineInfo, open_engine
 from edge_sdk.errors import FileError, ModelError
 from edge_sdk.files import is_folder
 from edge_sdk.frames import Frame
-from edge_sdk.inference.golden import LEAST_STEPS, answers, steps_apart
+from edge_sdk.inference.golden import MIN_STEPS, answers, steps_apart
 from edge_sdk.inference.recognizer import open_preprocessor
 from edge_sdk.preprocess import PreprocessSpec
 from edge_sdk.tasks.classify import Activation
@@ -158,10 +158,10 @@ def make_golden(
     with open_engine("litert", model) as engine:
         preprocessor = open_preprocessor(preprocess, engine.inputs[0])
         values: Sequence[Value]
-        if origin == "synthetic" or len(samples) < LEAST_SAMPLES:
+        if origin == "synthetic" or len(samples) < MIN_SAMPLES:
             values, origin = _synthetic(engine.inputs[0], preprocess, seed), "synthetic"
         else:
-            values = [sample.read() for sample in in_turns(samples)[:LEAST_SAMPLES]]
+            values = [sample.read() for sample in in_turns(samples)[:MIN_SAMPLES]]
         inputs = (_stacked(preprocessor, values, engine),)
         outputs = answers(engine, inputs)
     if not all(np.isfinite(values).all() for values in outputs):
@@ -191,17 +191,17 @@ def in_turns(samples: Sequence[Sample]) -> list[Sample]:
 
 
 def _synthetic(tensor: TensorSpec, preprocess: PreprocessSpec | None, seed: int) -> Sequence[Value]:
-    """Pictures, clips or features, as the tensor takes them."""
+    """Images, clips or features, as the tensor takes them."""
     random = np.random.default_rng(seed)
     if preprocess is None:
-        rows = random.normal(size=(LEAST_SAMPLES, *tensor.shape[1:]))
+        rows = random.normal(size=(MIN_SAMPLES, *tensor.shape[1:]))
         return list(rows.astype(np.float32))
     height, width = tensor.shape[-3:-1]
     if len(tensor.shape) == 4:
-        return patches(random, preprocess, height, width, LEAST_SAMPLES)
+        return patches(random, preprocess, height, width, MIN_SAMPLES)
     return [
         tuple(patches(random, preprocess, height, width, tensor.shape[1]))
-        for _ in range(LEAST_SAMPLES)
+        for _ in range(MIN_SAMPLES)
     ]
 
 
@@ -228,7 +228,7 @@ def _steps(model: bytes, golden: Golden, outputs: Sequence[OutputEntry], precisi
     with open_engine("litert", model, resolver="builtin-without-delegates") as engine:
         other = answers(engine, golden.inputs)
     seen = steps_apart(outputs, precision, golden.outputs, other)
-    return max(LEAST_STEPS, 1 + math.ceil(seen))
+    return max(MIN_STEPS, 1 + math.ceil(seen))
 
 
 def _golden_entry(info: EngineInfo, golden: Golden, origin: Origin, steps: int) -> GoldenEntry:

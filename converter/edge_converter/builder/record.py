@@ -20,7 +20,7 @@ from edge_sdk.bundle.archive import packed_bytes
 from edge_sdk.data.sample_sets import pack_prefixes
 from edge_sdk.energy.estimate import Board, energy_model
 from edge_sdk.evaluation.classification import doubts
-from edge_sdk.evaluation.result import MOST_MATRIX, Evaluation
+from edge_sdk.evaluation.result import MAX_MATRIX, Evaluation
 from edge_sdk.statistics import paired_difference
 from edge_sdk.tflite.graph import read_graph
 
@@ -30,7 +30,7 @@ COMPRESSING = ("prune", "cluster", "qat")
 INTEGERS = ("int8", "int16x8")
 """Modes in which activations are integers."""
 
-MOST_PAIRS = 100
+MAX_PAIRS = 100
 """Near-duplicates, and files left out, that the record names."""
 
 
@@ -79,8 +79,8 @@ def build_document(
             "duplicates": data.duplicates,
             "across_parts": data.across,
             "compared": data.compared,
-            "near_duplicates": [asdict(pair) for pair in data.near[:MOST_PAIRS]],
-            "left_out": [str(path) for path in data.left_out[:MOST_PAIRS]],
+            "near_duplicates": [asdict(pair) for pair in data.near[:MAX_PAIRS]],
+            "left_out": [str(path) for path in data.left_out[:MAX_PAIRS]],
             "per_class": data.per_class,
             "train_sha256_prefixes": pack_prefixes(data.train),
         },
@@ -143,7 +143,7 @@ def outcome(found: Evaluation, size: int) -> dict[str, Any]:
         "bytes": size,
         "macro_f1": found.macro_f1,
         "per_class": {label: asdict(score) for label, score in found.per_class.items()},
-        "confusion": found.confusion.tolist() if len(found.labels) <= MOST_MATRIX else None,
+        "confusion": found.confusion.tolist() if len(found.labels) <= MAX_MATRIX else None,
         "confusions": found.confusions,
         "mistakes": [asdict(mistake) for mistake in found.mistakes],
     }
@@ -166,7 +166,7 @@ def exceeded(recipe: Recipe, document: dict[str, Any]) -> list[str]:
         lines.append(
             f"accuracy loss {document['accuracy_loss']:.4f} exceeds {budget.accuracy_loss:g} "
             f"(float {document['float']['accuracy']:.4f}, converted {found['accuracy']:.4f}, "
-            f"{found['n']} test pictures)"
+            f"{found['n']} test images)"
         )
     if budget.bytes is not None and found["bytes"] > budget.bytes:
         lines.append(f"model.tflite has {found['bytes']} bytes, the budget is {budget.bytes}")
@@ -176,14 +176,14 @@ def exceeded(recipe: Recipe, document: dict[str, Any]) -> list[str]:
 def accuracy_exceeded(
     recipe: Recipe, floats: Mapping[str, Any], converted: Mapping[str, Any]
 ) -> bool:
-    """Whether `converted` loses more than the budget; both are outcomes on the same pictures."""
-    # Counted in pictures: 0.99 - 0.98 is a little more than 0.01 in floating point.
+    """Whether `converted` loses more than the budget; both are outcomes on the same images."""
+    # Counted in images: 0.99 - 0.98 is a little more than 0.01 in floating point.
     lost = floats["correct"] - converted["correct"]
     return bool(lost > recipe.budget.accuracy_loss * converted["n"] + 1e-9)
 
 
 def _counts(outcome: dict[str, Any]) -> list[int]:
-    """Test pictures of each class."""
+    """Test images of each class."""
     return [one["n"] for one in outcome["per_class"].values()]
 
 

@@ -15,7 +15,7 @@ from edge_converter.recipe.schema import Step
 from edge_sdk.errors import ConfigError, ModelError, TrainingError
 from edge_sdk.formatting import share
 
-MOST_FLOAT = 5
+MAX_FLOAT = 5
 """The most layers that "float_layers" takes from the list of the worst, one more in each try."""
 
 MORE_SAMPLES = 5
@@ -146,7 +146,7 @@ def _one_more(kept: Sequence[str], worst: Sequence[Mapping[str, Any]]) -> Iterat
     be in float brings along those that share it.
     """
     found = tuple(kept)
-    for one in worst[:MOST_FLOAT]:
+    for one in worst[:MAX_FLOAT]:
         longer = tuple(dict.fromkeys((*found, *one["together"])))
         if longer != found:
             found = longer

@@ -28,9 +28,9 @@ from edge_converter.steps.train import train
 from edge_converter.training.batches import fed_shape
 from edge_converter.training.checkpoints import Checkpoints
 from edge_converter.weights import weights_key
-from edge_sdk.data.sources import LabelledPictures
+from edge_sdk.data.sources import LabelledImages
 from edge_sdk.engines import open_engine
-from edge_sdk.evaluation.classification import evaluate_pictures
+from edge_sdk.evaluation.classification import evaluate_images
 from edge_sdk.inference.recognizer import Recognizer
 
 Say = Callable[[str], None]
@@ -70,12 +70,12 @@ class BuildStages:
         data = self._data
 
         def evaluate(folder: Path) -> None:
-            pictures = LabelledPictures(data.labels, getattr(data, part), part)
+            images = LabelledImages(data.labels, getattr(data, part), part)
             for name in ("model", *float_models(made.recipe)):
                 model = (made.converted / f"{name}.tflite").read_bytes()
                 manifest, _ = described(made.recipe, data, model)
                 with open_engine("litert", model) as engine:
-                    found = evaluate_pictures(Recognizer(manifest, data.labels, engine), pictures)
+                    found = evaluate_images(Recognizer(manifest, data.labels, engine), images)
                 (folder / f"{name}.json").write_text(json.dumps(outcome(found, len(model))))
                 np.save(folder / f"{name}-right.npy", found.right)
 
@@ -197,8 +197,8 @@ class BuildStages:
         return folder
 
     def _order(self, part: str) -> list[str]:
-        """The pictures of a part with their labels, in order: what training depends on."""
-        return [f"{picture.sha256} {picture.label}" for picture in getattr(self._data, part)]
+        """The images of a part with their labels, in order: what training depends on."""
+        return [f"{image.sha256} {image.label}" for image in getattr(self._data, part)]
 
 
 def _module(step: str) -> ModuleType:

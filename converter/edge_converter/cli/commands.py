@@ -14,7 +14,7 @@ from edge_sdk.cli import console
 @click.argument("folder", default=".", metavar="[DIR]", type=console.PATH)
 @console.json_option
 def init(folder: Path, as_json: bool) -> None:
-    """Write a commented recipe and a README for your own pictures into DIR (default: here)."""
+    """Write a commented recipe and a README for your own images into DIR (default: here)."""
     from edge_converter.recipe.project_template import next_steps, start
 
     document = start(folder)
@@ -74,7 +74,7 @@ def build(
 @click.option(
     "--data",
     type=console.PATH,
-    help="Folder of pictures, any; in class folders they measure accuracy, too.",
+    help="Folder of images, any; in class folders they measure accuracy, too.",
 )
 @click.option(
     "--out",
@@ -122,7 +122,7 @@ def convert(
 ) -> None:
     """Make a bundle of MODEL: a .tflite, .keras, .h5 or .onnx file, or a SavedModel folder.
 
-    All but a .tflite are converted, to int8 on the pictures of --data unless --quantize says
+    All but a .tflite are converted, to int8 on the images of --data unless --quantize says
     otherwise.
     """
     from edge_converter.conversion import convert as run_convert

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from edge_sdk.errors import ConfigError
 
-MOST_ROUNDS = 100
+MAX_ROUNDS = 100
 """Of k-means; weights have settled after 20 to 50."""
 
 Floats = NDArray[np.float32]
@@ -119,7 +119,7 @@ def kmeans(values: Floats, clusters: int) -> Floats:
     found = np.sort(values.reshape(-1)).astype(np.float64)
     centers = np.linspace(found[0], found[-1], clusters)
     sums = np.concatenate([[0.0], np.cumsum(found)])
-    for _ in range(MOST_ROUNDS):
+    for _ in range(MAX_ROUNDS):
         # On a line a cluster is what lies between the middles to its neighbours.
         edges = np.searchsorted(found, (centers[1:] + centers[:-1]) / 2)
         edges = np.concatenate([[0], edges, [len(found)]])

@@ -1,4 +1,4 @@
-"""Accuracy of a converted model, and of the one in float32, on pictures in class folders."""
+"""Accuracy of a converted model, and of the one in float32, on images in class folders."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from pathlib import Path
 from typing import Any
 
 from edge_converter.builder.packing import Contents, make_golden, manifest_for
-from edge_converter.conversion.images import Pictures
+from edge_converter.conversion.images import Images
 from edge_converter.conversion.record import Converted, Measured
 from edge_converter.conversion.source_model import Say
 from edge_sdk.data.sample_sets import digest_of
-from edge_sdk.data.sources import LabelledPictures
+from edge_sdk.data.sources import LabelledImages
 from edge_sdk.engines import open_engine
 from edge_sdk.errors import DataError
-from edge_sdk.evaluation.classification import doubts, evaluate_pictures
+from edge_sdk.evaluation.classification import doubts, evaluate_images
 from edge_sdk.evaluation.result import Evaluation
 from edge_sdk.inference.recognizer import Recognizer
 
 
 def measure(
-    converted: Converted, contents: Contents, labelled: LabelledPictures | None, say: Say
+    converted: Converted, contents: Contents, labelled: LabelledImages | None, say: Say
 ) -> Measured | None:
     """What both answer to `labelled`; None, with the reason said, where that cannot be told, and
     for a detector: folders do not say where things are.
@@ -33,8 +33,8 @@ def measure(
             "--data are called"
         )
         return None
-    if not labelled.pictures:
-        say("warning: no accuracy: every picture was needed to calibrate")
+    if not labelled.images:
+        say("warning: no accuracy: every image was needed to calibrate")
         return None
     try:
         found = Measured(
@@ -51,26 +51,26 @@ def measure(
 
 
 def dataset_entry(
-    folder: Path | None, pictures: Pictures, measured: Measured | None
+    folder: Path | None, images: Images, measured: Measured | None
 ) -> dict[str, Any] | None:
-    """`dataset` of the build document; None where no picture calibrated or measured."""
-    if folder is None or not (pictures.calibration or measured):
+    """`dataset` of the build document; None where no image calibrated or measured."""
+    if folder is None or not (images.calibration or measured):
         return None
-    tested = pictures.labelled.pictures if measured and pictures.labelled else ()
+    tested = images.labelled.images if measured and images.labelled else ()
     return {
         "source": f"folder:{folder.resolve().name}",
         "n_train": 0,
         "n_val": 0,
         "n_test": measured.model.n if measured else 0,
-        "n_calibration": len(pictures.calibration),
-        "sha256": digest_of([*pictures.calibration, *tested]),
+        "n_calibration": len(images.calibration),
+        "sha256": digest_of([*images.calibration, *tested]),
         "unreadable": [],
         "duplicates": 0,
     }
 
 
-def _evaluated(model: bytes, contents: Contents, pictures: LabelledPictures) -> Evaluation:
+def _evaluated(model: bytes, contents: Contents, images: LabelledImages) -> Evaluation:
     golden, origin = make_golden(model, contents.preprocess, [], "synthetic")
     manifest = manifest_for(model, contents, golden, origin)
     with open_engine("litert", model) as engine:
-        return evaluate_pictures(Recognizer(manifest, contents.labels, engine), pictures)
+        return evaluate_images(Recognizer(manifest, contents.labels, engine), images)

@@ -31,7 +31,7 @@ def showing(manifest: Manifest, labels: Sequence[str], golden: Golden) -> list[s
     count = manifest.golden.samples
     made_up = "made-up " if manifest.golden.origin == "synthetic" else ""
     return [
-        f"the detector finds nothing in the {count} {made_up}pictures of its golden samples, which "
+        f"the detector finds nothing in the {count} {made_up}images of its golden samples, which "
         "so prove little: convert it with --data DIR, a folder whose first "
-        f"{count} pictures by name show what it finds"
+        f"{count} images by name show what it finds"
     ]

@@ -23,8 +23,8 @@ Say = Callable[[str], None]
 def check_classifier(
     inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec], path: Path
 ) -> None:
-    """That the model takes one picture and answers with one row of scores. Raises ModelError."""
-    check_picture(inputs, path)
+    """That the model takes one image and answers with one row of scores. Raises ModelError."""
+    check_image(inputs, path)
     scores = math.prod(outputs[0].shape) if len(outputs) == 1 else 0
     if scores < 2 or outputs[0].shape[-1] != scores:
         shapes = ", ".join(str(list(spec.shape)) for spec in outputs)
@@ -34,12 +34,12 @@ def check_classifier(
         )
 
 
-def check_picture(inputs: Sequence[TensorSpec], path: Path) -> None:
-    """That the model takes one picture. Raises ModelError."""
+def check_image(inputs: Sequence[TensorSpec], path: Path) -> None:
+    """That the model takes one image. Raises ModelError."""
     if len(inputs) != 1 or len(inputs[0].shape) != 4 or inputs[0].shape[0] != 1:
         shapes = ", ".join(str(list(spec.shape)) for spec in inputs)
         raise ModelError(
-            f"{path} takes {shapes}, not one picture [1, height, width, channels]",
+            f"{path} takes {shapes}, not one image [1, height, width, channels]",
             fix="name an image classifier with a batch of 1",
         )
 
@@ -47,7 +47,7 @@ def check_picture(inputs: Sequence[TensorSpec], path: Path) -> None:
 def preprocessing(
     spec: TensorSpec, metadata: ModelMetadata, options: ConvertOptions, path: Path, say: Say
 ) -> PreprocessSpec:
-    """How pictures become what the model was trained on. spec: its input. Raises ConfigError."""
+    """How images become what the model was trained on. spec: its input. Raises ConfigError."""
     color: Color = options.color or ("gray" if spec.shape[3] == 1 else "rgb")
     if bool(options.mean) != bool(options.std):
         raise ConfigError("only one of --mean and --std was given", fix="give both")
@@ -87,7 +87,7 @@ def preprocessing(
 
 
 def _fit(options: ConvertOptions) -> Fit:
-    """As the model was trained: an SSD on squeezed pictures, BlazeFace on letterboxed ones."""
+    """As the model was trained: an SSD on squeezed images, BlazeFace on letterboxed ones."""
     if options.fit is not None:
         return options.fit
     if options.preset == "blazeface":
@@ -129,7 +129,7 @@ def labels_for(
 
 
 def _from_file(path: Path, count: int, answers: str, say: Say) -> tuple[str, ...]:
-    text = read_file(path, what="labels file", most_bytes=16 * 1024 * 1024)
+    text = read_file(path, what="labels file", max_bytes=16 * 1024 * 1024)
     try:
         labels = tuple(line.strip() for line in text.decode("utf-8-sig").splitlines())
     except UnicodeDecodeError as error:

@@ -22,7 +22,7 @@ from edge_converter.builder.packing import (
 from edge_converter.builder.record import json_bytes
 from edge_converter.conversion.accuracy import dataset_entry, measure
 from edge_converter.conversion.golden_coverage import showing
-from edge_converter.conversion.images import Pictures, look, synthetic
+from edge_converter.conversion.images import Images, look, synthetic
 from edge_converter.conversion.metadata import labels_for, preprocessing
 from edge_converter.conversion.options import ConvertOptions
 from edge_converter.conversion.readers.keras import open_keras
@@ -59,7 +59,7 @@ def convert(
     .tflite as it is, or quantized; .keras, .h5, a SavedModel folder and .onnx converted, to int8
     unless options.quantize says otherwise.
 
-    data: a folder of any pictures, unlabelled, for calibration and golden samples. Where they lie
+    data: a folder of any images, unlabelled, for calibration and golden samples. Where they lie
     in class folders, accuracy is measured on those that did not calibrate, and nothing is gated.
     Normalisation comes from the options, else from the model's metadata, else, for int8 and uint8,
     from pixels 0..255 laid onto the tensor's range. Raises ConfigError, FileError, ModelError,
@@ -90,27 +90,27 @@ def _pack(request: Request, opened: Opened, places: tuple[Path, Path] | None) ->
     """places: the folder to convert in, and the log; None packs the .tflite as it is."""
     say, options = request.say, request.options
     preprocess = preprocessing(opened.tensor, opened.metadata, options, opened.path, say)
-    pictures = look(request.data, say, calibrate=request.calibrates) if request.data else Pictures()
-    folders = pictures.labelled.labels if pictures.labelled and not opened.detector else ()
+    images = look(request.data, say, calibrate=request.calibrates) if request.data else Images()
+    folders = images.labelled.labels if images.labelled and not opened.detector else ()
     labels = labels_for(opened.classes, opened.metadata, options, folders, say)
     recipe = request.recipe(opened.tensor, preprocess)
     converted = Converted(opened.blob)
     if places is not None:
-        converted = _converted(request, opened, recipe, pictures, *places)
+        converted = _converted(request, opened, recipe, images, *places)
     contents = Contents(
         *(request.name, options.version, labels, preprocess),
         postprocess=_postprocess(opened, options, labels, converted.model),
         roles=opened.detector.roles if opened.detector else ("scores",),
     )
     golden, origin = make_golden(
-        converted.model, preprocess, pictures.all, "data" if request.data else "synthetic"
+        converted.model, preprocess, images.all, "data" if request.data else "synthetic"
     )
     manifest = manifest_for(converted.model, contents, golden, origin)
     warnings = showing(manifest, labels, golden)
     for line in warnings:
         say(f"warning: {line}")
-    measured = measure(converted, contents, pictures.labelled, say)
-    dataset = dataset_entry(request.data, pictures, measured)
+    measured = measure(converted, contents, images.labelled, say)
+    dataset = dataset_entry(request.data, images, measured)
     document = conversion_document(
         *(opened, converted, recipe, contents, dataset, measured, origin), warnings=warnings
     )
@@ -145,7 +145,7 @@ def _converted(
     request: Request,
     opened: Opened,
     recipe: Recipe,
-    pictures: Pictures,
+    images: Images,
     working: Path,
     log: Path,
 ) -> Converted:
@@ -154,10 +154,10 @@ def _converted(
     """
     _, height, width, _ = opened.tensor.shape
     assert recipe.preprocess is not None
-    checks = pictures.others or pictures.calibration
+    checks = images.others or images.calibration
     if not checks:
         checks = synthetic(recipe.preprocess, height, width)
-    calibration = pictures.calibration or checks[:1]
+    calibration = images.calibration or checks[:1]
     request.say(f"converting to {request.mode}")
     if opened.handed is None:
         agreement = quantize_tflite(opened, recipe, calibration, checks, working, log)

@@ -63,7 +63,7 @@ def parse_options(
     """The command line's options. min_score: "0.5", or "LABEL=0.7". Raises ConfigError."""
     if preset is not None:
         plain |= {"preset": _preset(preset), "task": "detect"}
-    scores = dict(map(_least_score, min_score))
+    scores = dict(map(_min_score, min_score))
     return ConvertOptions(
         mean=_numbers("--mean", mean),
         std=_numbers("--std", std),
@@ -80,7 +80,7 @@ def _preset(text: str) -> Preset:
     return "blazeface"
 
 
-def _least_score(text: str) -> tuple[str, float]:
+def _min_score(text: str) -> tuple[str, float]:
     """The label, "" for all, and its least score."""
     label, _, number = text.rpartition("=")
     try:

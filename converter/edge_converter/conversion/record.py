@@ -37,7 +37,7 @@ class Converted:
 
 @dataclass(frozen=True)
 class Measured:
-    """Accuracy on the user's own pictures, none of which calibrated. floats: None where nothing
+    """Accuracy on the user's own images, none of which calibrated. floats: None where nothing
     was converted.
     """
 
@@ -125,7 +125,7 @@ def describe(report: BuildReport) -> str:
 def _outcome(blob: bytes, found: Evaluation | None) -> dict[str, Any]:
     if found is None:
         return {"accuracy": None, "bytes": len(blob)}
-    # Mistakes name the user's pictures.
+    # Mistakes name the user's images.
     return {k: v for k, v in outcome(found, len(blob)).items() if k != "mistakes"}
 
 

@@ -31,7 +31,7 @@ _SUFFIXES: dict[str, Kind] = {
 
 @dataclass(frozen=True)
 class Request:
-    """mode: None packs a .tflite as it is. data: the folder of pictures, if any."""
+    """mode: None packs a .tflite as it is. data: the folder of images, if any."""
 
     path: Path
     kind: Kind
@@ -45,7 +45,7 @@ class Request:
 
     @property
     def calibrates(self) -> bool:
-        """Whether the conversion looks at pictures."""
+        """Whether the conversion looks at images."""
         return self.mode in CALIBRATED
 
     def recipe(self, tensor: TensorSpec, preprocess: PreprocessSpec) -> Recipe:
@@ -77,8 +77,8 @@ def check_request(
     io = _io(mode, options)
     if mode in CALIBRATED and data is None:
         raise ConfigError(
-            f"{mode} needs pictures to calibrate with",
-            fix="add --data DIR, pictures as the camera sees them, or use --quantize float16, "
+            f"{mode} needs images to calibrate with",
+            fix="add --data DIR, images as the camera sees them, or use --quantize float16, "
             "dynamic or float32",
         )
     name = options.name or re.sub(r"[^A-Za-z0-9._-]+", "-", path.resolve().stem).strip("._-")[:64]

@@ -44,32 +44,32 @@ class Opened:
 def fixed_shape(
     path: Path, shape: Shape, options: ConvertOptions, say: Say
 ) -> tuple[int, int, int]:
-    """Height, width and channels of the picture [batch, height, width, channels] that a model
+    """Height, width and channels of the image [batch, height, width, channels] that a model
     takes, any of which may be None. Says where it fixes something.
 
-    Raises ModelError where it is no picture, ConfigError where --size is missing or another.
+    Raises ModelError where it is no image, ConfigError where --size is missing or another.
     """
     shown = [None if size is None else int(size) for size in shape]
     if len(shown) != 4:
         raise ModelError(
-            f"{path} takes {shown}, not one picture [1, height, width, channels]",
+            f"{path} takes {shown}, not one image [1, height, width, channels]",
             fix="name an image classifier with one input",
         )
     _, height, width, channels = shown
     if channels not in (1, 3):
         raise ModelError(
-            f"{path} takes {shown}: the last number must be 1 or 3, the channels of a picture",
+            f"{path} takes {shown}: the last number must be 1 or 3, the channels of an image",
             fix="name an image classifier that takes [batch, height, width, channels]",
         )
     if options.size is None and None in (height, width):
         raise ConfigError(
-            f"{path} takes pictures of any size: {shown}",
+            f"{path} takes images of any size: {shown}",
             fix="add --size WIDTHxHEIGHT, the size it was trained on, e.g. --size 224x224",
         )
     wanted = (height, width) if options.size is None else options.size[::-1]
     if any(had not in (None, size) for had, size in zip((height, width), wanted, strict=True)):
         raise ConfigError(
-            f"{path} takes pictures of {width}x{height}, --size says {wanted[1]}x{wanted[0]}",
+            f"{path} takes images of {width}x{height}, --size says {wanted[1]}x{wanted[0]}",
             fix="leave --size out",
         )
     found = (wanted[0], wanted[1], channels)
@@ -96,7 +96,7 @@ def check_float(path: Path, dtype: Any) -> None:
 
 
 def input_tensor(shape: tuple[int, int, int]) -> TensorSpec:
-    """The float32 input of one picture of `shape`."""
+    """The float32 input of one image of `shape`."""
     return TensorSpec("image", (1, *shape), "float32")
 
 

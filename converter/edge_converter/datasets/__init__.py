@@ -12,8 +12,8 @@ from pathlib import Path
 from edge_converter.datasets.parts import Parts, by_file, hold_out, split
 from edge_converter.recipe.loading import Recipe
 from edge_sdk.data.sample_sets import check_unreadable, digest_of
-from edge_sdk.data.sources import PARTS, Picture, Sample, split_spec
-from edge_sdk.data.splits import LEAST, imbalance
+from edge_sdk.data.sources import PARTS, Image, Sample, split_spec
+from edge_sdk.data.splits import MIN, imbalance
 from edge_sdk.errors import DataError, EdgeError, NotAvailableYet
 from edge_sdk.images.perceptual_hash import Hash, near_duplicates, perceptual_hash
 from edge_sdk.images.scan import in_threads, look_at_all
@@ -41,7 +41,7 @@ class Source:
 
     labels: tuple[str, ...]
     parts: Mapping[str, Sequence[Sample]]
-    what: str = "picture"
+    what: str = "image"
     cut: Callable[[Sample], Sequence[Sample]] | None = None
     numbered: bool = False
     left_out: tuple[Path, ...] = ()
@@ -63,9 +63,9 @@ class Dataset:
     """Labelled samples in three parts. `labels[sample.label]` is a sample's class.
 
     unreadable: what was left out, one line each. duplicates: samples whose content stands earlier
-    in the set; across: those that stand in another part as well; near: pictures that look like one
-    of an earlier part, `compared` of them all: clips, features and small pictures are not.
-    left_out: files of a kind that is not read. what: "picture", "clip", "sequence".
+    in the set; across: those that stand in another part as well; near: images that look like one
+    of an earlier part, `compared` of them all: clips, features and small images are not.
+    left_out: files of a kind that is not read. what: "image", "clip", "sequence".
     """
 
     labels: tuple[str, ...]
@@ -79,7 +79,7 @@ class Dataset:
     near: tuple[NearPair, ...] = ()
     compared: int = 0
     left_out: tuple[Path, ...] = ()
-    what: str = "picture"
+    what: str = "image"
 
     @property
     def per_class(self) -> dict[str, dict[str, int]]:
@@ -228,26 +228,26 @@ def _look_at(source: Source, progress: Callable[[int, int], None] | None) -> dic
 
 
 def _looks(source: Source, part: Sequence[Sample]) -> Iterator[_Look]:
-    files = [one.path for one in part if isinstance(one, Picture) and one.path is not None]
+    files = [one.path for one in part if isinstance(one, Image) and one.path is not None]
     if len(files) < len(part):
         yield from in_threads(partial(_look_into, source), part)
         return
-    for picture, found in zip(part, look_at_all(files), strict=True):
+    for image, found in zip(part, look_at_all(files), strict=True):
         if isinstance(found, str):
             yield _Look([], why=found)
             continue
         # Its cached property, filled from the bytes that were just read: nobody reads them again.
-        object.__setattr__(picture, "sha256", found.sha256)
-        yield _Look([picture], found.hash)
+        object.__setattr__(image, "sha256", found.sha256)
+        yield _Look([image], found.hash)
 
 
 def _look_into(source: Source, sample: Sample) -> _Look:
-    """A look at what is no picture file: a clip, a row, a picture in memory."""
+    """A look at what is no image file: a clip, a row, an image in memory."""
     try:
         if source.cut:
             return _Look(source.cut(sample))
         return _Look(
-            [sample], perceptual_hash(sample.read()) if isinstance(sample, Picture) else None
+            [sample], perceptual_hash(sample.read()) if isinstance(sample, Image) else None
         )
     except EdgeError as error:
         return _Look([], why=str(error))
@@ -259,7 +259,7 @@ def _check_classes(source: Source, parts: Parts, unreadable: tuple[str, ...]) ->
         raise DataError(
             f"there is one class only: {labels[0]}", fix="add a second class to tell apart"
         )
-    least = LEAST if "all" in parts else 1
+    least = MIN if "all" in parts else 1
     for name, part in parts.items():
         for label, own in zip(labels, by_file(part, len(labels)), strict=True):
             if len(own) < least:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from edge_converter.datasets import Source
 from edge_sdk.bundle.manifest import SequenceEntry
-from edge_sdk.data.sources import FeatureRow, LabelledPictures
+from edge_sdk.data.sources import FeatureRow, LabelledImages
 from edge_sdk.errors import ConfigError, DataError
 from edge_sdk.files import read_file
 
@@ -44,17 +44,17 @@ def open_source(path: str, sequence: SequenceEntry) -> Source:
     return Source(labels, {"all": samples}, what="sequence", numbered=True)
 
 
-def test_samples(path: str, sequence: SequenceEntry | None) -> LabelledPictures:
+def test_samples(path: str, sequence: SequenceEntry | None) -> LabelledImages:
     """All rows, for `evaluate --data csv:PATH`. Raises ConfigError without `sequence`, and as
     `open_source`.
     """
     if sequence is None:
         raise ConfigError(
             "data source csv: needs a bundle that answers about sequences of features",
-            fix="use folder: for a bundle that answers about pictures",
+            fix="use folder: for a bundle that answers about images",
         )
     source = open_source(path, sequence)
-    return LabelledPictures(source.labels, source.parts["all"], "all", numbered=True)
+    return LabelledImages(source.labels, source.parts["all"], "all", numbered=True)
 
 
 def _rows(path: str) -> list[Row]:

@@ -7,25 +7,25 @@ from pathlib import Path
 
 from edge_converter.datasets import Source
 from edge_sdk.data.class_folders import ClassFolders, folders_beside_parts, list_folder
-from edge_sdk.data.sources import PARTS, Picture, Sample, part_folders
+from edge_sdk.data.sources import PARTS, Image, Sample, part_folders
 from edge_sdk.errors import DataError
 from edge_sdk.images.files import SUFFIXES
 
 
 def open_source(path: str) -> Source:
-    """The pictures below `path`. Raises FileError, DataError."""
-    return open_classes(Path(path), SUFFIXES, "picture", picture)
+    """The images below `path`. Raises FileError, DataError."""
+    return open_classes(Path(path), SUFFIXES, "image", image)
 
 
-def picture(label: int, file: Path) -> Picture:
-    """The picture in a file."""
-    return Picture(label, str(file), path=file)
+def image(label: int, file: Path) -> Image:
+    """The image in a file."""
+    return Image(label, str(file), path=file)
 
 
 def open_classes(
     folder: Path, suffixes: Collection[str], what: str, sample: Callable[[int, Path], Sample]
 ) -> Source:
-    """The files below `folder` with these suffixes as samples. what: "picture", "clip".
+    """The files below `folder` with these suffixes as samples. what: "image", "clip".
 
     Raises FileError, DataError.
     """

@@ -10,7 +10,7 @@ from typing import Any
 from edge_converter.datasets import Source
 from edge_converter.tf.setup import load_tensorflow
 from edge_sdk.configuration import nearest
-from edge_sdk.data.sources import LabelledPictures, Picture
+from edge_sdk.data.sources import Image, LabelledImages
 from edge_sdk.errors import ConfigError, DataError
 
 LABELS = {
@@ -47,19 +47,19 @@ def open_source(name: str) -> Source:
         ) from error
     return Source(
         LABELS[name],
-        {"train": _pictures(train, train_labels), "test": _pictures(test, test_labels)},
+        {"train": _images(train, train_labels), "test": _images(test, test_labels)},
     )
 
 
-def test_pictures(name: str, _sequence: object = None) -> LabelledPictures:
+def test_images(name: str, _sequence: object = None) -> LabelledImages:
     """The test part, for `evaluate --data keras:NAME`. Raises as `open_source`."""
     source = open_source(name)
-    return LabelledPictures(source.labels, source.parts["test"], "test")
+    return LabelledImages(source.labels, source.parts["test"], "test")
 
 
-def _pictures(images: Any, labels: Any) -> list[Picture]:
+def _images(images: Any, labels: Any) -> list[Image]:
     color = "gray" if images.ndim == 3 else "rgb"
     return [
-        Picture(int(label), f"{index:05d}", pixels=image, color=color)  # type: ignore[arg-type]
+        Image(int(label), f"{index:05d}", pixels=image, color=color)  # type: ignore[arg-type]
         for index, (image, label) in enumerate(zip(images, labels.reshape(-1), strict=True))
     ]

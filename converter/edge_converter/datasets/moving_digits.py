@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_converter.datasets.digits import open_source
-from edge_sdk.data.sources import Picture
+from edge_sdk.data.sources import Image
 from edge_sdk.errors import FileError
 
 DIRECTIONS = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
@@ -32,7 +32,7 @@ def write_clips(folder: Path, clips: int = 200, *, seed: int = 0) -> None:
     if folder.exists() and any(folder.iterdir()):
         raise FileError(f"{folder} is not empty", fix="name a new folder")
     random = np.random.default_rng(seed)
-    digits = [p for part in open_source().parts.values() for p in part if isinstance(p, Picture)]
+    digits = [p for part in open_source().parts.values() for p in part if isinstance(p, Image)]
     for name, (x, y) in DIRECTIONS.items():
         for number in range(clips):
             digit = digits[random.integers(len(digits))].pixels
@@ -40,7 +40,7 @@ def write_clips(folder: Path, clips: int = 200, *, seed: int = 0) -> None:
 
 
 def _frames(random: np.random.Generator, digit: Any, x: int, y: int) -> list[NDArray[np.uint8]]:
-    """FRAMES pictures of `digit` on its way, at 1 or 2 pixels a frame, all of it in the picture."""
+    """FRAMES images of `digit` on its way, at 1 or 2 pixels a frame, all of it in the image."""
     speed = int(random.integers(1, 3))
     room, way = SIZE - digit.shape[0], speed * (FRAMES - 1)
     left, top = (
@@ -48,10 +48,10 @@ def _frames(random: np.random.Generator, digit: Any, x: int, y: int) -> list[NDA
     )
     found = []
     for number in range(FRAMES):
-        picture = np.zeros((SIZE, SIZE), np.uint8)
+        image = np.zeros((SIZE, SIZE), np.uint8)
         row, column = top + y * speed * number, left + x * speed * number
-        picture[row : row + digit.shape[0], column : column + digit.shape[1]] = digit
-        found.append(picture)
+        image[row : row + digit.shape[0], column : column + digit.shape[1]] = digit
+        found.append(image)
     return found
 
 

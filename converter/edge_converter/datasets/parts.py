@@ -45,7 +45,7 @@ def hold_out(
 ) -> Parts:
     """A validation part out of `train`, for sources that have train and test only.
 
-    what: "picture", "clip". Raises DataError for a class of one file.
+    what: "image", "clip". Raises DataError for a class of one file.
     """
     random = np.random.default_rng(seed)
     held: set[int] = set()

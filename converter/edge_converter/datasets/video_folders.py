@@ -13,7 +13,7 @@ from pathlib import Path
 from edge_converter.datasets import Source
 from edge_converter.datasets.image_folders import open_classes
 from edge_sdk.bundle.manifest import SequenceEntry
-from edge_sdk.data.sources import Clip, LabelledPictures, Sample
+from edge_sdk.data.sources import Clip, LabelledImages, Sample
 from edge_sdk.errors import ConfigError, EdgeError, ImageError
 from edge_sdk.images.video import SUFFIXES, count_frames
 
@@ -45,7 +45,7 @@ def windows(clip: Sample, stride: int) -> list[Sample]:
     return [replace(clip, name=f"{clip.path}#{start}", start=start) for start in starts]
 
 
-def test_samples(path: str, sequence: SequenceEntry | None) -> LabelledPictures:
+def test_samples(path: str, sequence: SequenceEntry | None) -> LabelledImages:
     """The windows of the test part, or of all clips where there is none, for `evaluate`.
 
     Raises ConfigError without `sequence`, FileError, DataError.
@@ -53,7 +53,7 @@ def test_samples(path: str, sequence: SequenceEntry | None) -> LabelledPictures:
     if sequence is None:
         raise ConfigError(
             "data source video: needs a bundle that answers about sequences",
-            fix="use folder: for a bundle that answers about single pictures",
+            fix="use folder: for a bundle that answers about single images",
         )
     source = open_source(path, sequence)
     part = "test" if "test" in source.parts else "all"
@@ -63,4 +63,4 @@ def test_samples(path: str, sequence: SequenceEntry | None) -> LabelledPictures:
         with contextlib.suppress(EdgeError):
             own = windows(clip, sequence.stride)
         found += own
-    return LabelledPictures(source.labels, found, part)
+    return LabelledImages(source.labels, found, part)

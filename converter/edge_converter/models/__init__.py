@@ -39,7 +39,7 @@ _INPUT_NAMES = {2: "features", 3: "image", 4: "frames"}
 
 def check_model(recipe: Recipe) -> None:
     """What can be known of the recipe's model before the data is read and without TensorFlow: that
-    there is such a model, that it takes the options, that pictures are large enough for it.
+    there is such a model, that it takes the options, that images are large enough for it.
 
     Raises ConfigError, FileError.
     """

@@ -1,7 +1,7 @@
 """The nets of keras.applications, by their functions, layer names and weights' shapes.
 
 Each is built flat on the tensor it is given, down to the global average of its last features. What
-they do to pictures before their first convolution is left out: the recipe's [input] does it.
+they do to images before their first convolution is left out: the recipe's [input] does it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from edge_converter.recipe.schema import Options
 
 MOMENTUM = 0.9
 """Of every batch normalisation. Keras' 0.999 and 0.99 are for ImageNet's millions of steps: after
-the hundred steps that a few pictures make, the moving averages that inference uses would still be
+the hundred steps that a few images make, the moving averages that inference uses would still be
 those of the untrained net.
 """
 

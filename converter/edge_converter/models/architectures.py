@@ -49,7 +49,7 @@ class Architecture:
     """One row of `edge-sdk models`.
 
     module: holds a function of the row's name, which takes the input as a Keras tensor and the
-    recipe's Options and returns features, (batch, n). least: smallest height and width. options:
+    recipe's Options and returns features, (batch, n). min_side: smallest height and width. options:
     those that it takes, and what they mean. pretrained: None where Keras has no weights.
     """
 
@@ -57,7 +57,7 @@ class Architecture:
     module: str
     suits: str
     sizes: tuple[Size, ...]
-    least: int = 1
+    min_side: int = 1
     options: Mapping[str, str] = field(default_factory=dict)
     pretrained: Pretrained | None = None
 
@@ -77,15 +77,15 @@ class Architecture:
                 )
 
     def check_shape(self, shape: tuple[int, ...]) -> None:
-        """shape: ([frames,] height, width, channels). Raises ConfigError for pictures that are too
+        """shape: ([frames,] height, width, channels). Raises ConfigError for images that are too
         small.
         """
         height, width = shape[-3:-1]
-        if min(height, width) < self.least:
+        if min(height, width) < self.min_side:
             raise ConfigError(
-                f"{self.name} needs pictures of at least {self.least} x {self.least}, "
+                f"{self.name} needs images of at least {self.min_side} x {self.min_side}, "
                 f"not {width} x {height}",
-                fix=f"raise input.width and input.height to {self.least} or more",
+                fix=f"raise input.width and input.height to {self.min_side} or more",
             )
 
 
@@ -125,7 +125,7 @@ ARCHITECTURES = {
             f"{_PACKAGE}.seed_cnn",
             "digits and the like; the reference",
             (Size((28, 28, 1), 225_034, 2_631_040), Size((224, 224, 3), 23_908_682, 285_461_120)),
-            least=10,
+            min_side=10,
         ),
         Architecture(
             "edge_net",
@@ -136,7 +136,7 @@ ARCHITECTURES = {
                 Size((96, 96, 3), 50_146, 3_327_680, 0.5),
                 Size((96, 96, 3), 181_690, 10_747_264, 1.0),
             ),
-            least=4,
+            min_side=4,
             options={
                 "width": "channels of every layer as a share of the full net's",
                 "depth": "blocks of every stage as a share of the full net's",
@@ -147,9 +147,9 @@ ARCHITECTURES = {
         Architecture(
             "tiny_cnn",
             f"{_PACKAGE}.tiny_cnn",
-            "small grey pictures in microseconds",
+            "small grey images in microseconds",
             (Size((28, 28, 1), 10_506, 107_072, 0.75), Size((28, 28, 1), 16_170, 186_976, 1.0)),
-            least=8,
+            min_side=8,
             options={"width": "channels of both convolutions as a share of the full net's"},
         ),
         Architecture(
@@ -161,7 +161,7 @@ ARCHITECTURES = {
                 Size((224, 224, 3), 834_666, 148_990_208, 0.5),
                 Size((224, 224, 3), 3_239_114, 567_726_592, 1.0),
             ),
-            least=32,
+            min_side=32,
             options={"width": f"{_WIDTH}; ImageNet weights at 0.25, 0.5, 0.75, 1.0"},
             pretrained=_SIGNED,
         ),
@@ -174,7 +174,7 @@ ARCHITECTURES = {
                 Size((96, 96, 3), 2_270_794, 55_021_952, 1.0),
                 Size((224, 224, 3), 2_270_794, 299_507_072, 1.0),
             ),
-            least=32,
+            min_side=32,
             options={"width": f"{_WIDTH}; ImageNet weights at 0.35, 0.5, 0.75, 1.0, 1.3, 1.4"},
             pretrained=_SIGNED,
         ),
@@ -183,7 +183,7 @@ ARCHITECTURES = {
             f"{_PACKAGE}.applications",
             "few MACs, for a CPU: the Edge TPU has no hard-swish",
             (Size((96, 96, 3), 944_890, 10_463_296), Size((224, 224, 3), 944_890, 54_902_336)),
-            least=32,
+            min_side=32,
             pretrained=_SIGNED,
         ),
         Architecture(
@@ -191,7 +191,7 @@ ARCHITECTURES = {
             f"{_PACKAGE}.applications",
             "v3 without hard-swish and squeeze-and-excite: int8 and the Edge TPU",
             (Size((96, 96, 3), 446_770, 9_313_344), Size((224, 224, 3), 446_770, 50_680_384)),
-            least=32,
+            min_side=32,
             pretrained=_SIGNED,
         ),
         Architecture(
@@ -199,7 +199,7 @@ ARCHITECTURES = {
             f"{_PACKAGE}.applications",
             "for a CPU: the Edge TPU has no hard-swish",
             (Size((96, 96, 3), 3_005_962, 40_560_960), Size((224, 224, 3), 3_005_962, 214_090_560)),
-            least=32,
+            min_side=32,
             pretrained=_SIGNED,
         ),
         Architecture(
@@ -207,7 +207,7 @@ ARCHITECTURES = {
             f"{_PACKAGE}.applications",
             "v3 without hard-swish and squeeze-and-excite: int8 and the Edge TPU",
             (Size((96, 96, 3), 1_447_218, 37_961_664), Size((224, 224, 3), 1_447_218, 206_637_504)),
-            least=32,
+            min_side=32,
             pretrained=_SIGNED,
         ),
         Architecture(
@@ -215,7 +215,7 @@ ARCHITECTURES = {
             f"{_PACKAGE}.applications",
             "the deepest here; a teacher",
             (Size((96, 96, 3), 4_062_374, 71_153_632), Size((224, 224, 3), 4_062_374, 384_547_552)),
-            least=32,
+            min_side=32,
             pretrained=_IMAGENET,
         ),
         Architecture(
@@ -223,7 +223,7 @@ ARCHITECTURES = {
             f"{_PACKAGE}.squeezenet",
             "v1.1: few weights, plain convolutions; trained from nothing",
             (Size((96, 96, 3), 727_626, 42_682_048), Size((224, 224, 3), 727_626, 262_629_056)),
-            least=31,
+            min_side=31,
         ),
         Architecture(
             "features",

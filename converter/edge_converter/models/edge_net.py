@@ -1,8 +1,8 @@
 """edge_net: a small family of our own, of operators that are fast in int8 on Arm and that the Edge
 TPU has: convolution, depthwise convolution, relu6, add, mean, dense.
 
-A stem, then four stages of depthwise-separable blocks. The picture is halved while its smaller side
-stays at least LEAST_MAP: at 28 x 28 twice (to 7 x 7), at 96 x 96 four times (to 6 x 6).
+A stem, then four stages of depthwise-separable blocks. The image is halved while its smaller side
+stays at least MIN_MAP: at 28 x 28 twice (to 7 x 7), at 96 x 96 four times (to 6 x 6).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ STEM = 32
 STAGES = ((48, 1), (96, 2), (160, 2), (256, 2))
 """(channels, blocks) of each stage at width 1, depth 1."""
 
-LEAST_MAP = 4
+MIN_MAP = 4
 """Halving ends before the smaller side of the feature map falls below this."""
 
 BLOCK = 4
@@ -28,7 +28,7 @@ no arithmetic at full size.
 def edge_net(image: Any, options: Options) -> Any:
     """image: Keras tensor (batch, height, width, channels). Returns (batch, n).
 
-    Raises ConfigError where space_to_depth does not divide the picture.
+    Raises ConfigError where space_to_depth does not divide the image.
     """
     from keras import layers
 
@@ -48,9 +48,9 @@ def edge_net(image: Any, options: Options) -> Any:
 
 
 def _halvings(side: int) -> int:
-    """How often the picture is halved: at most once by the stem and once by each stage."""
+    """How often the image is halved: at most once by the stem and once by each stage."""
     most = 1 + len(STAGES)
-    return max(n for n in range(most + 1) if n == 0 or side >= LEAST_MAP * 2**n)
+    return max(n for n in range(most + 1) if n == 0 or side >= MIN_MAP * 2**n)
 
 
 def _channels(full: int, options: Options) -> int:
@@ -65,9 +65,9 @@ def _space_to_depth(image: Any, options: Options) -> Any:
     from keras import ops
 
     height, width = image.shape[1:3]
-    if height % BLOCK or width % BLOCK or min(height, width) < BLOCK * LEAST_MAP:
+    if height % BLOCK or width % BLOCK or min(height, width) < BLOCK * MIN_MAP:
         raise ConfigError(
-            f"space_to_depth needs sides that {BLOCK} divides, at least {BLOCK * LEAST_MAP}, "
+            f"space_to_depth needs sides that {BLOCK} divides, at least {BLOCK * MIN_MAP}, "
             f"not {width} x {height}",
             fix=f"set input.width and input.height to multiples of {BLOCK}, "
             "or model.options.space_to_depth = false",

@@ -50,7 +50,7 @@ def _entry(architecture: Architecture) -> dict[str, Any]:
         "name": architecture.name,
         "suits": architecture.suits,
         "sizes": [_size(size) for size in architecture.sizes],
-        "least": architecture.least,
+        "least": architecture.min_side,
         "options": dict(architecture.options),
         "pretrained": pretrained
         and {"color": "rgb", "mean": list(pretrained.mean), "std": list(pretrained.std)},

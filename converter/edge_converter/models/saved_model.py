@@ -37,7 +37,7 @@ class Pointer:
         return cls(told["folder"], told["signature"], tuple(told["shape"]))
 
     def load(self) -> Any:
-        """The Keras model: pictures of `shape` in any batch, rows of scores out."""
+        """The Keras model: images of `shape` in any batch, rows of scores out."""
         load_tensorflow()
         import keras
 

@@ -1,4 +1,4 @@
-"""tiny_cnn: two convolutions for small pictures, at a fraction of the seed CNN's cost."""
+"""tiny_cnn: two convolutions for small images, at a fraction of the seed CNN's cost."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from edge_sdk.errors import ConfigError
 
 SQUARE = 2
 """Squares of SQUARE x SQUARE pixels become channels first. int8 kernels are slow at one channel: a
-3x3 convolution of 8 channels on the plain picture takes more than twice the time of this whole net.
+3x3 convolution of 8 channels on the plain image takes more than twice the time of this whole net.
 """
 
 CHANNELS = (24, 40)
 """Of the two convolutions at width 1."""
 
 DROPOUT = 0.2
-"""While it trains; a net this small has few weights to spare, and a small data set few pictures."""
+"""While it trains; a net this small has few weights to spare, and a small data set few images."""
 
 
 def tiny_cnn(image: Any, options: Options) -> Any:

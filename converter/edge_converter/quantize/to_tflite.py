@@ -30,7 +30,7 @@ from edge_sdk.tflite.graph import read_graph
 
 _CHILD = "edge_converter.quantize.worker"
 CALIBRATED = ("int8", "int16x8")
-"""Modes in which activations are integers: their ranges come from pictures."""
+"""Modes in which activations are integers: their ranges come from images."""
 AGREEMENT_SAMPLES = 32
 AGREEMENT_BOUNDS = {
     **{"float32": 1e-4, "float16": 1e-2},
@@ -51,7 +51,7 @@ two to three steps of an int8 output (1/256).
 
 @dataclass(frozen=True)
 class Agreement:
-    """How far a converted model is from the Keras model on `samples` real pictures.
+    """How far a converted model is from the Keras model on `samples` real images.
 
     distance: mean total variation distance (0..1); same_class: share with the same best class.
     """
@@ -127,7 +127,7 @@ def calibration_samples(samples: Sequence[Sample], settings: Quantize, seed: int
 def pinned(samples: NDArray[np.float32], recipe: Recipe) -> NDArray[np.float32]:
     """The samples, with the darkest and the brightest fed value in two corner pixels of the first.
 
-    Calibration then sees the whole range a camera can deliver, whatever the pictures are, and the
+    Calibration then sees the whole range a camera can deliver, whatever the images are, and the
     input's scale and zero point come out as the fast input path needs them (preprocess.py). A
     fake-quant node on the input would do the same, but stays in the graph as two operators.
     Features have no such range: they are left as they are.
@@ -174,7 +174,7 @@ def check_agreement(
     distance = float(np.mean(np.abs(found - reference).sum(axis=1)) / 2)
     if judged and distance > bound:
         raise TrainingError(
-            f"{what} is {distance:.3g} from {given} on {len(samples)} pictures "
+            f"{what} is {distance:.3g} from {given} on {len(samples)} images "
             f"(mean total variation distance, at most {bound:g})",
             fix=fix,
         )

@@ -29,7 +29,7 @@ from edge_converter.quantize.worker_loop import main, tell
 from edge_sdk.errors import ModelError
 from edge_sdk.tflite.graph import read_graph
 
-MOST_LAYERS = 10
+MAX_LAYERS = 10
 """Layers that worst_layers.json names."""
 
 
@@ -87,7 +87,7 @@ def _quantized(model: Any, job: dict[str, Any], folder: Path) -> tuple[bytes, li
     ranges = _calibrated(batch_of_one(model), folder, job["calibration"])
     made = ranges.quantized(job["io"], job["float_layers"])
     worst = layer_errors(ranges, np.load(folder / "checks.npy"), job["float_layers"])
-    return made, worst[:MOST_LAYERS]
+    return made, worst[:MAX_LAYERS]
 
 
 def batch_of_one(model: Any) -> Any:

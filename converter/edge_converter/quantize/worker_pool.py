@@ -21,7 +21,7 @@ from edge_sdk.errors import ConfigError, EdgeError, FileError, TrainingError
 from edge_sdk.processes import how_it_ended
 
 CHILD_TIMEOUT_S = 1800
-MOST_JOBS = 20
+MAX_JOBS = 20
 """After so many a child ends: TensorFlow does not give back all that it took."""
 
 _OUT_OF_MEMORY = (
@@ -62,7 +62,7 @@ class Child:
     @property
     def alive(self) -> bool:
         """Whether it can take another job."""
-        return self.jobs < MOST_JOBS and self._process.poll() is None
+        return self.jobs < MAX_JOBS and self._process.poll() is None
 
     @property
     def ended(self) -> bool:

@@ -46,7 +46,7 @@ def check(recipe: Recipe, data: Mapping[str, Any], where: str) -> None:
 
 
 def _check_task(recipe: Recipe, data: Mapping[str, Any], where: str) -> None:
-    """Pictures, clips and features each have their sources, tables and models."""
+    """Images, clips and features each have their sources, tables and models."""
     kind, features = split_spec(recipe.data.source)[0], recipe.model.name == "features"
     sequence = kind in ("csv", "video")
     if sequence != (recipe.task == "sequence"):
@@ -59,9 +59,9 @@ def _check_task(recipe: Recipe, data: Mapping[str, Any], where: str) -> None:
         raise ConfigError(
             f"{where}: model.name {recipe.model.name!r} does not go with data.source "
             f"{recipe.data.source!r}",
-            fix='set model.name = "features" for csv:, a network that sees pictures otherwise',
+            fix='set model.name = "features" for csv:, a network that sees images otherwise',
         )
-    # A default may be written out; [input] of features would promise pictures.
+    # A default may be written out; [input] of features would promise images.
     unused = "sequence" if not sequence and recipe.sequence != Sequence() else ""
     if features and "input" in data:
         unused = "input"

@@ -52,7 +52,7 @@ class Recipe:
     model: Model
     version: str = "1.0.0"
     task: Literal["classify", "sequence"] = "classify"
-    seed: int = field(default=0, metadata=limits(least=0, most=2**32 - 1))
+    seed: int = field(default=0, metadata=limits(ge=0, le=2**32 - 1))
     steps: tuple[Step, ...] = ("train",)
     input: Input = field(default_factory=Input)
     sequence: Sequence = field(default_factory=Sequence)
@@ -104,14 +104,14 @@ class Recipe:
 
     @property
     def cut(self) -> SequenceEntry | None:
-        """How long sequences are; None where the model answers about single pictures."""
+        """How long sequences are; None where the model answers about single images."""
         if self.task != "sequence":
             return None
         return SequenceEntry(self.sequence.frames, self.sequence.stride)
 
     @property
     def preprocess(self) -> PreprocessSpec | None:
-        """What is done to pictures on their way into the model; None for features."""
+        """What is done to images on their way into the model; None for features."""
         return None if self.model.name == "features" else self.input.preprocess
 
     @property
@@ -163,7 +163,7 @@ def _read(source: str) -> tuple[str, str, Path]:
         file = resources.files("edge_converter") / "recipes" / f"{name}.toml"
         return file.read_text("utf-8"), source, Path.cwd()
     path = Path(source)
-    data = read_file(path, what="recipe", most_bytes=1024 * 1024)
+    data = read_file(path, what="recipe", max_bytes=1024 * 1024)
     try:
         return data.decode("utf-8-sig"), str(path), path.resolve().parent
     except UnicodeDecodeError as error:

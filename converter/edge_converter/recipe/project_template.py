@@ -1,4 +1,4 @@
-"""`edge-sdk init`: a commented recipe, a README and a place for one's own pictures."""
+"""`edge-sdk init`: a commented recipe, a README and a place for one's own images."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def next_steps(document: dict[str, Any]) -> str:
         [
             *(f"wrote {path}" for path in document["files"]),
             "",
-            f"1. put pictures into {folder / 'images' / 'CLASS'}, a folder for each class",
+            f"1. put images into {folder / 'images' / 'CLASS'}, a folder for each class",
             f"2. edge-sdk inspect {folder / 'images'}",
             f"3. edge-sdk build {folder / 'recipe.toml'}",
         ]

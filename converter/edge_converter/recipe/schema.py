@@ -29,15 +29,15 @@ def later(default: T, **bounds: float) -> T:
 
 @dataclass(frozen=True)
 class Data:
-    """Where pictures and labels come from."""
+    """Where images and labels come from."""
 
     source: str
     split: tuple[float, float, float] = field(
-        default=(0.70, 0.15, 0.15), metadata=limits(least=0, most=1)
+        default=(0.70, 0.15, 0.15), metadata=limits(ge=0, le=1)
     )
     labels: tuple[str, ...] = ()
     balance: Literal["none", "class-weights", "oversample"] = "none"
-    max_unreadable: float = field(default=0.01, metadata=limits(least=0, most=1))
+    max_unreadable: float = field(default=0.01, metadata=limits(ge=0, le=1))
     golden: Literal["test", "synthetic"] = "test"
 
 
@@ -45,8 +45,8 @@ class Data:
 class Input(PreprocessSpec):
     """What the model is fed; goes unchanged into the manifest."""
 
-    width: int = field(default=96, metadata=limits(least=1, most=4096))
-    height: int = field(default=96, metadata=limits(least=1, most=4096))
+    width: int = field(default=96, metadata=limits(ge=1, le=4096))
+    height: int = field(default=96, metadata=limits(ge=1, le=4096))
 
     @property
     def preprocess(self) -> PreprocessSpec:
@@ -58,18 +58,18 @@ class Input(PreprocessSpec):
 class Sequence:
     """Only for task = "sequence"."""
 
-    frames: int = field(default=16, metadata=limits(least=1))
-    stride: int = field(default=4, metadata=limits(least=1))
+    frames: int = field(default=16, metadata=limits(ge=1))
+    stride: int = field(default=4, metadata=limits(ge=1))
     cell: Literal["lstm", "gru"] = "lstm"
-    units: int = field(default=32, metadata=limits(least=1))
+    units: int = field(default=32, metadata=limits(ge=1))
 
 
 @dataclass(frozen=True)
 class Options:
     """Options of the architecture; seed_cnn has none."""
 
-    width: float = field(default=0.5, metadata=limits(above=0))
-    depth: float = field(default=1.0, metadata=limits(above=0))
+    width: float = field(default=0.5, metadata=limits(gt=0))
+    depth: float = field(default=1.0, metadata=limits(gt=0))
     space_to_depth: bool = False
 
 
@@ -86,16 +86,16 @@ class Model:
 class Train:
     """The train step."""
 
-    epochs: int = field(default=30, metadata=limits(least=1, most=100_000))
-    batch_size: int = field(default=32, metadata=limits(least=1, most=65_536))
+    epochs: int = field(default=30, metadata=limits(ge=1, le=100_000))
+    batch_size: int = field(default=32, metadata=limits(ge=1, le=65_536))
     loss: Literal["cross-entropy", "focal"] = "cross-entropy"
-    learning_rate: float = field(default=0.001, metadata=limits(above=0))
+    learning_rate: float = field(default=0.001, metadata=limits(gt=0))
     schedule: Literal["constant", "cosine"] = "cosine"
-    warmup_epochs: int = field(default=0, metadata=limits(least=0))
-    patience: int = field(default=5, metadata=limits(least=0))
-    head_epochs: int = field(default=0, metadata=limits(least=0))
-    unfreeze_layers: int = field(default=0, metadata=limits(least=0))
-    fine_tune_learning_rate: float = field(default=0.0001, metadata=limits(above=0))
+    warmup_epochs: int = field(default=0, metadata=limits(ge=0))
+    patience: int = field(default=5, metadata=limits(ge=0))
+    head_epochs: int = field(default=0, metadata=limits(ge=0))
+    unfreeze_layers: int = field(default=0, metadata=limits(ge=0))
+    fine_tune_learning_rate: float = field(default=0.0001, metadata=limits(gt=0))
 
 
 @dataclass(frozen=True)
@@ -103,15 +103,15 @@ class Augment:
     """Changes to training images only."""
 
     flip: Literal["none", "horizontal", "vertical", "both"] = "none"
-    rotate_degrees: float = field(default=0.0, metadata=limits(least=0, most=180))
-    crop: float = field(default=0.0, metadata=limits(least=0, most=1))
-    zoom: float = field(default=0.0, metadata=limits(least=0, most=1))
-    shift: float = field(default=0.0, metadata=limits(least=0, most=1))
-    brightness: float = field(default=0.0, metadata=limits(least=0, most=1))
-    contrast: float = field(default=0.0, metadata=limits(least=0, most=1))
-    noise: float = field(default=0.0, metadata=limits(least=0, most=1))
-    cutout: float = field(default=0.0, metadata=limits(least=0, most=1))
-    mixup: float = field(default=0.0, metadata=limits(least=0))
+    rotate_degrees: float = field(default=0.0, metadata=limits(ge=0, le=180))
+    crop: float = field(default=0.0, metadata=limits(ge=0, le=1))
+    zoom: float = field(default=0.0, metadata=limits(ge=0, le=1))
+    shift: float = field(default=0.0, metadata=limits(ge=0, le=1))
+    brightness: float = field(default=0.0, metadata=limits(ge=0, le=1))
+    contrast: float = field(default=0.0, metadata=limits(ge=0, le=1))
+    noise: float = field(default=0.0, metadata=limits(ge=0, le=1))
+    cutout: float = field(default=0.0, metadata=limits(ge=0, le=1))
+    mixup: float = field(default=0.0, metadata=limits(ge=0))
 
 
 @dataclass(frozen=True)
@@ -119,10 +119,10 @@ class Distill:
     """The distill step."""
 
     teacher: str = ""
-    temperature: float = field(default=4.0, metadata=limits(above=0))
-    alpha: float = field(default=0.7, metadata=limits(least=0, most=1))
+    temperature: float = field(default=4.0, metadata=limits(gt=0))
+    alpha: float = field(default=0.7, metadata=limits(ge=0, le=1))
     features: tuple[tuple[str, str], ...] = ()
-    epochs: int = field(default=10, metadata=limits(least=1))
+    epochs: int = field(default=10, metadata=limits(ge=1))
 
 
 @dataclass(frozen=True)
@@ -131,24 +131,24 @@ class Prune:
 
     unit: Literal["channels", "weights"] = "channels"
     rank: Literal["l1", "entropy"] = "l1"
-    ratio: float = field(default=0.5, metadata=limits(above=0, below=1))
-    epochs: int = field(default=5, metadata=limits(least=1))
+    ratio: float = field(default=0.5, metadata=limits(gt=0, lt=1))
+    epochs: int = field(default=5, metadata=limits(ge=1))
 
 
 @dataclass(frozen=True)
 class Cluster:
     """The cluster step."""
 
-    clusters: int = field(default=16, metadata=limits(least=2))
-    epochs: int = field(default=3, metadata=limits(least=1))
+    clusters: int = field(default=16, metadata=limits(ge=2))
+    epochs: int = field(default=3, metadata=limits(ge=1))
 
 
 @dataclass(frozen=True)
 class Qat:
     """The qat step."""
 
-    epochs: int = field(default=3, metadata=limits(least=1))
-    learning_rate: float = field(default=0.0001, metadata=limits(above=0))
+    epochs: int = field(default=3, metadata=limits(ge=1))
+    learning_rate: float = field(default=0.0001, metadata=limits(gt=0))
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,7 @@ class Quantize:
     mode: Mode = "int8"
     io: Io = "int8"
     calibration: Literal["minmax", "percentile"] = "minmax"
-    calibration_samples: int = field(default=200, metadata=limits(least=1))
+    calibration_samples: int = field(default=200, metadata=limits(ge=1))
     float_layers: tuple[str, ...] = ()
     repair: tuple[Repair, ...] = ("calibration", "qat", "float_layers")
 
@@ -175,7 +175,7 @@ class Target:
 class RecipeBudget:
     """Limits; exit status 3 when one is exceeded."""
 
-    accuracy_loss: float = field(default=0.01, metadata=limits(least=0, most=1))
-    bytes: int | None = field(default=None, metadata=limits(least=1))
-    mapped: float | None = later(None, least=0, most=1)
-    latency_ms: float | None = field(default=None, metadata=limits(above=0))
+    accuracy_loss: float = field(default=0.01, metadata=limits(ge=0, le=1))
+    bytes: int | None = field(default=None, metadata=limits(ge=1))
+    mapped: float | None = later(None, ge=0, le=1)
+    latency_ms: float | None = field(default=None, metadata=limits(gt=0))

@@ -12,7 +12,7 @@ from typing import Any
 
 
 def network(shape: tuple[int, ...], classes: int) -> Any:
-    """shape: height, width, channels of pictures fed as 0..255. Returns a Keras model."""
+    """shape: height, width, channels of images fed as 0..255. Returns a Keras model."""
     import keras
     from keras import layers
 

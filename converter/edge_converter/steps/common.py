@@ -104,7 +104,7 @@ def _order(recipe: Recipe, data: Dataset) -> Order:
 
 def _augmented(recipe: Recipe, shape: tuple[int, ...]) -> Callable[[int], Change]:
     """[augment] for each epoch, with a seed of its own: a build that goes on from a checkpoint sees
-    the same pictures.
+    the same images.
     """
     from edge_converter.training.augmentation import augmentation
 

@@ -244,7 +244,7 @@ def _shown(shapes: list[tuple[Any, ...]]) -> str:
 def _check_answers(teacher: Any, recipe: Recipe, val: Feed) -> float:
     """The teacher's accuracy on the validation samples.
 
-    A file says neither its labels nor how its pictures were normalised: a teacher that knows less
+    A file says neither its labels nor how its images were normalised: a teacher that knows less
     than the most frequent class is one of other labels or another [input].
     """
     import tensorflow as tf

@@ -143,7 +143,7 @@ def _check(settings: Train, *, transferred: bool) -> None:
 
 def new_model(recipe: Recipe, data: Dataset) -> tuple[Any, tuple[str, ...]]:
     """The recipe's model with the weights that it starts from, and the names of the layers that
-    are new. Batch norm that was loaded does not train: its statistics are of far more pictures
+    are new. Batch norm that was loaded does not train: its statistics are of far more images
     than a recipe has.
     """
     model = build_model(recipe, fed_shape(recipe, data.train), len(data.labels))

@@ -1,6 +1,6 @@
-"""[augment]: training pictures and clips changed at random, on their way into the model.
+"""[augment]: training images and clips changed at random, on their way into the model.
 
-Turning, cropping, zooming, shifting and flipping are one affine map a picture: it is resampled
+Turning, cropping, zooming, shifting and flipping are one affine map an image: it is resampled
 once, by OpenCV. Keras' own layers do the same in a pass each, and took 20 times as long for a flip
 and a crop, more than some training steps; hence none of them.
 """
@@ -41,7 +41,7 @@ def augmentation(settings: Augment, shape: tuple[int, ...], seed: int) -> Augmen
     if settings == Augment():
         return None
     if len(shape) not in (3, 4):
-        raise ConfigError("[augment] changes pictures, and features are none", fix="remove it")
+        raise ConfigError("[augment] changes images, and features are none", fix="remove it")
     return Augmentation(settings, shape, seed)
 
 
@@ -69,7 +69,7 @@ class Augmentation:
 
         pixels: (batch, *shape), uint8 or float32, 0..255. one_hot: (batch, classes).
         """
-        # A picture is a clip of one frame.
+        # An image is a clip of one frame.
         clips = pixels.reshape(len(pixels), -1, self._height, self._width, self._channels)
         changed = np.empty(clips.shape, np.float32)
         for clip, target in zip(clips, changed, strict=True):
@@ -96,14 +96,14 @@ class Augmentation:
             ).reshape(place.shape)
 
     def _matrix(self) -> NDArray[np.float64]:
-        """2 x 3: from a pixel of the changed picture to where it comes from."""
+        """2 x 3: from a pixel of the changed image to where it comes from."""
         settings, random = self._settings, self._random
         size = np.array([self._width, self._height])
         center = (size - 1) / 2
         side = (1 - settings.crop) * (1 + random.uniform(-1, 1) * settings.zoom)
         scale = np.full(2, max(side, 1 / size.max()))
         scale *= np.where(random.random(2) < 0.5, self._flips(), 1)
-        # The window of a crop stays inside the picture; a shift leaves it.
+        # The window of a crop stays inside the image; a shift leaves it.
         offset = random.uniform(-0.5, 0.5, 2) * settings.crop * size
         offset += random.uniform(-1, 1, 2) * settings.shift * size
         angle = math.radians(random.uniform(-1, 1) * settings.rotate_degrees)
@@ -130,7 +130,7 @@ class Augmentation:
             clip += noise * np.float32(settings.noise * TOP)
 
     def _cut_out(self, clip: NDArray[np.float32]) -> None:
-        """One rectangle of the picture's form, with `cutout` of its area."""
+        """One rectangle of the image's form, with `cutout` of its area."""
         if not self._settings.cutout:
             return
         side = math.sqrt(self._settings.cutout)
@@ -160,7 +160,7 @@ class Augmentation:
 def augmentation_sheet(
     recipe: Recipe, data: Dataset, *, columns: int = 8, rows: int = 4
 ) -> bytes | None:
-    """A PNG file: training pictures as they are fed in the first row, changed in the others; of a
+    """A PNG file: training images as they are fed in the first row, changed in the others; of a
     clip its frame in the middle. None where nothing is changed. Raises FileError, ImageError.
     """
     reader = Reader(data.train, recipe)
@@ -171,12 +171,12 @@ def augmentation_sheet(
     batch = np.stack([reader(index) for index in chosen])
     one_hot = np.zeros((len(batch), len(data.labels)), np.float32)
     shown = [batch, *(changes.apply(batch, one_hot)[0] for _ in range(rows - 1))]
-    pictures = [
+    images = [
         _frame(sample if sample.ndim == 3 else sample[len(sample) // 2], recipe)
         for row in shown
         for sample in row
     ]
-    return contact_sheet(pictures, len(batch))
+    return contact_sheet(images, len(batch))
 
 
 def _frame(pixels: NDArray[Any], recipe: Recipe) -> Frame:

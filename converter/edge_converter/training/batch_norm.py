@@ -1,6 +1,6 @@
 """Batch norm before a change that a network is to recover from; no answer changes here.
 
-Transferred layers keep their batch norm frozen: its averages are of other pictures, or, out of a
+Transferred layers keep their batch norm frozen: its averages are of other images, or, out of a
 .tflite file, mere 0 and 1. Once it normalises by the batches that it is fed, it answers otherwise
 at one stroke, and the network has to learn anew. And where batch norm is folded into a kernel, the
 channels of that kernel differ in size by orders: among values or zeros that all of them share, the
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-LEAST_SIZE = 1e-6
+MIN_SIZE = 1e-6
 """Of the largest channel's, below which a channel is as good as zero, and left as it is."""
 
 
@@ -75,7 +75,7 @@ def _equalize(layer: Any, norm: Any) -> None:
     axes = (0, 1) if isinstance(layer, keras.layers.DepthwiseConv2D) else (0, 1, 2)
     size = np.sqrt(np.square(kernel).mean(axis=axes))
     wanted = np.sqrt(2 / np.prod([kernel.shape[axis] for axis in axes]))
-    empty = size <= LEAST_SIZE * size.max()
+    empty = size <= MIN_SIZE * size.max()
     factor = np.where(empty, 1, wanted / np.where(empty, 1, size))
     layer.kernel.assign(kernel * factor)
     flat = factor.ravel()

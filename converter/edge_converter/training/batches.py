@@ -40,7 +40,7 @@ R = TypeVar("R")
 
 
 class Reader:
-    """Reads samples as arrays before normalisation: pictures (height, width, channels) and clips
+    """Reads samples as arrays before normalisation: images (height, width, channels) and clips
     (frames, height, width, channels) as uint8, features (frames, features) as the float32 they are.
     Safe to call from several threads.
     """
@@ -154,8 +154,8 @@ def fed_shape(recipe: Recipe, samples: Sequence[Sample]) -> tuple[int, ...]:
         assert isinstance(values, np.ndarray)
         return tuple(values.shape)
     settings = recipe.input
-    picture = (settings.height, settings.width, settings.channels)
-    return picture if recipe.cut is None else (recipe.cut.frames, *picture)
+    image = (settings.height, settings.width, settings.channels)
+    return image if recipe.cut is None else (recipe.cut.frames, *image)
 
 
 def stack(samples: Sequence[Sample], recipe: Recipe) -> NDArray[np.float32]:

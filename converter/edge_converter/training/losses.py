@@ -23,7 +23,7 @@ FOCAL_GAMMA = 2.0
 """The exponent that worked best in Lin and others, "Focal Loss for Dense Object Detection" (ICCV
 2017, arXiv:1708.02002).
 """
-LEAST_PROBABILITY = 1e-20
+MIN_PROBABILITY = 1e-20
 """Below it a probability counts as this much: its logarithm stays a number, and so does the
 gradient of it in float32.
 """
@@ -95,5 +95,5 @@ def _soft_log(probabilities: Any, temperature: float) -> Any:
     """
     from keras import ops
 
-    logits = ops.log(ops.maximum(probabilities, LEAST_PROBABILITY))
+    logits = ops.log(ops.maximum(probabilities, MIN_PROBABILITY))
     return ops.log_softmax(logits / temperature, axis=-1)

@@ -38,7 +38,7 @@ class Transfer:
 
 def check_weights(recipe: Recipe) -> None:
     """Whether `model.weights` can be loaded into the recipe's architecture, as far as it shows
-    without TensorFlow: for a build to say so before the minutes of looking at pictures. What a
+    without TensorFlow: for a build to say so before the minutes of looking at images. What a
     .keras file wants to be fed shows when it is loaded.
 
     Raises ConfigError, FileError, ModelError.

@@ -20,7 +20,7 @@ class Net:
     """A function of keras.applications and what its ImageNet weights exist for.
 
     widths: of `model.options.width`, () where the network has no such option; sizes: of square
-    pictures, the last for all others.
+    images, the last for all others.
     """
 
     function: str
@@ -63,7 +63,7 @@ def check_imagenet(recipe: Recipe) -> None:
 def load_imagenet(model: Any, recipe: Recipe) -> tuple[str, ...]:
     """Set all but the head of `model` and return the names of the layers set.
 
-    The weights are those for pictures of the recipe's size where there are such, else for the
+    The weights are those for images of the recipe's size where there are such, else for the
     largest, as keras.applications itself chooses. Raises DataError when they cannot be had.
     """
     net = NETS[recipe.model.name]

@@ -107,10 +107,10 @@ def match_layers(
 
 def dropped(source: Any, model: Any) -> list[Any]:
     """What rescales pixels in `source` and has no counterpart in `model`: [input] must do it. None
-    where `model`, somebody's own, rescales them itself or takes no pictures.
+    where `model`, somebody's own, rescales them itself or takes no images.
     """
-    pictures = len(model.inputs[0].shape) >= 4
-    return rescalings(source) if pictures and not rescalings(model) else []
+    images = len(model.inputs[0].shape) >= 4
+    return rescalings(source) if images and not rescalings(model) else []
 
 
 def some(lines: list[str]) -> str:

@@ -79,7 +79,7 @@ def check_keras_input(recipe: Recipe, path: Path, source: Any, steps: Sequence[A
 
 def _built_with(path: Path) -> PreprocessSpec | None:
     """The [input] of the build that wrote `path`; None for other files, and where the build fed no
-    pictures.
+    images.
     """
     record = path.with_name("build.json")
     if path.name != "model.keras" or not record.is_file():
@@ -109,7 +109,7 @@ def _require(
     used = recipe.input
     if used.color != wanted.color or _distance(used.preprocess, wanted) > slack:
         raise ConfigError(
-            f"{origin}: these weights were trained on {wanted.color} pictures fed with {says}; "
+            f"{origin}: these weights were trained on {wanted.color} images fed with {says}; "
             f"[input] has {used.color} with {_say(used.preprocess)}",
             fix=f'write color = "{wanted.color}", mean = {list(written.mean)}, '
             f"std = {list(written.std)} in [input]{hint}",

@@ -70,19 +70,19 @@ def _operations(model: Any) -> Iterator[Any]:
 
 
 def _after(step: Any, values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """What one step makes of pictures of one colour each. values: (pictures, channels)."""
+    """What one step makes of images of one colour each. values: (images, channels)."""
     import keras
 
     count, channels = values.shape
-    pictures = values.reshape(count, 1, 1, channels)
+    images = values.reshape(count, 1, 1, channels)
     if not isinstance(step, keras.Layer):  # its other operand is part of the graph
         if not isinstance(step.input, keras.KerasTensor):
             raise ValueError(f"{step.name} has several inputs")
         sides = [side or 1 for side in step.input.shape[1:-1]]
-        pictures = values.reshape(count, *[1] * len(sides), channels)
-        pictures = np.broadcast_to(pictures, (count, *sides, channels))
+        images = values.reshape(count, *[1] * len(sides), channels)
+        images = np.broadcast_to(images, (count, *sides, channels))
         step = keras.Model(step.input, step.output)
-    found = np.asarray(step(pictures.astype(np.float32)), np.float64)
+    found = np.asarray(step(images.astype(np.float32)), np.float64)
     found = found.reshape(count, -1, channels)
     if np.ptp(found, axis=1).max() > _ROUNDING * np.ptp(found):
         raise ValueError(f"{step.name} does not treat all pixels alike")

@@ -16,8 +16,8 @@ from edge_sdk.statistics import MINIMUM_SAMPLES, Histogram
 PRECISION = 0.02
 """The search ends where the lowest rate that failed is so little above the highest that held."""
 
-LEAST_QUERIES = MINIMUM_SAMPLES["p99"]
-_LEAST_SECONDS = 5.0
+MIN_QUERIES = MINIMUM_SAMPLES["p99"]
+_MIN_SECONDS = 5.0
 _BOUNDS = 10
 """A trial lasts as long as so many bounds: a rate 10 % too high makes the queue outgrow one."""
 
@@ -50,8 +50,8 @@ def may_be_late(queries: int) -> int:
 
 def queries_of(rate: float, bound_ms: float) -> int:
     """How many queries a trial takes: enough for a p99, and for a queue to show that it grows."""
-    seconds = max(_LEAST_SECONDS, _BOUNDS * bound_ms / 1e3)
-    return max(LEAST_QUERIES, math.ceil(rate * seconds))
+    seconds = max(_MIN_SECONDS, _BOUNDS * bound_ms / 1e3)
+    return max(MIN_QUERIES, math.ceil(rate * seconds))
 
 
 def attempt(

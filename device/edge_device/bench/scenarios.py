@@ -23,7 +23,7 @@ from edge_device.bench.loads import (
     single_stream,
 )
 from edge_device.bench.rate import (
-    LEAST_QUERIES,
+    MIN_QUERIES,
     Trial,
     attempt,
     find_rate,
@@ -173,7 +173,7 @@ class Server(Scenario):
     """
 
     SLOWER = 0.95
-    MOST_TIMES = 6
+    MAX_TIMES = 6
     """How often the rate found is measured at most, each time SLOWER than before."""
 
     name = "server"
@@ -204,7 +204,7 @@ class Server(Scenario):
     def accept(self, figures: Figures) -> bool:
         """Whether the bound was held, or it has been tried often enough; lowers the rate if not."""
         self._measured += 1
-        if _held(figures) is not False or self._measured >= self.MOST_TIMES:
+        if _held(figures) is not False or self._measured >= self.MAX_TIMES:
             return True
         assert self._rate is not None
         p99 = figures.latency.percentiles(["p99"])["p99"]
@@ -252,7 +252,7 @@ class Server(Scenario):
         next(result for result in results if stop() or warmup.over(result))
         began_ns = self.options.now_ns()
         until_stopped = takewhile(lambda _: not stop(), results)
-        trial = attempt(until_stopped, 0.0, self.bound_ms, LEAST_QUERIES, own_latency)
+        trial = attempt(until_stopped, 0.0, self.bound_ms, MIN_QUERIES, own_latency)
         seconds = (self.options.now_ns() - began_ns) / 1e9
         return replace(trial, rate=max(1, trial.queries) / seconds)
 
@@ -286,7 +286,7 @@ class Server(Scenario):
 
 def _held(figures: Figures) -> bool | None:
     """Whether 99 % of answers were within the bound; None where they are too few to tell."""
-    return figures.misses <= may_be_late(figures.n) if figures.n >= LEAST_QUERIES else None
+    return figures.misses <= may_be_late(figures.n) if figures.n >= MIN_QUERIES else None
 
 
 SCENARIOS: dict[str, type[Scenario]] = {

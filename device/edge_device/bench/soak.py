@@ -16,10 +16,10 @@ from typing import Any, NamedTuple
 
 from edge_sdk.statistics import Interval
 
-MOST_SAMPLES = 256
+MAX_SAMPLES = 256
 """Where there are more, every other one is forgotten and as many come in double the time."""
 
-LEAST_SAMPLES = 10
+MIN_SAMPLES = 10
 """Below them nothing is said about growth."""
 
 GROWN = 0.01
@@ -59,7 +59,7 @@ class Soak:
         # Looking at one's own opens a file more.
         fds = len(list((self._proc / "fd").iterdir())) - (self._proc.name == "self")
         self.samples.append(Usage((now_ns - self._start_ns) / 1e9, pages * _PAGE, fds))
-        if len(self.samples) > MOST_SAMPLES:
+        if len(self.samples) > MAX_SAMPLES:
             del self.samples[1::2]
             self._every_ns *= 2
 
@@ -68,9 +68,7 @@ class Soak:
         fds = [sample.fds for sample in self.samples]
         settled = self.samples[len(self.samples) // 2 :]
         slope, interval = theil_sen([(sample.t_s, sample.rss_bytes) for sample in settled])
-        because: str | None = (
-            f"{len(settled)} samples to judge, at least {LEAST_SAMPLES} are needed"
-        )
+        because: str | None = f"{len(settled)} samples to judge, at least {MIN_SAMPLES} are needed"
         if interval is not None:
             # The lowest of a quarter: somebody may just be reading a file.
             quarter = len(fds) // 4
@@ -90,12 +88,12 @@ class Soak:
 def theil_sen(
     points: Sequence[tuple[float, float]], confidence: float = 0.95
 ) -> tuple[float | None, Interval | None]:
-    """The slope of y over x, and its interval; (None, None) below LEAST_SAMPLES points.
+    """The slope of y over x, and its interval; (None, None) below MIN_SAMPLES points.
 
     The median of the slopes of all pairs, which a few steps do not move. Source: P. K. Sen, JASA 63
     (1968) 1379-1389. The interval takes points as independent, which memory is not quite.
     """
-    if len(points) < LEAST_SAMPLES:
+    if len(points) < MIN_SAMPLES:
         return None, None
     slopes = sorted((b[1] - a[1]) / (b[0] - a[0]) for a, b in combinations(points, 2))
     n, pairs = len(points), len(slopes)

@@ -38,8 +38,8 @@ class Camera(ABC):
     `read` checks and stamps what a backend's `_read` gives and turns whatever it raises into
     CameraError. Any thread may read and any may close; reads take turns.
 
-    spec: what it was asked for. replayed: the pictures were taken at another time. unreadable:
-    pictures skipped because they could not be decoded. reopened: how often a live camera was lost
+    spec: what it was asked for. replayed: the images were taken at another time. unreadable:
+    images skipped because they could not be decoded. reopened: how often a live camera was lost
     and came back. missed: frames that a newer one replaced before anybody read them.
     now_ns, sleep: the clock, time.monotonic_ns() and a sleep that `close` ends.
     """
@@ -74,13 +74,13 @@ class Camera(ABC):
 
     @property
     def unpaced(self) -> bool:
-        """True with fps=max: every read gives the next picture at once."""
+        """True with fps=max: every read gives the next image at once."""
         return self.spec.fps == float("inf")
 
     def read(self) -> Frame | None:
         """The next frame, waiting for it; None when the stream has ended or the camera was closed.
 
-        frame.index counts from 0, frame.sensor_ns is when the picture was taken (on `now_ns`).
+        frame.index counts from 0, frame.sensor_ns is when the image was taken (on `now_ns`).
         Raises CameraError.
         """
         with self._turn:
@@ -131,8 +131,8 @@ class Camera(ABC):
 
     @abstractmethod
     def _read(self) -> Frame | None:
-        """The next picture, None at the end. `index` is not looked at; sensor_ns 0 means that the
-        backend does not know when it was taken. Planes, and a frame with a `picture` beside it,
+        """The next image, None at the end. `index` is not looked at; sensor_ns 0 means that the
+        backend does not know when it was taken. Planes, and a frame with a `image` beside it,
         have the size and orientation that the SPEC asks for; of others it is seen to here.
         """
 
@@ -147,7 +147,7 @@ class Camera(ABC):
         if frame is None:
             return None
         self._check(frame)
-        ready = frame.color in YUV or frame.picture is not None
+        ready = frame.color in YUV or frame.image is not None
         pixels = frame.pixels if ready else delivered(frame.pixels, self.spec)
         taken_ns = self._taken_ns(frame, asked_ns)
         if taken_ns is None:
@@ -155,7 +155,7 @@ class Camera(ABC):
         index, self._index = self._index, self._index + 1
         return Frame(
             *(pixels, frame.color, taken_ns, index, frame.source),
-            picture=frame.picture,
+            image=frame.image,
             exposure_ns=frame.exposure_ns,
         )
 
@@ -182,7 +182,7 @@ def open_camera(
     """Open the camera that a SPEC names, for example "folder:images?fps=30&loop=1".
 
     inference: width and height of what the model is fed. A camera that scales by itself (picamera2)
-    then delivers frames about that size, with the large one as their `picture`.
+    then delivers frames about that size, with the large one as their `image`.
 
     A live camera (picamera2, v4l2, rtsp, http) has given its first frame, and is opened again by
     itself when it fails after that. Its first frame may take seconds; `stop` is asked meanwhile,

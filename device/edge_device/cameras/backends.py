@@ -58,7 +58,7 @@ BACKENDS: dict[str, Backend] = {
     "http": Backend(_NETWORK, _COMMON, "a network camera (Motion JPEG)", "//HOST/PATH.mjpg", True),
     "https": Backend(_NETWORK, _COMMON, "the same, encrypted", "//HOST/PATH.mjpg", True),
     "folder": Backend(
-        "edge_device.cameras.image_folder", (*_COMMON, "loop"), "the pictures in a folder", "PATH"
+        "edge_device.cameras.image_folder", (*_COMMON, "loop"), "the images in a folder", "PATH"
     ),
     "video": Backend("edge_device.cameras.video_file", (*_COMMON, "loop"), "a video file", "PATH"),
     "synthetic": Backend(

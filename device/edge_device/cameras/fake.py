@@ -20,9 +20,9 @@ _UNPACED = CameraSpec("fake?fps=max", "fake", fps=math.inf)
 
 
 class FakeCamera(ReplayedCamera):
-    """A camera without pictures of its own.
+    """A camera without images of its own.
 
-    script: what happens, in order; by default `spec.frames` small grey pictures (no end without a
+    script: what happens, in order; by default `spec.frames` small grey images (no end without a
     number). A frame's own sensor_ns is kept where it has one.
     calls: what was asked of it, in order ("read", "close").
     Strict: a step of any other kind is an error, and nothing is made up after the last one.

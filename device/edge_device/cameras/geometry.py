@@ -1,4 +1,4 @@
-"""The picture as the camera was asked to deliver it: size, rotation, mirror."""
+"""The image as the camera was asked to deliver it: size, rotation, mirror."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ROTATIONS = {
 def delivered(pixels: NDArray[Any], spec: CameraSpec) -> NDArray[Any]:
     """`pixels` (height, width[, 3]; uint8) as `spec` asks for them.
 
-    With both width and height the middle of the picture is used, as a sensor's crop does: nothing
+    With both width and height the middle of the image is used, as a sensor's crop does: nothing
     is stretched. With one of them the aspect ratio stays.
     """
     width, height = spec.width, spec.height

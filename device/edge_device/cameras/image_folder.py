@@ -1,4 +1,4 @@
-"""Camera `folder:PATH`: the pictures of a folder and of those inside it, in the order of names."""
+"""Camera `folder:PATH`: the images of a folder and of those inside it, in the order of names."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from edge_sdk.frames import Frame
 from edge_sdk.images.files import list_images, read_image
 
 _NAMED = 5
-"""Unreadable pictures that the notes name; the others are counted."""
+"""Unreadable images that the notes name; the others are counted."""
 
 
 class FolderCamera(ReplayedCamera):
-    """Raises FileError where there is no such folder, CameraError where it holds no picture.
+    """Raises FileError where there is no such folder, CameraError where it holds no image.
 
-    A picture that cannot be read is skipped, and counted once, however often the folder is gone
+    An image that cannot be read is skipped, and counted once, however often the folder is gone
     through; the notes name the first few.
     """
 
@@ -28,15 +28,15 @@ class FolderCamera(ReplayedCamera):
         self._paths = list_images(spec.address, recursive=True)
         if not self._paths:
             raise CameraError(
-                f"{spec.address} holds no pictures",
+                f"{spec.address} holds no images",
                 fix="put .jpg or .png files into it, or name another folder",
             )
         self._skipped: dict[Path, str] = {}
-        self._pictures = self._in_order()
+        self._images = self._in_order()
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a person should know; here also which pictures cannot be read."""
+        """What a person should know; here also which images cannot be read."""
         reasons = list(self._skipped.values())
         if not reasons:
             return super().notes
@@ -44,7 +44,7 @@ class FolderCamera(ReplayedCamera):
         return (*super().notes, f"unreadable, skipped: {'; '.join(reasons[:_NAMED])}{more}")
 
     def _read(self) -> Frame | None:
-        return next(self._pictures, None)
+        return next(self._images, None)
 
     def _in_order(self) -> Iterator[Frame]:
         while True:
@@ -58,7 +58,7 @@ class FolderCamera(ReplayedCamera):
                     yield frame
             if len(self._skipped) == len(self._paths):
                 raise CameraError(
-                    f"none of the {len(self._paths)} pictures in {self.spec.address} can be read: "
+                    f"none of the {len(self._paths)} images in {self.spec.address} can be read: "
                     f"{next(iter(self._skipped.values()))}",
                     fix="copy them again, or name another folder",
                 )

@@ -68,7 +68,7 @@ def inference_size(main: Size, model: Size) -> Size | None:
 
 
 def frame_of(buffer: NDArray[Any], stream: Stream) -> Frame:
-    """The picture in a stream's buffer (uint8, one dimension; it may be longer than the picture).
+    """The image in a stream's buffer (uint8, one dimension; it may be longer than the image).
 
     The frame is a view of the buffer where rows are not padded and planes are in order.
     Raises CameraError for a format that is none of the known.

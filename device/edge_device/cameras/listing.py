@@ -111,7 +111,7 @@ def _usb_camera(path: Path, sys: Path, ask: Callable[[Path], Device]) -> Found:
     if device.driver in _PI_DRIVERS or device.driver.startswith("rpi"):
         because, fix = f"belongs to the Pi's own camera ({device.driver})", "use picamera2"
     elif not device.captures:
-        because, fix = "gives no pictures: it is the other half of a camera, or a coder", ""
+        because, fix = "gives no images: it is the other half of a camera, or a coder", ""
     elif importlib.util.find_spec("av") is None:
         because, fix = "PyAV is not installed", _AV_FIX
     else:

@@ -1,7 +1,7 @@
 """Cameras `rtsp://`, `http://` and `https://`: network cameras, by PyAV.
 
-RTSP goes through TCP: a packet lost on the way would be half a picture. HTTP is Motion JPEG, one
-part of a multipart answer a picture.
+RTSP goes through TCP: a packet lost on the way would be half an image. HTTP is Motion JPEG, one
+part of a multipart answer an image.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ again and again, which kills a process that is at its end and left a thread in F
 _RTSP = {"rtsp_transport": "tcp", "timeout": _TIMEOUT_US}
 _MJPEG = {
     "rw_timeout": _TIMEOUT_US,
-    # The first picture tells all there is to know.
+    # The first image tells all there is to know.
     "probesize": "32",
     "analyzeduration": "0",
 }

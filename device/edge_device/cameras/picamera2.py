@@ -2,7 +2,7 @@
 
 The ISP delivers two streams of the same instant and the same part of the scene: a small one for the
 model, in planes (YUV 4:2:0: all that a Pi 4's ISP has beside the first stream), and the one that
-people look at, as the frame's `picture`. What was asked for is not what is given: format, size,
+people look at, as the frame's `image`. What was asked for is not what is given: format, size,
 row length, colour range and orientation are read back, and believed.
 """
 
@@ -26,7 +26,7 @@ from edge_sdk.frames import Frame
 DEFAULT_SIZE = (1280, 720)
 DEFAULT_FPS = 30.0
 
-LEAST_PATIENCE_S = 10.0
+MIN_PATIENCE_S = 10.0
 PATIENCE_PERIODS = 10
 """A read ends with an error after 10 frame periods without a frame, and 10 s at least."""
 
@@ -78,10 +78,8 @@ class PiCamera(Camera):
             )
         finally:
             request.release()
-        picture = turned(main, *self._left_to_turn)
-        frame = (
-            replace(turned(small[0], *self._left_to_turn), picture=picture) if small else picture
-        )
+        image = turned(main, *self._left_to_turn)
+        frame = replace(turned(small[0], *self._left_to_turn), image=image) if small else image
         exposure_us = metadata.get("ExposureTime")
         return replace(
             frame,
@@ -92,7 +90,7 @@ class PiCamera(Camera):
     def _next_request(self) -> Any:
         """The next completed request, None when the camera was closed meanwhile."""
         fps = self._asked.fps or DEFAULT_FPS
-        patience_s = max(LEAST_PATIENCE_S, PATIENCE_PERIODS / fps)
+        patience_s = max(MIN_PATIENCE_S, PATIENCE_PERIODS / fps)
         give_up = time.monotonic() + patience_s
         # Kept where a read gives up: its request must be released by whoever gets it.
         self._job = self._job or self._camera.capture_request(wait=False)

@@ -32,31 +32,31 @@ def load_av(what: str) -> Any:
     return av
 
 
-def to_frame(picture: Any, spec: CameraSpec, sensor_ns: int) -> Frame:
-    """A decoded picture (av.VideoFrame) as a frame of our own memory: its planes where the decoder
+def to_frame(image: Any, spec: CameraSpec, sensor_ns: int) -> Frame:
+    """A decoded image (av.VideoFrame) as a frame of our own memory: its planes where the decoder
     gives YUV 4:2:0 and the SPEC asks for nothing else, RGB otherwise.
     """
-    color = _planes_color(picture)
-    if color is None or not spec.keeps(picture.width, picture.height):
-        return Frame(picture.to_ndarray(format="rgb24"), "rgb", sensor_ns)
-    return Frame(_copied_planes(picture), color, sensor_ns)
+    color = _planes_color(image)
+    if color is None or not spec.keeps(image.width, image.height):
+        return Frame(image.to_ndarray(format="rgb24"), "rgb", sensor_ns)
+    return Frame(_copied_planes(image), color, sensor_ns)
 
 
-def _planes_color(picture: Any) -> PixelFormat | None:
-    name = picture.format.name
-    even = picture.width % 2 == 0 and picture.height % 2 == 0
-    if name not in ("yuv420p", "yuvj420p") or not even or picture.colorspace not in _BT601:
+def _planes_color(image: Any) -> PixelFormat | None:
+    name = image.format.name
+    even = image.width % 2 == 0 and image.height % 2 == 0
+    if name not in ("yuv420p", "yuvj420p") or not even or image.colorspace not in _BT601:
         return None
-    full = name == "yuvj420p" or picture.color_range == _FULL_RANGE
+    full = name == "yuvj420p" or image.color_range == _FULL_RANGE
     return "yuvj420p" if full else "yuv420p"
 
 
-def _copied_planes(picture: Any) -> NDArray[np.uint8]:
+def _copied_planes(image: Any) -> NDArray[np.uint8]:
     """Y, U and V one behind another, uint8 (height * 3 / 2, width), without the padding."""
-    width, height = picture.width, picture.height
+    width, height = image.width, image.height
     pixels = np.empty((height * 3 // 2, width), np.uint8)
     chroma = pixels[height:].reshape(2, height // 2, width // 2)
-    for plane, wanted in zip(picture.planes, (pixels[:height], *chroma), strict=True):
+    for plane, wanted in zip(image.planes, (pixels[:height], *chroma), strict=True):
         rows, columns = wanted.shape
         padded = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
         wanted[:] = padded[:rows, :columns]

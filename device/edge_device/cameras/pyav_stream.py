@@ -17,7 +17,7 @@ from edge_sdk.frames import Frame
 
 _LOW_LATENCY = {"fflags": "nobuffer", "flags": "low_delay"}
 
-_WHOLE_PICTURES = {"err_detect": "explode"}
+_WHOLE_IMAGES = {"err_detect": "explode"}
 """Half a JPEG is none, where the decoder would fill up the rest with grey. It is the decoder's
 option: given to the demuxer it does nothing.
 """
@@ -67,16 +67,16 @@ class StreamCamera(Camera):
         self._av, self._source = av, source
         self._keeps = Thinning(spec.fps).keeps
         self._container, self._stream = self._open()
-        self._pictures = self._decoded()
+        self._images = self._decoded()
 
     def _read(self) -> Frame | None:
         try:
-            return next(self._pictures, None)
+            return next(self._images, None)
         except self._av.error.FFmpegError as error:
             raise self._failed(error) from None  # its text may hold the password
 
     def _close(self) -> None:
-        self._pictures.close()
+        self._images.close()
         self._container.close()
 
     def _open(self) -> tuple[Any, Any]:
@@ -91,12 +91,12 @@ class StreamCamera(Camera):
             raise self._failed(error) from None
         if not container.streams.video:
             container.close()
-            raise CameraError(f"camera {self.spec.text!r} sends no pictures", fix=self.remedy)
+            raise CameraError(f"camera {self.spec.text!r} sends no images", fix=self.remedy)
         stream = container.streams.video[0]
         # Threads that each decode another frame would hold that many frames back.
         stream.thread_type = "SLICE"
         if stream.codec_context.name == "mjpeg":
-            stream.codec_context.options = _WHOLE_PICTURES
+            stream.codec_context.options = _WHOLE_IMAGES
         return container, stream
 
     def _decoded(self) -> Generator[Frame, None, None]:
@@ -106,19 +106,19 @@ class StreamCamera(Camera):
             if self._closing.is_set():
                 return
             if jpeg and not self._keeps(arrived_ns):
-                continue  # each picture stands alone: no need to decode it
-            for picture in self._pictures_of(packet):
+                continue  # each image stands alone: no need to decode it
+            for image in self._images_of(packet):
                 if jpeg or self._keeps(arrived_ns):
-                    yield to_frame(picture, self.spec, self._when_ns(packet, arrived_ns))
+                    yield to_frame(image, self.spec, self._when_ns(packet, arrived_ns))
 
-    def _pictures_of(self, packet: Any) -> list[Any]:
+    def _images_of(self, packet: Any) -> list[Any]:
         try:
-            pictures: list[Any] = packet.decode()
+            images: list[Any] = packet.decode()
         except self._av.error.FFmpegError:
             self.unreadable += 1
             return []
-        whole = [picture for picture in pictures if not picture.is_corrupt]
-        self.unreadable += len(pictures) - len(whole)
+        whole = [image for image in images if not image.is_corrupt]
+        self.unreadable += len(images) - len(whole)
         return whole
 
     def _when_ns(self, packet: Any, arrived_ns: int) -> int:
@@ -133,7 +133,7 @@ class StreamCamera(Camera):
 
 
 def taken_ns(kernel_s: Fraction, arrived_ns: int) -> int:
-    """When a picture was taken that arrived now: the kernel's time, in seconds, where it is one, of
+    """When an image was taken that arrived now: the kernel's time, in seconds, where it is one, of
     the last second; some drivers have another clock.
     """
     kernel_ns = int(kernel_s * 1_000_000_000)
@@ -153,7 +153,7 @@ def _explained(error: Exception) -> tuple[str, str]:
 
 
 _NOTHING_USABLE = (
-    "is not found, hung up, or sends something that is no stream of pictures",
+    "is not found, hung up, or sends something that is no stream of images",
     "check the host and the path of the URL: rtsp:// for RTSP, http:// for Motion JPEG alone",
 )
 """What FFmpeg calls an input/output error is any of these."""

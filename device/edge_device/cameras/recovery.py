@@ -24,11 +24,11 @@ from edge_sdk.frames import Frame
 FIRST_FRAME_S = 10.0
 """How long an opening may take to its first frame: a network camera begins with a key frame."""
 
-LEAST_PATIENCE_S = 2.0
+MIN_PATIENCE_S = 2.0
 PATIENCE_PERIODS = 10
 """A camera stalls that gives nothing for 10 frame periods, and for 2 s at least."""
 
-MOST_LEFT_BEHIND = 4
+MAX_LEFT_BEHIND = 4
 """Openings that may hang at the same time; with so many the next one waits for one to end."""
 
 _LOOK_S = 0.05
@@ -41,17 +41,17 @@ class Backoff:
     """Seconds to wait before each new try: doubling, and between half and the whole of that by
     chance, so that many readers of one camera do not come back at the same instant.
 
-    most_s: short, because a source that is back should be in use within 5 s.
+    max_s: short, because a source that is back should be in use within 5 s.
     chance: a number from 0 to 1.
     """
 
     def __init__(
         self,
         first_s: float = 0.5,
-        most_s: float = 2.0,
+        max_s: float = 2.0,
         chance: Callable[[], float] = random.random,
     ) -> None:
-        self._first_s, self._most_s, self._chance = first_s, most_s, chance
+        self._first_s, self._most_s, self._chance = first_s, max_s, chance
         self._next_s = first_s
 
     def next(self) -> float:
@@ -133,7 +133,7 @@ class RecoveringCamera(Camera):
     """A live camera of which only the first opening can fail.
 
     open_one: opens the camera once; called in a thread. timeout_s: how long it may give nothing;
-    None: LEAST_PATIENCE_S and PATIENCE_PERIODS, by the SPEC's fps or the rate that was seen.
+    None: MIN_PATIENCE_S and PATIENCE_PERIODS, by the SPEC's fps or the rate that was seen.
     stop: True ends the wait for the first frame. reopened: how often it was lost and came back.
     Raises what `open_one` raises, and CameraError where the first frame does not come.
     """
@@ -192,7 +192,7 @@ class RecoveringCamera(Camera):
     def _never_began(self, camera: Camera) -> CameraError:
         skipped = f", and {camera.unreadable} that are damaged" if camera.unreadable else ""
         return CameraError(
-            f"camera {self.spec.text!r} gave no picture in {FIRST_FRAME_S:g} s{skipped}",
+            f"camera {self.spec.text!r} gave no image in {FIRST_FRAME_S:g} s{skipped}",
             fix=camera.remedy,
         )
 
@@ -204,7 +204,7 @@ class RecoveringCamera(Camera):
             if found is not None:
                 self._lose(str(found))
             elif self._stalled():
-                self._lose(f"it gave no picture for {self._patience_s():.1f} s")
+                self._lose(f"it gave no image for {self._patience_s():.1f} s")
         return None
 
     def _close(self) -> None:
@@ -227,7 +227,7 @@ class RecoveringCamera(Camera):
         self._index = index + 1
         frame = Frame(
             *(frame.pixels, frame.color, frame.sensor_ns, index, frame.source),
-            picture=frame.picture,
+            image=frame.image,
             exposure_ns=frame.exposure_ns,
         )
         self._learn_period(frame)
@@ -249,7 +249,7 @@ class RecoveringCamera(Camera):
         fps = self.spec.fps
         asked_s = 1 / fps if fps and math.isfinite(fps) else 0.0
         period_s = max(asked_s, self._period_s)
-        return max(LEAST_PATIENCE_S, PATIENCE_PERIODS * period_s) if period_s else FIRST_FRAME_S
+        return max(MIN_PATIENCE_S, PATIENCE_PERIODS * period_s) if period_s else FIRST_FRAME_S
 
     def _stalled(self) -> bool:
         return self._now_ns() - self._feed.last_ns > self._patience_s() * 1e9
@@ -272,7 +272,7 @@ class RecoveringCamera(Camera):
             _log.warning("camera %r is lost: %s; opening it again", self.spec.text, because)
         self._gone.append(self._feed)
         self._sleep(self._backoff.next())
-        while len(self._hanging()) >= MOST_LEFT_BEHIND and not self._closing.is_set():
+        while len(self._hanging()) >= MAX_LEFT_BEHIND and not self._closing.is_set():
             self._sleep(self._backoff.next())
         if not self._closing.is_set():
             self._feed = Feed(self._open_one, self._now_ns)

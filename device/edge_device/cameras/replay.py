@@ -1,9 +1,9 @@
-"""What cameras share whose pictures were taken at another time: they are handed out by a schedule.
+"""What cameras share whose images were taken at another time: they are handed out by a schedule.
 
-A replayed camera takes its picture at the scheduled instant, whoever is late after that: a reader
+A replayed camera takes its image at the scheduled instant, whoever is late after that: a reader
 that stalls finds frames that have grown old, and the stall shows in their age. Decoding a file is
 no part of a camera. It is done ahead, while the instant has not come yet; a source that cannot be
-decoded fast enough is a slower camera, not an older picture.
+decoded fast enough is a slower camera, not an older image.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Schedule:
         self._start = 0
 
     def next(self, asked_ns: int, ready_ns: int) -> int:
-        """The instant of the next picture, asked for at `asked_ns` and decoded at `ready_ns`."""
+        """The instant of the next image, asked for at `asked_ns` and decoded at `ready_ns`."""
         if self.count == 0:
             self._start = ready_ns
         due = self._start + int(self.count * 1_000_000_000 / self.fps)
@@ -71,7 +71,7 @@ class ReplayedCamera(Camera):
             return super().notes
         slow = (
             f"slower than {schedule.fps:g} frames a second: {schedule.slips} of "
-            f"{schedule.count} pictures took longer than that to decode"
+            f"{schedule.count} images took longer than that to decode"
         )
         return (*super().notes, slow)
 

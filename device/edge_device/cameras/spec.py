@@ -13,7 +13,7 @@ from typing import Any
 from edge_sdk.configuration import nearest
 from edge_sdk.errors import ConfigError
 
-MOST_PIXELS_A_SIDE = 16_384
+MAX_PIXELS_A_SIDE = 16_384
 
 _SECRET_USER = re.compile(r"(://[^/@?#]*?:).*@", re.DOTALL)
 _SECRET_VALUE = re.compile(
@@ -31,7 +31,7 @@ class CameraSpec:
     whole, with its passwords, for the one who opens it alone.
     fps: frames a second; math.inf ("max") is unpaced. width, height: of the delivered frame, in
     pixels. rotate: degrees clockwise; hflip: mirrored left to right, after rotating. loop: begin
-    again at the end. frames: end after so many (made-up pictures only).
+    again at the end. frames: end after so many (made-up images only).
     """
 
     text: str
@@ -46,7 +46,7 @@ class CameraSpec:
     frames: int | None = None
 
     def keeps(self, width: int, height: int) -> bool:
-        """Whether a picture of `width` x `height` pixels is delivered as it is."""
+        """Whether an image of `width` x `height` pixels is delivered as it is."""
         sized = self.width in (None, width) and self.height in (None, height)
         return sized and not self.rotate and not self.hflip
 
@@ -133,8 +133,8 @@ def _whole(most: float) -> Callable[[str], int]:
 _FLAG = {"0": False, "1": True}
 _READERS: dict[str, tuple[Callable[[str], Any], str]] = {
     "fps": (_fps, "fps=30 (any number above 0), or fps=max for as fast as it goes"),
-    "width": (_whole(MOST_PIXELS_A_SIDE), f"width=1280 (1 to {MOST_PIXELS_A_SIDE} pixels)"),
-    "height": (_whole(MOST_PIXELS_A_SIDE), f"height=720 (1 to {MOST_PIXELS_A_SIDE} pixels)"),
+    "width": (_whole(MAX_PIXELS_A_SIDE), f"width=1280 (1 to {MAX_PIXELS_A_SIDE} pixels)"),
+    "height": (_whole(MAX_PIXELS_A_SIDE), f"height=720 (1 to {MAX_PIXELS_A_SIDE} pixels)"),
     "rotate": (_one_of({"0": 0, "90": 90, "180": 180, "270": 270}), "rotate=0, 90, 180 or 270"),
     "hflip": (_one_of(_FLAG), "hflip=1 or hflip=0"),
     "loop": (_one_of(_FLAG), "loop=1 or loop=0"),

@@ -17,7 +17,7 @@ _STEP = 4
 
 
 class Pattern:
-    """Pictures of `width` x `height` RGB pixels: colour ramps that wander, a white square on them.
+    """Images of `width` x `height` RGB pixels: colour ramps that wander, a white square on them.
 
     pattern(n) is the same for the same n, everywhere.
     """
@@ -26,7 +26,7 @@ class Pattern:
         self.width, self.height = width, height
         x = np.arange(2 * width) % width
         y = np.arange(height)[:, None]
-        # Twice as wide as a picture: moving it is taking another window.
+        # Twice as wide as an image: moving it is taking another window.
         self._wide = np.empty((height, 2 * width, 3), np.uint8)
         self._wide[..., 0] = x * 255 // width
         self._wide[..., 1] = y * 255 // height
@@ -34,7 +34,7 @@ class Pattern:
         np.add(x.astype(np.uint8), y.astype(np.uint8), out=self._wide[..., 2])
 
     def __call__(self, index: int) -> NDArray[np.uint8]:
-        """Picture `index`: shape (height, width, 3), uint8, RGB."""
+        """Image `index`: shape (height, width, 3), uint8, RGB."""
         shift = index * _STEP % self.width
         pixels = self._wide[:, shift : shift + self.width].copy()
         side = max(1, min(self.width, self.height) // 4)
@@ -47,7 +47,7 @@ class Pattern:
 class SyntheticCamera(ReplayedCamera):
     """The pattern at the size that the SPEC names (640 x 480), without an end unless told."""
 
-    remedy = "report this: a made-up picture cannot fail"
+    remedy = "report this: a made-up image cannot fail"
 
     def __init__(self, spec: CameraSpec, **clock: Any) -> None:
         super().__init__(spec, **clock)

@@ -24,12 +24,12 @@ _VIDEO_CAPTURE = 0x00000001
 _DEVICE_CAPS = 0x80000000
 
 _RAW_PIXELS = 640 * 480
-"""What USB 2 carries uncompressed at 30 frames a second; larger pictures come as JPEGs."""
+"""What USB 2 carries uncompressed at 30 frames a second; larger images come as JPEGs."""
 
 
 @dataclass(frozen=True)
 class Device:
-    """What the kernel says about a video device. captures: it gives pictures, as a camera does."""
+    """What the kernel says about a video device. captures: it gives images, as a camera does."""
 
     driver: str
     name: str
@@ -87,7 +87,7 @@ class UsbCamera(StreamCamera):
 def open_backend(spec: CameraSpec, **clock: Any) -> UsbCamera:
     """Open the device at `spec.address`. Raises MissingPackage without PyAV, CameraError."""
     if not query(Path(spec.address)).captures:
-        raise CameraError(f"{spec.address} gives no pictures", fix=_LOOK)
+        raise CameraError(f"{spec.address} gives no images", fix=_LOOK)
     av = load_av("USB cameras need")
     *others, last = sources(spec)
     for source in others:

@@ -31,13 +31,13 @@ class VideoCamera(ReplayedCamera):
         rate = stream.average_rate or stream.guessed_rate
         super().__init__(spec, fps=float(rate) if rate else DEFAULT_FPS, **clock)
         self._expected, self._least = _expected_frames(self._container, stream)
-        self._pictures = self._in_order()
+        self._images = self._in_order()
 
     def _read(self) -> Frame | None:
-        return next(self._pictures, None)
+        return next(self._images, None)
 
     def _close(self) -> None:
-        self._pictures.close()
+        self._images.close()
         self._container.close()
 
     def _open(self) -> tuple[Any, Any]:
@@ -47,7 +47,7 @@ class VideoCamera(ReplayedCamera):
             raise self._unusable(_in_words(error, self._path)) from error
         if not container.streams.video:
             container.close()
-            raise self._unusable("it holds no picture track")
+            raise self._unusable("it holds no image track")
         return container, container.streams.video[0]
 
     def _in_order(self) -> Any:

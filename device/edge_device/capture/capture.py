@@ -1,7 +1,7 @@
-"""`edge-sdk capture`: pictures from a camera into class folders, for a model of one's own.
+"""`edge-sdk capture`: images from a camera into class folders, for a model of one's own.
 
-A camera is watched in its own time: one picture every `interval_s`, the newest at that instant. A
-file is gone through as fast as it decodes: one picture every `interval_s` of the film.
+A camera is watched in its own time: one image every `interval_s`, the newest at that instant. A
+file is gone through as fast as it decodes: one image every `interval_s` of the film.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from edge_sdk.formatting import table
 from edge_sdk.images.files import class_folders, list_images
 
 FILES = ("folder", "video")
-"""Kinds of cameras whose pictures wait for whoever reads them."""
+"""Kinds of cameras whose images wait for whoever reads them."""
 
 Ended = Literal["count", "camera", "stopped", "error"]
 
@@ -51,7 +51,7 @@ def capture(
     """Fill `out/LABEL` for each label from the camera of that SPEC, None: the first that is usable;
     what is there stays.
 
-    What goes wrong before the first picture is raised: ConfigError, FileError, CameraError,
+    What goes wrong before the first image is raised: ConfigError, FileError, CameraError,
     MissingPackage. An error after that ends it, and what was written stays.
     """
     settings, person = settings or Settings(), person or Person()
@@ -104,7 +104,7 @@ def _check(labels: Sequence[str], out: Path, settings: Settings) -> None:
         inside = out.resolve() in preview.resolve().parents
     if inside:
         raise FileError(
-            f"preview {preview} lies in {out}, and would become one of its pictures",
+            f"preview {preview} lies in {out}, and would become one of its images",
             fix="name a file elsewhere, for example /dev/shm/preview.jpg",
         )
 
@@ -199,7 +199,7 @@ _ADVICE = {
 
 def _warnings(taking: Taking) -> list[str]:
     return [
-        f"{taking.folder.label}: {len(found)} of {len(taking.files)} pictures {advice} "
+        f"{taking.folder.label}: {len(found)} of {len(taking.files)} images {advice} "
         f"({', '.join(Path(name).name for name in found[:3])}{', …' if len(found) > 3 else ''})"
         for fault, advice in _ADVICE.items()
         if (found := _with(taking, fault))
@@ -223,7 +223,7 @@ def describe(document: dict[str, Any]) -> str:
     rows = [
         [
             entry["folder"],
-            f"{entry['captured']} captured, {entry['pictures']} in all",
+            f"{entry['captured']} captured, {entry['images']} in all",
             f"{entry['skipped_similar']} almost the same left out"
             if entry["skipped_similar"]
             else "",

@@ -1,4 +1,4 @@
-"""Class folders that are filled picture by picture: DIR/LABEL/LABEL-0001.jpg and so on.
+"""Class folders that are filled image by image: DIR/LABEL/LABEL-0001.jpg and so on.
 
 JPEG at OpenCV's quality of 95, not PNG: a fifth of the bytes and a tenth of the time, and what it
 changes is about one level of 255 at a model's size, less than a camera's noise (14 photos).
@@ -60,7 +60,7 @@ def check_out(out: Path) -> None:
 
 
 class ClassFolder:
-    """A folder to fill; what is there already stays. Nothing is made before the first picture.
+    """A folder to fill; what is there already stays. Nothing is made before the first image.
 
     Several programs may fill the same one. Raises FileError where it cannot be written.
     """
@@ -71,15 +71,15 @@ class ClassFolder:
         _try(self.path)
         self._number = _last_number(self.path, label)
 
-    def save(self, picture: Frame) -> Path:
-        """Write an "rgb", "bgr" or "gray" picture under the next free number. Raises FileError."""
+    def save(self, image: Frame) -> Path:
+        """Write an "rgb", "bgr" or "gray" image under the next free number. Raises FileError."""
         with _alone(self.path):
             while os.path.lexists(path := self._next()):
                 pass
             try:
-                write_image(path, picture)
+                write_image(path, image)
             except FileError:
-                with suppress(OSError):  # an empty folder would be a class without pictures
+                with suppress(OSError):  # an empty folder would be a class without images
                     self.path.rmdir()
                 raise
         return path
@@ -90,15 +90,15 @@ class ClassFolder:
 
 
 def _try(folder: Path) -> None:
-    """That files can be made in it, or it itself, before anybody poses for a picture."""
+    """That files can be made in it, or it itself, before anybody poses for an image."""
     there = is_folder(folder)
     if not there and os.path.lexists(folder):
         raise FileError(f"{folder} is not a folder", fix="rename it, or choose another --label")
-    prepare_folder(folder if there else folder.parent, what="pictures", option="--out")
+    prepare_folder(folder if there else folder.parent, what="images", option="--out")
 
 
 def _last_number(folder: Path, label: str) -> int:
-    """The highest number of a picture that is there, whatever its kind; 0 without one."""
+    """The highest number of an image that is there, whatever its kind; 0 without one."""
     if not folder.is_dir():
         return 0
     name = re.compile(re.escape(label) + r"-([0-9]{1,18})")

@@ -1,6 +1,6 @@
-"""Is a captured picture worth learning from? Two simple measures, told to whoever holds the camera.
+"""Is a captured image worth learning from? Two simple measures, told to whoever holds the camera.
 
-Both are hints: such pictures are kept, for a model may have to know dark or blurred ones.
+Both are hints: such images are kept, for a model may have to know dark or blurred ones.
 """
 
 from __future__ import annotations
@@ -13,23 +13,23 @@ import cv2
 from edge_sdk.frames import YUV, Frame
 from edge_sdk.images.yuv import to_bgr
 
-LEAST_LEVEL = 40.0
-"""Mean grey level (0 to 255) below which a picture is dark. Ours: of 141 photos taken for other
+MIN_LEVEL = 40.0
+"""Mean grey level (0 to 255) below which an image is dark. Ours: of 141 photos taken for other
 models' tests the darkest has 56.
 """
 
-LEAST_SHARPNESS = 100.0
+MIN_SHARPNESS = 100.0
 """Variance of the Laplacian (J. Pech-Pacheco et al., "Diatom autofocusing in brightfield
-microscopy", 2000) below which a picture is blurred, or shows nothing with an edge.
+microscopy", 2000) below which an image is blurred, or shows nothing with an edge.
 
 100 is the value in common use (A. Rosebrock, "Blur detection with OpenCV", 2015); it says little
-without the size of the picture, which is SIDE here. So measured, 141 sharp photos have 136 or more;
+without the size of the image, which is SIDE here. So measured, 141 sharp photos have 136 or more;
 blurred by a Gaussian of 1 % of their shorter side, 112 of them have less than 100.
 """
 
 SIDE = 224
 """Pixels of the shorter side at which sharpness is measured: about what models see. Smaller
-pictures are measured as they are.
+images are measured as they are.
 """
 
 Fault = Literal["", "dark", "blurred"]
@@ -44,21 +44,21 @@ class Quality:
 
     @property
     def fault(self) -> Fault:
-        """What a person should look at; a dark picture has no edges to judge."""
-        if self.level < LEAST_LEVEL:
+        """What a person should look at; a dark image has no edges to judge."""
+        if self.level < MIN_LEVEL:
             return "dark"
-        return "blurred" if self.sharpness < LEAST_SHARPNESS else ""
+        return "blurred" if self.sharpness < MIN_SHARPNESS else ""
 
 
-def quality(picture: Frame) -> Quality:
-    """The measures of an "rgb", "bgr" or "gray" picture."""
-    pixels = picture.pixels
-    scale = SIDE / min(picture.height, picture.width)
+def quality(image: Frame) -> Quality:
+    """The measures of an "rgb", "bgr" or "gray" image."""
+    pixels = image.pixels
+    scale = SIDE / min(image.height, image.width)
     if scale < 1:
-        size = (max(1, round(scale * picture.width)), max(1, round(scale * picture.height)))
+        size = (max(1, round(scale * image.width)), max(1, round(scale * image.height)))
         pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
-    if picture.color != "gray":
-        kind = cv2.COLOR_RGB2GRAY if picture.color == "rgb" else cv2.COLOR_BGR2GRAY
+    if image.color != "gray":
+        kind = cv2.COLOR_RGB2GRAY if image.color == "rgb" else cv2.COLOR_BGR2GRAY
         pixels = cv2.cvtColor(pixels, kind)
     spread = cv2.meanStdDev(cv2.Laplacian(pixels, cv2.CV_64F))[1].item()
     return Quality(cv2.mean(pixels)[0], spread**2)

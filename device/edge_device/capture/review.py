@@ -1,4 +1,4 @@
-"""A page of a data set that was captured: each class with its pictures, and what is wrong."""
+"""A page of a data set that was captured: each class with its images, and what is wrong."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from edge_sdk.report.page import Head, Section, Tile, banner, command, page
 
 NAME = "review.html"
 
-MOST_CLASSES = 40
-MOST_SHOWN = 60
-"""Classes, and pictures of each, on the page: about 2 MB a class."""
+MAX_CLASSES = 40
+MAX_SHOWN = 60
+"""Classes, and images of each, on the page: about 2 MB a class."""
 
 _TILE = 128
 
@@ -33,18 +33,18 @@ def write_review(out: Path, document: dict[str, Any], next_steps: Sequence[str])
     classes = class_folders(out)
     now = {entry["label"]: entry for entry in document["labels"]}
     head = Head(
-        "captured pictures",
+        "captured images",
         out.absolute().name,
         escape(f"{document['camera']} into {out}"),
         "".join(banner("warn", "Look:", line) for line in document["warnings"]),
         [
             Tile("captured now", count(document["captured"]), ", ".join(now)),
             Tile("left out", count(document["skipped_similar"]), "almost the same as the last"),
-            Tile("pictures", count(sum(map(len, classes.values()))), "in all"),
+            Tile("images", count(sum(map(len, classes.values()))), "in all"),
             Tile("classes", count(len(classes))),
         ],
     )
-    shown = list(classes.items())[:MOST_CLASSES]
+    shown = list(classes.items())[:MAX_CLASSES]
     sections = [
         Section("classes", "Classes", _counts(classes, now)),
         *(_gallery(f"class-{i}", *one, now.get(one[0], {})) for i, one in enumerate(shown)),
@@ -56,10 +56,10 @@ def write_review(out: Path, document: dict[str, Any], next_steps: Sequence[str])
 
 def _counts(classes: dict[str, list[Path]], now: dict[str, dict[str, Any]]) -> str:
     rows = [
-        (escape(name), count(len(pictures)), *_captured(now.get(name)))
-        for name, pictures in classes.items()
+        (escape(name), count(len(images)), *_captured(now.get(name)))
+        for name, images in classes.items()
     ]
-    head = ("Class", "Pictures", "Captured now", "Left out", "Dark", "Blurred")
+    head = ("Class", "Images", "Captured now", "Left out", "Dark", "Blurred")
     return table("Of each class", head, rows, kind="figures")
 
 
@@ -70,12 +70,12 @@ def _captured(entry: dict[str, Any] | None) -> tuple[str, ...]:
     return (count(entry["captured"]), count(entry["skipped_similar"]), *faulty)
 
 
-def _gallery(anchor: str, name: str, pictures: Sequence[Path], entry: dict[str, Any]) -> Section:
+def _gallery(anchor: str, name: str, images: Sequence[Path], entry: dict[str, Any]) -> Section:
     faulty = {*entry.get("dark", ()), *entry.get("blurred", ())}
-    evenly = np.linspace(0, len(pictures) - 1, min(MOST_SHOWN, len(pictures))).astype(int)
-    chosen = {pictures[index] for index in evenly}
-    chosen |= {path for path in pictures if str(path) in faulty}
-    words = f"{len(chosen)} of {amount(len(pictures), 'picture')}. Delete the files that mislead."
+    evenly = np.linspace(0, len(images) - 1, min(MAX_SHOWN, len(images))).astype(int)
+    chosen = {images[index] for index in evenly}
+    chosen |= {path for path in images if str(path) in faulty}
+    words = f"{len(chosen)} of {amount(len(images), 'image')}. Delete the files that mislead."
     found = {path: _exhibit(path) for path in sorted(chosen)}
     if broken := [path.name for path, exhibit in found.items() if exhibit is None]:
         words += f" Unreadable: {', '.join(broken)}."
@@ -86,9 +86,9 @@ def _gallery(anchor: str, name: str, pictures: Sequence[Path], entry: dict[str, 
 def _exhibit(path: Path) -> Exhibit | None:
     """None for a file that cannot be read."""
     try:
-        picture = read_image(path)
+        image = read_image(path)
     except EdgeError:
         return None
-    fault = quality(picture).fault
-    sheet = contact_sheet([picture], 1, tile=_TILE)
+    fault = quality(image).fault
+    sheet = contact_sheet([image], 1, tile=_TILE)
     return Exhibit(sheet, f"{path.name}: {fault}" if fault else path.name)

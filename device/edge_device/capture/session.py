@@ -12,10 +12,10 @@ from edge_device.capture.quality import Fault, quality, viewable
 from edge_device.capture.settings import Settings
 from edge_device.sinks.preview import PREVIEW_S, write_preview
 from edge_sdk.frames import Frame
-from edge_sdk.images.perceptual_hash import MOST_BITS, Hash, perceptual_hash
+from edge_sdk.images.perceptual_hash import MAX_BITS, Hash, perceptual_hash
 
 STILL = 20
-"""So many almost equal pictures one after another are worth a word."""
+"""So many almost equal images one after another are worth a word."""
 
 Frames = Generator[Frame, None, None]
 
@@ -44,17 +44,17 @@ class Taking:
     still: int = 0
     hash: Hash = None
 
-    def take(self, picture: Frame, keep_similar: bool) -> None:
-        """Save the picture, unless it is almost the same as the last one. Raises FileError."""
-        found = perceptual_hash(picture)
+    def take(self, image: Frame, keep_similar: bool) -> None:
+        """Save the image, unless it is almost the same as the last one. Raises FileError."""
+        found = perceptual_hash(image)
         if not keep_similar and _alike(found, self.hash):
             self.skipped += 1
             self.still += 1
             return
-        path = self.folder.save(picture)
+        path = self.folder.save(image)
         self.files.append(path)
         self.hash, self.still = found, 0
-        if fault := quality(picture).fault:
+        if fault := quality(image).fault:
             self.faults[path] = fault
 
 
@@ -82,7 +82,7 @@ class Session:
                 return
 
     def fill(self, taking: Taking) -> None:
-        """Take pictures until there are enough, or no more frames. Raises EdgeError."""
+        """Take images until there are enough, or no more frames. Raises EdgeError."""
         due = None
         for frame in self._frames:
             due = frame.sensor_ns + self._delay_ns if due is None else due
@@ -91,15 +91,15 @@ class Session:
                 self._say(taking, due - frame.sensor_ns)
                 continue
             due = _after(due, frame.sensor_ns, self._interval_ns)
-            picture = viewable(frame)
-            taking.take(picture, self._settings.keep_similar)
-            self._show(picture, now=True)
+            image = viewable(frame)
+            taking.take(image, self._settings.keep_similar)
+            self._show(image, now=True)
             self._say(taking)
             if len(taking.files) == self._settings.count:
                 return
 
     def _show(self, frame: Frame, *, now: bool = False) -> None:
-        """Renew the preview, where it is time to; `now`: with a picture that is taken."""
+        """Renew the preview, where it is time to; `now`: with an image that is taken."""
         path = self._settings.preview
         if path is not None and (now or frame.sensor_ns >= self._preview_ns):
             self._preview_ns = frame.sensor_ns + round(PREVIEW_S * 1e9)
@@ -127,4 +127,4 @@ def _after(due: int, taken: int, interval: int) -> int:
 
 
 def _alike(one: Hash, other: Hash) -> bool:
-    return one is not None and other is not None and (one ^ other).bit_count() <= MOST_BITS
+    return one is not None and other is not None and (one ^ other).bit_count() <= MAX_BITS

@@ -17,9 +17,9 @@ COUNT, INTERVAL_S, DELAY_S = 50, 0.5, 3.0
 
 @dataclass(frozen=True)
 class Settings:
-    """count: pictures of each label. interval_s: from one to the next. delay_s: before the first of
+    """count: images of each label. interval_s: from one to the next. delay_s: before the first of
     a label; None is DELAY_S for a camera, 0 for a file. keep_similar: also what is almost the same
-    as the last one kept. preview: a picture file that is replaced again and again.
+    as the last one kept. preview: an image file that is replaced again and again.
     """
 
     count: int = COUNT

@@ -35,7 +35,7 @@ from edge_sdk.cli import console
     default=COUNT,
     show_default=True,
     metavar="N",
-    help="Pictures of each label.",
+    help="Images of each label.",
 )
 @click.option(
     "--out",
@@ -52,7 +52,7 @@ from edge_sdk.cli import console
     default=INTERVAL_S,
     show_default=True,
     metavar="S",
-    help="Seconds from one picture to the next; of a file, seconds of the film.",
+    help="Seconds from one image to the next; of a file, seconds of the film.",
 )
 @click.option(
     "--delay",
@@ -68,7 +68,7 @@ from edge_sdk.cli import console
     metavar="FILE.jpg",
     help="Replace FILE with what is seen, twice a second.",
 )
-@click.option("--review", is_flag=True, help="Write DIR/review.html: all classes with pictures.")
+@click.option("--review", is_flag=True, help="Write DIR/review.html: all classes with images.")
 @console.json_option
 def capture(
     camera: str | None,
@@ -78,7 +78,7 @@ def capture(
     as_json: bool,
     **settings: Any,
 ) -> None:
-    """Fill class folders with pictures from a camera, until there are enough or Ctrl-C."""
+    """Fill class folders with images from a camera, until there are enough or Ctrl-C."""
     stopped: list[bool] = []
     with console.stop_signals(lambda: stopped.append(True)), console.Progress() as progress:
         from edge_device.capture.capture import capture as run_capture

@@ -17,10 +17,10 @@ from edge_hardware.thermal import Thermal
 from edge_sdk.results import Result
 from edge_sdk.statistics import Histogram, median
 
-MOST_ROWS = 3600
+MAX_ROWS = 3600
 """Seconds of the timeline that are kept: the last hour."""
 
-MOST_BINS = 200
+MAX_BINS = 200
 """Bins of a histogram made for a chart."""
 
 _STEADY_ROWS = 4
@@ -101,7 +101,7 @@ class Timeline:
 
     def __init__(self, *, camera: bool = True, start_ns: int | None = None, drops: int = 0) -> None:
         self._camera = camera
-        self._rows: deque[Row] = deque(maxlen=MOST_ROWS)
+        self._rows: deque[Row] = deque(maxlen=MAX_ROWS)
         self._ages: list[int] = []
         self._latencies: list[int] = []
         self._start_ns = start_ns
@@ -245,7 +245,7 @@ def steady(rows: Sequence[Row]) -> bool:
 
 
 def chart_bins(histogram: Histogram) -> list[list[float]]:
-    """[[low_ms, high_ms, count], …], at most MOST_BINS bins of equal width on a logarithmic scale,
+    """[[low_ms, high_ms, count], …], at most MAX_BINS bins of equal width on a logarithmic scale,
     empty ones left out.
     """
     fine = list(histogram.bins())
@@ -253,7 +253,7 @@ def chart_bins(histogram: Histogram) -> list[list[float]]:
         return []
     low = max(fine[0][0], 1.0)
     high = max(fine[-1][1], 1.01 * low)
-    bins = max(1, min(MOST_BINS, math.ceil(math.log(high / low) / math.log(1.01))))
+    bins = max(1, min(MAX_BINS, math.ceil(math.log(high / low) / math.log(1.01))))
     step = math.log(high / low) / bins
     counts: dict[int, int] = {}
     for left, _, count in fine:

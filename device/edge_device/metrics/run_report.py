@@ -21,8 +21,8 @@ from edge_sdk.statistics import MINIMUM_SAMPLES, Histogram
 if TYPE_CHECKING:
     from edge_sdk.energy.estimate import Estimate
 
-LEAST_SECONDS = 10.0
-LEAST_SAMPLES = MINIMUM_SAMPLES["p99"]
+MIN_SECONDS = 10.0
+MIN_SAMPLES = MINIMUM_SAMPLES["p99"]
 
 UNREAD_THROTTLING = "throttling cannot be read on this machine"
 """Why a run is not valid that keeps every rule that could be looked at."""
@@ -212,13 +212,11 @@ def why_invalid(seconds: float, n: int, steady: bool, throttled: bool | None) ->
     throttled: None where this machine does not tell, which is no proof of the contrary.
     """
     reasons = []
-    if seconds < LEAST_SECONDS:
-        reasons.append(
-            f"{seconds:.1f} s after the warm-up, at least {LEAST_SECONDS:g} s are needed"
-        )
-    if n < LEAST_SAMPLES:
-        reasons.append(f"{n} samples, at least {LEAST_SAMPLES} are needed")
-    if seconds >= LEAST_SECONDS and not steady:
+    if seconds < MIN_SECONDS:
+        reasons.append(f"{seconds:.1f} s after the warm-up, at least {MIN_SECONDS:g} s are needed")
+    if n < MIN_SAMPLES:
+        reasons.append(f"{n} samples, at least {MIN_SAMPLES} are needed")
+    if seconds >= MIN_SECONDS and not steady:
         reasons.append("not steady: the median latency of the two halves differs by over 10 %")
     if throttled is None:
         reasons.append(UNREAD_THROTTLING)

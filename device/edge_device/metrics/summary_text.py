@@ -31,7 +31,7 @@ def _facts(document: Mapping[str, Any]) -> list[tuple[str, str]]:
     if document["drops"] is not None:
         facts.append(("drops", f"{document['drops']:,}"))
     if document.get("unreadable"):
-        facts.append(("unreadable", f"{amount(document['unreadable'], 'picture')} skipped"))
+        facts.append(("unreadable", f"{amount(document['unreadable'], 'image')} skipped"))
     if document.get("reopened"):
         facts.append(("reopened", f"the camera, {amount(document['reopened'], 'time')}"))
     if document["deadline_misses"] is not None:

@@ -1,7 +1,7 @@
 """When the first answers of a run end, which no figure counts: caches, clocks and the interpreter's
 own threads settle in them.
 
-A camera run leaves out its first second and no more: its pictures differ and its camera sets the
+A camera run leaves out its first second and no more: its images differ and its camera sets the
 pace, so that latency may never be steady, and the frames of a short run are worth keeping. A
 benchmark answers about the same frames again and again, and goes on until that is steady.
 """
@@ -49,12 +49,12 @@ class FirstSecond(Warmup):
 class UntilSteady(Warmup):
     """Over when two windows in a row have the same median latency, or after LIMIT_S.
 
-    A window lasts half a second, longer where that is fewer than LEAST answers. The latency is that
+    A window lasts half a second, longer where that is fewer than MIN answers. The latency is that
     of a frame by itself: what arrives when does not show in it.
     """
 
     LIMIT_S = 10.0
-    LEAST = 3
+    MIN = 3
     _WINDOW_NS = _SECOND_NS // 2
 
     def __init__(self) -> None:
@@ -78,7 +78,7 @@ class UntilSteady(Warmup):
         if self._first_ns < 0:
             self._first_ns = self._window_ns = now_ns
         self._latencies.append(result.stages.latency_ns)
-        full = now_ns - self._window_ns >= self._WINDOW_NS and len(self._latencies) >= self.LEAST
+        full = now_ns - self._window_ns >= self._WINDOW_NS and len(self._latencies) >= self.MIN
         if full:
             newest = median(self._latencies)
             self.steady = same(newest, self._before)

@@ -35,7 +35,7 @@ _LOOK_S = 0.05
 only set a flag.
 """
 
-_MOST_DROPPED, _FORGETTING = 0.5, 32
+_MAX_DROPPED, _FORGETTING = 0.5, 32
 """Share of dropped frames above which none is prepared; the share is of about the last 32."""
 
 
@@ -139,7 +139,7 @@ class Pipeline:
         self._arrived.set()
 
     def _prepared(self, frame: Frame) -> Prepared | None:
-        if self._preparer is None or self._dropped_share > _MOST_DROPPED:
+        if self._preparer is None or self._dropped_share > _MAX_DROPPED:
             return None
         return self._preparer(frame)
 

@@ -20,7 +20,7 @@ from edge_sdk.bundle.reading import Bundle
 from edge_sdk.errors import ConfigError
 from edge_sdk.frames import Frame
 from edge_sdk.inference.golden import GoldenCheck
-from edge_sdk.inference.recognizer import Recognizer, require_pictures
+from edge_sdk.inference.recognizer import Recognizer, require_images
 from edge_sdk.results import Result
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ class Runtime:
 
     @property
     def input_size(self) -> tuple[int, int]:
-        """(width, height) of the pictures that the model is fed, in pixels."""
+        """(width, height) of the images that the model is fed, in pixels."""
         height, width = self.manifest.input.tensor.shape[-3:-1]
         return width, height
 
@@ -229,7 +229,7 @@ class Runtime:
     def _resized_by(self) -> str:
         """Who made the model's size of the sensor's: a camera's processor, or OpenCV here."""
         frame = self._frame
-        if frame is None or frame.picture is None:
+        if frame is None or frame.image is None:
             return "cv2"
         return "isp" if (frame.width, frame.height) == self.input_size else "cv2"
 
@@ -279,7 +279,7 @@ def open_subject(
     """
     with Bundle.open(bundle_path) as bundle:
         if not sequences:
-            require_pictures(bundle.manifest)
+            require_images(bundle.manifest)
         name = "litert" if engine == "auto" else engine
         recognizer = Recognizer.open(
             bundle, name, threads=threads, min_score=min_score, now_ns=now_ns

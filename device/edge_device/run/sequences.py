@@ -15,7 +15,7 @@ from edge_sdk.results import Result
 from edge_sdk.tasks.sequence import Window
 
 _FEATURES = Frame(np.zeros((0, 0), np.uint8), "gray")
-"""Stands for a row of features in a Result, which has no picture."""
+"""Stands for a row of features in a Result, which has no image."""
 
 
 class SequenceRecognizer:
@@ -30,7 +30,7 @@ class SequenceRecognizer:
         sequence = recognizer.manifest.sequence
         if sequence is None:
             raise ConfigError(
-                f"{recognizer.manifest.name} answers about single pictures",
+                f"{recognizer.manifest.name} answers about single images",
                 fix="name a bundle of task sequence",
             )
         self.skipped = self.steps = 0

@@ -51,7 +51,7 @@ def stream(
 ) -> Outcome:
     """Answer about the camera's frames and hand each result to every sink.
 
-    camera: None is the first that is usable. preview: a picture file that is replaced with the
+    camera: None is the first that is usable. preview: an image file that is replaced with the
     newest answer, again and again (preview.Preview). What goes wrong before the first answer is
     raised: EdgeError; CameraError where there is no camera. An error after that (a disk full) ends
     the run with the report of what was measured until then.

@@ -21,7 +21,7 @@ MAX_AGE = 30
 MIN_HITS = 2
 """Answers in a row from which on a thing has a number: what shows up once may be a mistake."""
 
-LEAST_OVERLAP = 0.3
+MIN_OVERLAP = 0.3
 """Intersection over union below which a box is something else; SORT's."""
 
 _NEWEST = 0.5
@@ -56,7 +56,7 @@ class _Track:
 class Tracker:
     """Numbers detections, frame by frame; from 1, and none is ever given twice.
 
-    max_age, min_hits, least_overlap: as MAX_AGE, MIN_HITS and LEAST_OVERLAP say.
+    max_age, min_hits, min_overlap: as MAX_AGE, MIN_HITS and MIN_OVERLAP say.
     """
 
     def __init__(
@@ -64,11 +64,11 @@ class Tracker:
         *,
         max_age: int = MAX_AGE,
         min_hits: int = MIN_HITS,
-        least_overlap: float = LEAST_OVERLAP,
+        min_overlap: float = MIN_OVERLAP,
     ) -> None:
         self._max_age = max_age
         self._min_hits = min_hits
-        self._least = least_overlap
+        self._least = min_overlap
         self._tracks: list[_Track] = []
         self._given = 0
         self._frame = -1

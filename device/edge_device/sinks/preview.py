@@ -1,4 +1,4 @@
-"""A picture file of what a camera sees, replaced again and again: for a Pi without a screen."""
+"""An image file of what a camera sees, replaced again and again: for a Pi without a screen."""
 
 from __future__ import annotations
 
@@ -67,11 +67,11 @@ class Preview:
 
 
 def check_preview(path: Path) -> None:
-    """Raises ConfigError where its name is no picture's."""
+    """Raises ConfigError where its name is no image's."""
     if path.suffix.lower() not in SUFFIXES:
-        raise ConfigError(f"preview {path} is no picture file", fix="end it in .jpg or .png")
+        raise ConfigError(f"preview {path} is no image file", fix="end it in .jpg or .png")
 
 
-def write_preview(path: Path, picture: Frame) -> None:
+def write_preview(path: Path, image: Frame) -> None:
     """Replace it, in a way that wears no card more than need be. Raises FileError."""
-    write_image(path, thumbnail(picture, PREVIEW_SIDE), durable=False)
+    write_image(path, thumbnail(image, PREVIEW_SIDE), durable=False)

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 PACKAGE = "edge_sdk"
 
-LEAST_SHARE = 1e-3
+MIN_SHARE = 1e-3
 """A channel's kernel has at least this share of the widest channel's range. What is below adds less
 than a quarter step to the outputs; its own scale could be so small that the bias, an int32 in units
 of it, overflows.
@@ -129,7 +129,7 @@ def on_grid(kernel: Any, *, per_tensor: bool = False) -> tuple[Any, Any]:
     if not per_tensor:
         fake_quant = tf.quantization.fake_quant_with_min_max_vars_per_channel
         each = tf.reduce_max(tf.abs(kernel), axis=list(range(len(kernel.shape) - 1)))
-        widest = tf.maximum(each, LEAST_SHARE * widest)
+        widest = tf.maximum(each, MIN_SHARE * widest)
     return fake_quant(kernel, -widest, widest, narrow_range=True), widest / 127
 
 

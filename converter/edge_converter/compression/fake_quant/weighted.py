@@ -117,5 +117,5 @@ def affine(writer: Writer, operation: Any, x: Any, scale: Any, offset: Any) -> A
     layer = layers.DepthwiseConv2D(1, name=writer.name(operation.name))
     if len(shape) == 3:
         return writer.weighted(layer, x, kernel, bias)
-    picture = layers.Reshape((1, int(np.prod(shape[:-1], dtype=int)), channels))(x)
-    return layers.Reshape(shape)(writer.weighted(layer, picture, kernel, bias))
+    image = layers.Reshape((1, int(np.prod(shape[:-1], dtype=int)), channels))(x)
+    return layers.Reshape(shape)(writer.weighted(layer, image, kernel, bias))

@@ -36,7 +36,7 @@ def l1_norms(model: Any, found: Trace) -> Scores:
 
 def entropies(model: Any, found: Trace, batches: Iterable[NDArray[np.float32]]) -> Scores:
     """The entropy of a channel's activations over samples: -sum p log p over BINS bins, of its mean
-    over each picture (Luo and Wu, "An Entropy-based Pruning Method for CNN Compression", 2017,
+    over each image (Luo and Wu, "An Entropy-based Pruning Method for CNN Compression", 2017,
     arXiv:1706.05791).
 
     Measured where a kernel reads the channel, so behind batch norm and activation; of several

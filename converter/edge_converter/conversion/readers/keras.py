@@ -90,14 +90,14 @@ def _tensors(path: Path, model: Any) -> tuple[list[Any], list[Any]]:
         raise ModelError(f"{path} is not a graph of layers with a known input", fix=EXPORT)
     if len(takes) > 1:
         raise ModelError(
-            f"{path} takes {len(takes)} inputs, not one picture",
+            f"{path} takes {len(takes)} inputs, not one image",
             fix="name an image classifier with one input",
         )
     return takes, gives
 
 
 def _fixed(path: Path, model: Any, shape: tuple[int, int, int]) -> Any:
-    """The model for pictures of `shape`, in any batch."""
+    """The model for images of `shape`, in any batch."""
     import keras
 
     given = model.inputs if isinstance(model, keras.Sequential) else model.input
@@ -114,7 +114,7 @@ def _fixed(path: Path, model: Any, shape: tuple[int, int, int]) -> Any:
         clone.set_weights(model.get_weights())
     except ValueError as error:
         raise ModelError(
-            f"{path} cannot be built for pictures of {shape[1]}x{shape[0]}: "
+            f"{path} cannot be built for images of {shape[1]}x{shape[0]}: "
             f"{' '.join(str(error).split())[:200]}",
             fix="give the --size it was trained on",
         ) from error

@@ -47,7 +47,7 @@ def convert(model: str, folder: Path, job: dict[str, Any]) -> None:
     """A SavedModel that takes [1, height, width, channels]."""
     import onnx2tf  # type: ignore[import-not-found]
 
-    name, shape = _picture(model)
+    name, shape = _image(model)
     _stand_in_for_download(folder)
     told, more = [], {}
     if _is_nhwc(shape):
@@ -79,12 +79,12 @@ def convert(model: str, folder: Path, job: dict[str, Any]) -> None:
 
 
 def answer(model: str, folder: Path) -> None:
-    """ONNX Runtime's answers, one picture at a time: the batch may be fixed."""
+    """ONNX Runtime's answers, one image at a time: the batch may be fixed."""
     import numpy as np
     import onnxruntime  # type: ignore[import-not-found]
 
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
-    name, shape = _picture(model)
+    name, shape = _image(model)
     samples = np.load(folder / "samples.npy")
     if not _is_nhwc(shape):
         samples = samples.transpose(0, 3, 1, 2)
@@ -92,7 +92,7 @@ def answer(model: str, folder: Path) -> None:
     np.save(folder / "answers.npy", np.concatenate(rows))
 
 
-def _picture(path: str) -> tuple[str, list[Any]]:
+def _image(path: str) -> tuple[str, list[Any]]:
     """Name and sizes of the one input; None where a size is open."""
     import onnx  # type: ignore[import-not-found]
 
@@ -105,10 +105,10 @@ def _picture(path: str) -> tuple[str, list[Any]]:
     if not graph.node:
         raise Refused(f"{path} is not an ONNX model", "name an .onnx file")
     if len(inputs) != 1:
-        raise Refused(f"{path} takes {len(inputs)} inputs, not one picture", ONE_INPUT)
+        raise Refused(f"{path} takes {len(inputs)} inputs, not one image", ONE_INPUT)
     sizes = [size.dim_value or None for size in inputs[0].type.tensor_type.shape.dim]
     if len(sizes) != 4 or not {sizes[1], sizes[3]} & set(CHANNELS):
-        raise Refused(f"{path} takes {sizes}, not one picture of 1 or 3 channels", ONE_INPUT)
+        raise Refused(f"{path} takes {sizes}, not one image of 1 or 3 channels", ONE_INPUT)
     return inputs[0].name, sizes
 
 
@@ -123,7 +123,7 @@ def _sized(path: str, shape: list[Any], size: list[int] | None) -> list[int]:
     had = shape[first : first + 2]
     if size is None and None in had:
         raise Refused(
-            f"{path} takes pictures of any size: {shape}",
+            f"{path} takes images of any size: {shape}",
             "add --size WIDTHxHEIGHT, the size it was trained on, e.g. --size 224x224",
         )
     wanted = size or had
@@ -134,7 +134,7 @@ def _sized(path: str, shape: list[Any], size: list[int] | None) -> list[int]:
 
 def _stand_in_for_download(folder: Path) -> None:
     """onnx2tf fetches 20 photos to compare on, unless they lie in the current folder. We compare
-    on the user's own pictures afterwards.
+    on the user's own images afterwards.
     """
     import numpy as np
 

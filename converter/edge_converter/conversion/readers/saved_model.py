@@ -36,16 +36,14 @@ def open_saved_model(path: Path, options: ConvertOptions, working: Path, say: Sa
     gives = function.structured_outputs
     if len(takes) != 1:
         raise ModelError(
-            f"signature {name!r} of {path} takes {len(takes)} tensors, not one picture",
+            f"signature {name!r} of {path} takes {len(takes)} tensors, not one image",
             fix="export an image classifier with one input",
         )
     (image,) = takes.values()
     check_float(path, image.dtype.name)
     batch, *_ = _sizes(image.shape) or [None]
     if batch not in (None, 1):
-        raise ModelError(
-            f"{path} takes {batch} pictures at once", fix="export it with a batch of 1"
-        )
+        raise ModelError(f"{path} takes {batch} images at once", fix="export it with a batch of 1")
     shape = fixed_shape(path, _sizes(image.shape), options, say)
     classes = scores_of(path, [_sizes(tensor.shape) for tensor in gives.values()])
     handed = Pointer(str(path.resolve()), name, shape).write(working)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from edge_converter.conversion.detectors import detector_outputs
-from edge_converter.conversion.metadata import check_classifier, check_picture
+from edge_converter.conversion.metadata import check_classifier, check_image
 from edge_converter.conversion.options import ConvertOptions
 from edge_converter.conversion.source_model import Opened, digest
 from edge_converter.quantize.to_tflite import (
@@ -30,13 +30,13 @@ from edge_sdk.files import read_file
 from edge_sdk.tflite.graph import Graph, read_graph
 from edge_sdk.tflite.metadata import read_metadata
 
-MOST_MODEL_BYTES = 200 * 1024 * 1024
+MAX_MODEL_BYTES = 200 * 1024 * 1024
 _CHILD = "edge_converter.conversion.readers.tflite_worker"
 
 
 def open_tflite(path: Path, options: ConvertOptions) -> Opened:
     """Read the model, and run it once. Raises FileError, ModelError, ConfigError."""
-    blob = read_file(path, what=".tflite model", most_bytes=MOST_MODEL_BYTES)
+    blob = read_file(path, what=".tflite model", max_bytes=MAX_MODEL_BYTES)
     graph = read_graph(blob)
     _check_not_compiled(graph, path)
     try_model("litert", blob)
@@ -50,7 +50,7 @@ def open_tflite(path: Path, options: ConvertOptions) -> Opened:
 
 
 def _open_detector(path: Path, options: ConvertOptions, blob: bytes, graph: Graph) -> Opened:
-    check_picture(graph.input_specs, path)
+    check_image(graph.input_specs, path)
     found, metadata = detector_outputs(graph, path, options), read_metadata(blob, graph)
     return Opened(
         *(path, "tflite", digest(path), graph.input_specs[0], found.classes, metadata, blob),
