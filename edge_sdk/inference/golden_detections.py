@@ -86,8 +86,8 @@ def compare_detections(
     Asked are those that are clear of the cut: where all places are taken that is the lowest score,
     else the lowest one that was ever answered, and no more than bounds.min_score. Twice the bound
     above it, a detection cannot have been lost there, or come from there. From bounds.min_score on
-    every one must have its like; of the others, where suppression may turn out otherwise, one in TOLERATED
-    need not, and one in any case.
+    every one must have its like; of the others, where suppression may turn out otherwise, one in
+    TOLERATED need not, and one in any case.
     """
     lowest = min((float(one.scores.min()) for one in wanted if one.scores.size), default=0.0)
     largest, asked, alone = 0.0, 0, []
