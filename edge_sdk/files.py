@@ -70,13 +70,18 @@ def read_file(path: str | Path, *, what: str, max_bytes: int | None = None) -> b
         if not stat.S_ISREG(found.st_mode):
             # A pipe may never end, and /dev/zero does not.
             kind = "a folder" if stat.S_ISDIR(found.st_mode) else "a pipe or a device"
-            raise FileError(f"{path} is {kind}, not a {what}", fix=f"name the {what} file itself")
+            raise FileError(f"{path} is {kind}, not {_a(what)}", fix=f"name the {what} file itself")
         if max_bytes is not None and found.st_size > max_bytes:
             raise FileError(
-                f"{path} is too large for a {what}: {found.st_size} bytes, at most {max_bytes}",
-                fix=f"name a {what} file",
+                f"{path} is too large for {_a(what)}: {found.st_size} bytes, at most {max_bytes}",
+                fix=f"name {_a(what)} file",
             )
         return path.read_bytes()
+
+
+def _a(what: str) -> str:
+    """With its article."""
+    return f"an {what}" if what[0] in "aeiou" else f"a {what}"
 
 
 def is_folder(path: Path) -> bool:
@@ -96,7 +101,7 @@ def reading(path: Path, *, what: str) -> Iterator[None]:
         raise
     except FileNotFoundError as error:
         raise FileError(
-            f"{path} does not exist", fix=f"check the path; a {what} is expected"
+            f"{path} does not exist", fix=f"check the path; {_a(what)} is expected"
         ) from error
     except OSError as error:
         raise FileError(

@@ -75,7 +75,7 @@ def inspect_folder(folder: Path, progress: Progress | None = None) -> dict[str, 
 def describe_folder(document: dict[str, Any]) -> str:
     """The document for people: totals, each class with the split, then what is wrong by name."""
     rows = [
-        ["images", f"{document['images']:,}"],
+        ["images", f"{document['pictures']:,}"],
         ["sizes", ", ".join(f"{size} ({n:,})" for size, n in document["sizes"].items())],
         ["unreadable", f"{len(document['unreadable']):,}"],
         ["duplicates", f"{document['duplicates']:,}"],
@@ -90,7 +90,9 @@ def describe_folder(document: dict[str, Any]) -> str:
     if lines:
         texts.append(table(lines, head=("class", "images", "train", "val", "test")))
     texts += ["\n".join(f"unreadable: {line}" for line in document["unreadable"])]
-    texts += ["\n".join(f"alike: {pair['image']} and {pair['other']}" for pair in document["near"])]
+    texts += [
+        "\n".join(f"alike: {pair['picture']} and {pair['other']}" for pair in document["near"])
+    ]
     return "\n\n".join(text for text in texts if text)
 
 

@@ -236,7 +236,7 @@ def test_the_report_of_anything(
     kind: str, answers: Answers, tmp_path: Path, tiny_bundle: Callable[..., Path]
 ) -> None:
     path = tiny_bundle()
-    if kind == "pictures":
+    if kind == "images":
         path = tmp_path / "loose"
         write_image(path / "a.png", Frame(photo(1), "bgr"))
     document = answers(path, "--report", tmp_path / "look")

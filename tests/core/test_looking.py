@@ -68,7 +68,7 @@ def test_who_stops_early_leaves_no_process(images: list[Path]) -> None:
 
 def looking_children() -> list[int]:
     """Ours that are still there."""
-    mine = f"edge_sdk.looking_child\0{os.getpid()}\0".encode()
+    mine = f"edge_sdk.images.scan_worker\0{os.getpid()}\0".encode()
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:

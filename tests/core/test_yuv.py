@@ -59,7 +59,8 @@ def test_the_model_sees_the_image(
     seen, placed = fed(encoded(rgb, color), spec, side)
     wanted, plain = fed(Frame(rgb, "rgb"), spec, side)
     assert np.abs(seen - wanted).max() <= 8  # a crop may lie one pixel aside; rounding of colours
-    assert np.abs(seen - wanted).mean() <= 2
+    aside = 170 / min(rgb.shape[:2])  # levels from one pixel to the next
+    assert np.abs(seen - wanted).mean() <= 1 + aside
     assert placed.scale_x == pytest.approx(plain.scale_x, rel=0.1)
 
 
