@@ -65,7 +65,8 @@ def _one(
 ) -> tuple[str, tuple[int, ...], Graph]:
     from edge_converter import Recipe
     from edge_converter.models import CLASSES, build_model
-    from edge_converter.quantize.worker import batch_of_one, to_tflite
+    from edge_converter.quantize.worker import to_tflite
+    from edge_converter.tf.concrete_function import batch_of_one
 
     table: dict[str, Any] = {"name": "x", "model": {"name": name, "options": options}}
     table["data"] = {"source": "digits"}

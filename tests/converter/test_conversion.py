@@ -19,7 +19,8 @@ from edge_converter.quantize.to_tflite import (
     check_agreement,
     convert_model,
 )
-from edge_converter.quantize.worker import batch_of_one, to_tflite
+from edge_converter.quantize.worker import to_tflite
+from edge_converter.tf.concrete_function import batch_of_one
 from edge_converter.training.batches import stack
 from edge_sdk.data.sources import Image
 from edge_sdk.engines import open_engine

@@ -291,7 +291,11 @@ def test_a_file_that_is_no_model(
 def found(
     recipe: Recipe, data: Dataset, folder: Path, say: Callable[[str], None] = lambda _: None
 ) -> Path:
-    return find_teacher(recipe, data, folder, say=say, progress=lambda _: None)
+    def build_teacher(teacher: Recipe) -> Path:
+        report = build(teacher, folder / f"{teacher.name}.edge", say=say)
+        return report.folder / "model.keras"
+
+    return find_teacher(recipe, data, build_teacher=build_teacher)
 
 
 def write_recipe(recipe_file: Path, name: str, *changes: tuple[str, str]) -> str:
@@ -311,11 +315,11 @@ def test_a_recipe_is_built_and_found_again(
     teacher = write_recipe(recipe_file, "big", ("accuracy_loss = 0.5", "bytes = 10"))
     said: list[str] = []
     path = found(recipe(teacher=teacher, seed=7), data, tmp_path, said.append)
-    assert path == tmp_path / "teacher" / "big-1.0.0.build" / "model.keras" and path.is_file()
-    assert "teacher: data: 48 to train" in said[0]
+    assert path == tmp_path / "big-1.0.0.build" / "model.keras" and path.is_file()
+    assert "data: 48 to train" in said[0]
     stamp, said[:] = path.stat().st_mtime_ns, []
     assert found(recipe(teacher=teacher, seed=7), data, tmp_path, said.append) == path
-    assert "teacher: train: reused" in said and path.stat().st_mtime_ns >= stamp
+    assert "train: reused" in said and path.stat().st_mtime_ns >= stamp
 
 
 def test_a_teacher_that_computes_in_int8(recipe: Callable[..., Recipe]) -> None:

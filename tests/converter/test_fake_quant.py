@@ -391,7 +391,7 @@ def test_it_is_loaded_in_another_process(made: Callable[[Any], Any], tmp_path: P
     code = (
         "import sys, numpy as np; from pathlib import Path\n"
         "from edge_converter.tf.setup import leave_out_extras\n"
-        "from edge_converter.models.loading import load_keras\n"
+        "from edge_converter.models.keras_files import load_keras\n"
         "from edge_converter.compression.fake_quant import is_fake_quantized, to_int8\n"
         "leave_out_extras()\n"
         "folder = Path(sys.argv[1]); model = load_keras(folder / 'fake.keras')\n"

@@ -27,10 +27,11 @@ import numpy as np
 import pytest
 
 from edge_converter.compression.fake_quant import fake_quantized, to_int8
-from edge_converter.compression.fake_quant.graph import run
+from edge_converter.compression.fake_quant.keras_graph import run
 from edge_converter.quantize.tf_interpreter import interpreter
 from edge_converter.quantize.to_tflite import check_agreement
-from edge_converter.quantize.worker import batch_of_one, to_tflite
+from edge_converter.quantize.worker import to_tflite
+from edge_converter.tf.concrete_function import batch_of_one
 from edge_sdk.errors import ModelError
 from edge_sdk.tensors import dequantize, quantize
 from edge_sdk.tflite.graph import Graph, read_graph

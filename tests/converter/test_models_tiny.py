@@ -13,7 +13,8 @@ import pytest
 
 from edge_converter.models import ARCHITECTURES
 from edge_converter.quantize.to_tflite import check_agreement
-from edge_converter.quantize.worker import batch_of_one, to_tflite
+from edge_converter.quantize.worker import to_tflite
+from edge_converter.tf.concrete_function import batch_of_one
 from edge_sdk.tflite.graph import Graph, Operator, read_graph
 
 pytestmark = pytest.mark.slow

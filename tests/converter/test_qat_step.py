@@ -13,7 +13,7 @@ import pytest
 from edge_converter import Recipe, build
 from edge_converter.compression.fake_quant import is_fake_quantized
 from edge_converter.datasets import Dataset
-from edge_converter.models.loading import load_keras
+from edge_converter.models.keras_files import load_keras
 from edge_converter.steps.common import Trained
 from edge_converter.steps.qat import qat
 from edge_converter.training.checkpoints import Checkpoints

@@ -21,8 +21,9 @@ from edge_converter.quantize.calibrated import Calibrated, calibrate
 from edge_converter.quantize.layer_error import layer_errors
 from edge_converter.quantize.percentile import clipped
 from edge_converter.quantize.to_tflite import check_agreement, convert_model
-from edge_converter.quantize.worker import batch_of_one, frozen, to_tflite
+from edge_converter.quantize.worker import to_tflite
 from edge_converter.quantize.worker_pool import run_child
+from edge_converter.tf.concrete_function import batch_of_one, frozen
 from edge_sdk.data.sources import Image
 from edge_sdk.errors import ConfigError, TrainingError
 from edge_sdk.tflite.graph import Graph, read_graph
@@ -258,9 +259,9 @@ def convert_own(tmp_path: Path) -> Callable[..., Any]:
                 "input": {"width": 12, "height": 12, "color": "gray", "mean": [0], "std": [255]},
                 "model": {"name": "python:own_module:build" if module else "seed_cnn"},
                 "quantize": quantize,
-            }
+            },
+            folder=tmp_path,
         )
-        object.__setattr__(recipe, "folder", tmp_path)
         images = [
             Image(0, str(i), pixels=np.full((12, 12), 20 * i, np.uint8), color="gray")
             for i in range(12)
@@ -369,6 +370,7 @@ CONFINED = """
 import resource, sys
 from pathlib import Path
 from edge_converter.quantize.worker_pool import run_child
+from edge_converter.tf.concrete_function import batch_of_one, frozen
 from edge_sdk.errors import TrainingError
 resource.setrlimit(resource.RLIMIT_AS, (300 * 2**20,) * 2)
 try:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from edge_converter import Recipe
 from edge_converter.recipe.loading import builtin_recipes, inspect, parse_setting
-from edge_converter.recipe.schema import STEPS
+from edge_converter.recipe.schema import STEPS, RecipeTables
 from edge_sdk.bundle.manifest import SequenceEntry
 from edge_sdk.configuration import as_dict
 from edge_sdk.errors import ConfigError, EdgeError, FileError, NotAvailableYet
@@ -27,12 +27,10 @@ KeyPath = tuple[str, ...]
 MIN = {"name": "doors", "data": {"source": "folder:images"}, "model": {"name": "seed_cnn"}}
 
 
-def fields(table: Any = Recipe, path: KeyPath = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+def fields(table: Any = RecipeTables, path: KeyPath = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
     """(path, field) of every key of the recipe."""
     hints = typing.get_type_hints(table)
     for field in dataclasses.fields(table):
-        if not field.init:
-            continue
         if dataclasses.is_dataclass(hints[field.name]):
             yield from fields(hints[field.name], (*path, field.name))
         else:
@@ -65,7 +63,7 @@ DOTTED_LATER = [".".join(path) for path, _ in LATER]
 
 def another(value: Any, path: KeyPath) -> Any:
     """A value of the right type and range that is not the default."""
-    owner: Any = Recipe
+    owner: Any = RecipeTables
     for name in path[:-1]:
         owner = typing.get_type_hints(owner)[name]
     hint = typing.get_type_hints(owner)[path[-1]]
@@ -469,7 +467,10 @@ def test_overrides_are_checked_like_the_file(tmp_path: Path) -> None:
 def test_paths_start_from_the_recipe_or_where_set_was_typed(tmp_path: Path) -> None:
     (tmp_path / "here").mkdir()
     path = write(tmp_path, MIN_TOML)
-    assert Recipe.load(path).folder == tmp_path
+    loaded = Recipe.load(path)
+    assert loaded.folder == tmp_path
+    changed = dataclasses.replace(loaded, version="2.0.0")
+    assert (changed.folder, changed.version) == (tmp_path, "2.0.0")
     assert Recipe.load(path).data.source == "folder:images"
     with contextlib.chdir(tmp_path / "here"):
         for given in ("folder:images", "images", "./images", f"{tmp_path}/here/images"):

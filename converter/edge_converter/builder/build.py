@@ -100,7 +100,18 @@ def _build(
     recipe: Recipe, bundle: Path, folder: Path, board: Board | None, say: Say, progress: Say
 ) -> BuildReport:
     data = _look(recipe, say, progress)
-    stages = BuildStages(data, folder, say=say, progress=progress)
+
+    def build_teacher(teacher: Recipe) -> Path:
+        place = folder / "teacher" / f"{teacher.name}-{teacher.version}.edge"
+        report = build(
+            teacher,
+            place,
+            say=lambda line: say(f"teacher: {line}"),
+            progress=lambda line: progress(f"teacher: {line}"),
+        )
+        return report.folder / "model.keras"
+
+    stages = BuildStages(data, folder, build_teacher, say=say, progress=progress)
     plain = stages.make(recipe)
     tested = stages.verify(plain)
     final, verified, tries = repair(plain, tested, stages.make, stages.verify, say)

@@ -34,14 +34,11 @@ from edge_sdk.frames import Frame
 from edge_sdk.inference.golden import MIN_STEPS, answers, steps_apart
 from edge_sdk.inference.recognizer import open_preprocessor
 from edge_sdk.preprocess import PreprocessSpec
-from edge_sdk.tasks.classify import Activation
 from edge_sdk.tasks.postprocess import Postprocess, Role
 from edge_sdk.tensors import TensorSpec
-from edge_sdk.tflite.graph import Graph, read_graph
+from edge_sdk.tflite.graph import read_graph
 
 Origin = Literal["test", "synthetic", "data"]
-_PROBABILITIES = ("SOFTMAX", "LOGISTIC")
-_PASSED_THROUGH = ("QUANTIZE", "DEQUANTIZE", "RESHAPE", "SQUEEZE")
 
 
 @dataclass(frozen=True)
@@ -88,16 +85,6 @@ def _as_edge(path: Path) -> Path:
 def labels_text(labels: Sequence[str]) -> bytes:
     """labels.txt: one label a line, UTF-8."""
     return "".join(f"{label}\n" for label in labels).encode()
-
-
-def activation_of(graph: Graph) -> Activation:
-    """What a classifier's scores still need: "none" where its graph ends in probabilities, else
-    "softmax", on its logits.
-    """
-    for operator in reversed(graph.operators):
-        if operator.name not in _PASSED_THROUGH:
-            return "none" if operator.name in _PROBABILITIES else "softmax"
-    return "softmax"
 
 
 def described(recipe: Recipe, data: Dataset, model: bytes) -> tuple[Manifest, Golden]:

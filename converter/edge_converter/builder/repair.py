@@ -155,13 +155,11 @@ def _one_more(kept: Sequence[str], worst: Sequence[Mapping[str, Any]]) -> Iterat
 
 def _with(recipe: Recipe, steps: tuple[Step, ...] = (), **quantize: Any) -> Recipe:
     """The recipe with other steps or other values in [quantize]."""
-    changed = dataclasses.replace(
+    return dataclasses.replace(
         recipe,
         steps=steps or recipe.steps,
         quantize=dataclasses.replace(recipe.quantize, **quantize),
     )
-    object.__setattr__(changed, "folder", recipe.folder)
-    return changed
 
 
 def _check(recipe: Recipe) -> None:

@@ -44,9 +44,19 @@ class BuildStages:
     the same inputs, is reused (stages.py). A recipe and its repairs share one.
     """
 
-    def __init__(self, data: Dataset, folder: Path, *, say: Say, progress: Say) -> None:
-        """say: takes a line for each stage; progress: takes the line that rewrites itself."""
-        self._data, self._folder = data, folder
+    def __init__(
+        self,
+        data: Dataset,
+        folder: Path,
+        build_teacher: Callable[[Recipe], Path],
+        *,
+        say: Say,
+        progress: Say,
+    ) -> None:
+        """build_teacher: builds the recipe of a teacher, and returns its .keras file. say: takes a
+        line for each stage; progress: takes the line that rewrites itself.
+        """
+        self._data, self._folder, self._build_teacher = data, folder, build_teacher
         self._say, self._progress = say, progress
         self._stages = Stages(folder / "stages")
 
@@ -109,12 +119,7 @@ class BuildStages:
                 run: Callable[..., Trained] = train
             elif step == "distill":
                 teacher = find_teacher(
-                    recipe,
-                    self._data,
-                    self._folder,
-                    unpruned=unpruned,
-                    say=self._say,
-                    progress=self._progress,
+                    recipe, self._data, build_teacher=self._build_teacher, unpruned=unpruned
                 )
                 inputs += [whole["distill"], hashlib.sha256(teacher.read_bytes()).hexdigest()]
                 run = partial(distill, teacher=teacher, student=source)

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from edge_converter.builder.packing import Contents, make_golden, manifest_for
-from edge_converter.conversion.images import Images
 from edge_converter.conversion.record import Converted, Measured
+from edge_converter.conversion.sample_images import Images
 from edge_converter.conversion.source_model import Say
 from edge_sdk.data.sample_sets import digest_of
 from edge_sdk.data.sources import LabelledImages

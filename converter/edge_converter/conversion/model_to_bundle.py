@@ -14,7 +14,6 @@ from pathlib import Path
 from edge_converter.builder.build import BuildReport
 from edge_converter.builder.packing import (
     Contents,
-    activation_of,
     labels_text,
     make_golden,
     manifest_for,
@@ -22,7 +21,6 @@ from edge_converter.builder.packing import (
 from edge_converter.builder.record import json_bytes
 from edge_converter.conversion.accuracy import dataset_entry, measure
 from edge_converter.conversion.golden_coverage import showing
-from edge_converter.conversion.images import Images, look, synthetic
 from edge_converter.conversion.metadata import labels_for, preprocessing
 from edge_converter.conversion.options import ConvertOptions
 from edge_converter.conversion.readers.keras import open_keras
@@ -31,15 +29,18 @@ from edge_converter.conversion.readers.saved_model import open_saved_model
 from edge_converter.conversion.readers.tflite import open_tflite, quantize_tflite
 from edge_converter.conversion.record import Converted, conversion_document
 from edge_converter.conversion.request import Request, check_request
+from edge_converter.conversion.sample_images import Images, look, synthetic
 from edge_converter.conversion.source_model import Opened, Say
 from edge_converter.quantize.to_tflite import AGREEMENT_SAMPLES, check_agreement, convert_model
 from edge_converter.recipe.loading import Recipe
 from edge_converter.training.batches import stack
 from edge_sdk.bundle.reading import write_bundle
 from edge_sdk.errors import EdgeError, FileError
+from edge_sdk.tasks.classify import Activation
 from edge_sdk.tasks.detect import thresholds
 from edge_sdk.tasks.postprocess import Postprocess
 from edge_sdk.tflite.graph import read_graph
+from edge_sdk.tflite.probabilities import ends_in_probabilities
 
 DETECTED = 0.5
 """The least score of a detection where nobody says otherwise; MediaPipe's for faces."""
@@ -134,7 +135,8 @@ def _postprocess(
     no label.
     """
     if opened.detector is None:
-        return Postprocess(activation_of(read_graph(model)), options.min_score or 0.0)
+        activation: Activation = "none" if ends_in_probabilities(read_graph(model)) else "softmax"
+        return Postprocess(activation, options.min_score or 0.0)
     least = DETECTED if options.min_score is None else options.min_score
     thresholds(labels, least, options.min_scores)
     post = opened.detector.postprocess

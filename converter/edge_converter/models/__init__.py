@@ -55,7 +55,7 @@ def check_model(recipe: Recipe) -> None:
 
 
 def build_model(recipe: Recipe, shape: tuple[int, ...], classes: int) -> Any:
-    """The recipe's untrained Keras model from `shape` (streaming.fed_shape) to `classes`
+    """The recipe's untrained Keras model from `shape` (batches.fed_shape) to `classes`
     probabilities, all layers in one functional graph: input "image" (height, width, channels),
     "frames" (frames, height, width, channels) or "features" (frames, features); last layer
     "scores". A model of the user's own is taken as it is, a file: with its weights.

@@ -227,7 +227,7 @@ ARCHITECTURES = {
         ),
         Architecture(
             "features",
-            f"{_PACKAGE}.sequences",
+            f"{_PACKAGE}.recurrent",
             "rows of numbers over time (csv:); counted for an LSTM of 32 units",
             (Size((16, 2), 4_818, 65_856),),
         ),

@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from edge_converter.models.loading import check_rebuilds, load_keras
-from edge_converter.models.saved_model import POINTER, Pointer
+from edge_converter.models.keras_files import check_rebuilds, load_keras
+from edge_converter.models.saved_model_layer import POINTER, Pointer
 from edge_converter.recipe.loading import Recipe
 from edge_converter.tf.setup import load_tensorflow
 from edge_sdk.errors import ConfigError, EdgeError

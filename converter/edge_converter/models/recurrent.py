@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from edge_converter.recipe.schema import Options, Sequence
+from edge_converter.recipe.schema import Options, SequenceTable
 
 
 def features(rows: Any, options: Options) -> Any:
@@ -36,7 +36,7 @@ def over_frames(frames: Any, net: Callable[[Any], Any]) -> Any:
     return ops.reshape(found, (-1, frames.shape[1], found.shape[-1]))
 
 
-def cell(rows: Any, settings: Sequence) -> Any:
+def cell(rows: Any, settings: SequenceTable) -> Any:
     """rows: Keras tensor (batch, frames, n). Returns (batch, units): the state after the last."""
     from keras import layers
 

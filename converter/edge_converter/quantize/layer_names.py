@@ -11,16 +11,11 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from edge_converter.tf.concrete_function import MARK
 from edge_converter.weights.layer_weights import flat_layers
 from edge_sdk.tflite.graph import Graph
 
-_MARK = "-"
-_SCOPE = re.compile(rf"(.+){_MARK}(?:_\d+)?")
-
-
-def marked(layer: Any) -> Any:
-    """A new layer like `layer`, its name marked: for keras.models.clone_model."""
-    return type(layer).from_config({**layer.get_config(), "name": layer.name + _MARK})
+_SCOPE = re.compile(rf"(.+){MARK}(?:_\d+)?")
 
 
 def operator_layers(graph: Graph, model: Any) -> list[tuple[str, ...]]:
@@ -49,4 +44,4 @@ def layers_of(tensor: str) -> tuple[str, ...]:
 
 
 def _plain(name: str) -> str:
-    return name.removesuffix(_MARK)
+    return name.removesuffix(MARK)

@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_converter.builder.packing import activation_of
 from edge_converter.quantize.worker_pool import run_child
 from edge_converter.recipe.loading import Recipe
 from edge_converter.recipe.schema import Quantize
@@ -27,6 +26,7 @@ from edge_sdk.errors import TrainingError
 from edge_sdk.preprocess import fed_values
 from edge_sdk.tensors import dequantize, quantize
 from edge_sdk.tflite.graph import read_graph
+from edge_sdk.tflite.probabilities import ends_in_probabilities
 
 _CHILD = "edge_converter.quantize.worker"
 CALIBRATED = ("int8", "int16x8")
@@ -166,7 +166,7 @@ def check_agreement(
         raise TrainingError(f"{what} answers with shape {shapes}", fix=fix)
     if not np.all(np.isfinite(found)):
         raise TrainingError(f"{what} answers NaN or infinity", fix=fix)
-    if activation_of(read_graph(model)) == "softmax":
+    if not ends_in_probabilities(read_graph(model)):
         found, reference = _softmax(found), _softmax(reference)
     moves = np.ptp(reference, axis=0).max() > CONSTANT_BELOW
     if judged and moves and np.ptp(found, axis=0).max() == 0:

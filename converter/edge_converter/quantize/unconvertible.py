@@ -12,7 +12,7 @@ from edge_sdk.errors import ModelError
 from edge_sdk.tflite.graph import Graph
 
 _SAVED_MODEL = "saved_model"
-"""The layer that models/saved_model.py makes of one."""
+"""The layer that models/saved_model_layer.py makes of one."""
 _NO_INT16 = re.compile(r"16x8-bit not yet supported for op: '(\w+)'")
 _CALL = re.compile(r"(?:Stateful)?PartitionedCall(?:_\d+)?")
 

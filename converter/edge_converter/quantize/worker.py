@@ -1,4 +1,4 @@
-"""The child of quantize: python -m edge_converter.quantize.child REPLIES_FD PARENT_PID.
+"""The child of quantize: python -m edge_converter.quantize.worker REPLIES_FD PARENT_PID.
 
 Each line of standard input is a job, [folder, log], answered by a byte when it is done. A job reads
 job.json, calibration.npy and checks.npy in its folder; it writes model.tflite, a .tflite for each
@@ -22,10 +22,10 @@ from edge_converter.compression.fake_quant import is_fake_quantized, to_int8
 from edge_converter.models.own import load_model
 from edge_converter.quantize.calibrated import Calibrated, calibrate, representative
 from edge_converter.quantize.layer_error import layer_errors
-from edge_converter.quantize.layer_names import marked
 from edge_converter.quantize.to_tflite import CALIBRATED
 from edge_converter.quantize.unconvertible import no_int16_named, operators_named
 from edge_converter.quantize.worker_loop import main, tell
+from edge_converter.tf.concrete_function import batch_of_one, frozen
 from edge_sdk.errors import ModelError
 from edge_sdk.tflite.graph import read_graph
 
@@ -90,23 +90,6 @@ def _quantized(model: Any, job: dict[str, Any], folder: Path) -> tuple[bytes, li
     return made, worst[:MAX_LAYERS]
 
 
-def batch_of_one(model: Any) -> Any:
-    """A clone with a fixed batch of 1, the same input names, and its layers' names marked: with an
-    open batch the converter writes SHAPE, STRIDED_SLICE and PACK into the graph.
-    """
-    import keras
-
-    def single(tensor: Any) -> Any:
-        return keras.Input(batch_shape=(1, *tensor.shape[1:]), dtype=tensor.dtype, name=tensor.name)
-
-    inputs = keras.tree.map_structure(single, _inputs(model))
-    clone = keras.models.clone_model(
-        model, input_tensors=inputs, clone_function=marked, recursive=True
-    )
-    clone.set_weights(model.get_weights())
-    return clone
-
-
 def to_tflite(model: Any, mode: str, io: str, folder: Path) -> bytes:
     """The model, a `batch_of_one`, as .tflite bytes; int8 and int16x8 calibrate on what lies in
     `folder`. int4: weights of convolutions and dense layers in 4 bits a channel, others and all
@@ -156,37 +139,6 @@ def _in_4_bits(model: bytes) -> bytes:
 
     made = quantizer.Quantizer(bytearray(model), recipe.dynamic_wi4_afp32()).quantize()
     return bytes(made.quantized_model)
-
-
-def frozen(model: Any) -> Any:
-    """The model as a TensorFlow function with its weights for constants.
-
-    from_keras_model goes through a SavedModel, which took 12 of 14 s for EfficientNet-B0 and gives
-    the same operators and outputs. Without the freezing a Keras 3 model's variables stay behind,
-    and what is converted answers NaN.
-    """
-    import keras
-    import tensorflow as tf
-    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
-
-    given = _inputs(model)
-    tensors = keras.tree.flatten(given)
-    specs = [tf.TensorSpec(t.shape, t.dtype, name=t.name) for t in tensors]
-
-    def answer(*values: Any) -> Any:
-        return model(keras.tree.pack_sequence_as(given, values), training=False)
-
-    function = tf.function(answer, input_signature=specs).get_concrete_function()
-    return convert_variables_to_constants_v2(function, lower_control_flow=False)
-
-
-def _inputs(model: Any) -> Any:
-    """A model's input tensors. A Sequential model has no `input` before it was called; others may
-    have a structure of them.
-    """
-    import keras
-
-    return model.inputs if isinstance(model, keras.Sequential) else model.input
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The side of a child process that does jobs for `children.run_child`."""
+"""The side of a child process that does jobs for `worker_pool.run_child`."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ _TAIL_BYTES = 64 * 1024
 
 
 class Child:
-    """A process that runs `module`, whose main does jobs as `child.main` says. It ends with its
+    """A process that runs `module`, whose main does jobs with `worker_loop.main`. It ends with its
     parent, and with the thread that started it (PR_SET_PDEATHSIG).
     """
 

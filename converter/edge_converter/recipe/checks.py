@@ -1,24 +1,21 @@
-"""What of a recipe goes together, and what is built already."""
+"""Checks of a whole recipe: values that contradict each other, and what is not available yet."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from edge_converter.recipe.schema import STEPS, Augment, Sequence
+from edge_converter.recipe.schema import STEPS, Augment, RecipeTables, SequenceTable
 from edge_sdk.bundle.manifest import check_name
 from edge_sdk.configuration import as_dict
 from edge_sdk.data.sources import split_spec
 from edge_sdk.errors import ConfigError, NotAvailableYet
 from edge_sdk.preprocess import fed_values
 
-if TYPE_CHECKING:
-    from edge_converter.recipe.loading import Recipe
 
-
-def check(recipe: Recipe, data: Mapping[str, Any], where: str) -> None:
+def check(recipe: RecipeTables, data: Mapping[str, Any], where: str) -> None:
     """data: as it was written; where: its file, for the message. Raises ConfigError,
     NotAvailableYet.
     """
@@ -45,7 +42,7 @@ def check(recipe: Recipe, data: Mapping[str, Any], where: str) -> None:
         )
 
 
-def _check_task(recipe: Recipe, data: Mapping[str, Any], where: str) -> None:
+def _check_task(recipe: RecipeTables, data: Mapping[str, Any], where: str) -> None:
     """Images, clips and features each have their sources, tables and models."""
     kind, features = split_spec(recipe.data.source)[0], recipe.model.name == "features"
     sequence = kind in ("csv", "video")
@@ -62,7 +59,7 @@ def _check_task(recipe: Recipe, data: Mapping[str, Any], where: str) -> None:
             fix='set model.name = "features" for csv:, a network that sees images otherwise',
         )
     # A default may be written out; [input] of features would promise images.
-    unused = "sequence" if not sequence and recipe.sequence != Sequence() else ""
+    unused = "sequence" if not sequence and recipe.sequence != SequenceTable() else ""
     if features and "input" in data:
         unused = "input"
     if features and recipe.augment != Augment():
@@ -73,11 +70,11 @@ def _check_task(recipe: Recipe, data: Mapping[str, Any], where: str) -> None:
         )
 
 
-def _check_steps(recipe: Recipe, data: Mapping[str, Any], where: str) -> None:
+def _check_steps(recipe: RecipeTables, data: Mapping[str, Any], where: str) -> None:
     if len(set(recipe.steps)) != len(recipe.steps):
         raise ConfigError(f"{where}: steps names a step twice", fix="name each step once")
     for step in STEPS:
-        if step in data and step not in used_tables(recipe):
+        if step in data and step not in recipe.used_tables:
             raise ConfigError(
                 f"{where}: [{step}] is not used", fix=f'add "{step}" to steps, or remove the table'
             )
@@ -108,7 +105,7 @@ def _check_steps(recipe: Recipe, data: Mapping[str, Any], where: str) -> None:
     _check_quantize(recipe, where)
 
 
-def _check_quantize(recipe: Recipe, where: str) -> None:
+def _check_quantize(recipe: RecipeTables, where: str) -> None:
     """Keys that only int8 has a meaning for, and lists that name a thing twice."""
     given = recipe.quantize
     for name in ("repair", "float_layers"):
@@ -127,7 +124,7 @@ def _check_quantize(recipe: Recipe, where: str) -> None:
             )
 
 
-def _check_prune(recipe: Recipe, where: str) -> None:
+def _check_prune(recipe: RecipeTables, where: str) -> None:
     """What goes with a prune step, and what only with one."""
     after = recipe.steps[recipe.steps.index("prune") :] if "prune" in recipe.steps else ()
     if recipe.distill.teacher == "unpruned" and "distill" not in after:
@@ -151,7 +148,7 @@ def _check_prune(recipe: Recipe, where: str) -> None:
             )
 
 
-def _check_qat(recipe: Recipe, where: str) -> None:
+def _check_qat(recipe: RecipeTables, where: str) -> None:
     """What cannot go with a qat step: it trains the ranges and kernels of one int8 model."""
     if recipe.steps[-1] != "qat":
         raise ConfigError(
@@ -167,20 +164,6 @@ def _check_qat(recipe: Recipe, where: str) -> None:
                 '"qat", which trains all of an int8 model, ranges included',
                 fix=f'remove quantize.{key}, or remove "qat" from steps',
             )
-
-
-def used_tables(recipe: Recipe) -> set[str]:
-    """Those of `_TABLES` that have a meaning in this recipe."""
-    used: set[str] = {*recipe.steps}
-    if recipe.quantize.mode == "int8":
-        used.update(recipe.quantize.repair)
-    if recipe.steps:
-        used.add("train")  # batch size, rate, schedule and loss are those of [train]
-    if recipe.task == "sequence":
-        used.add("sequence")
-    if recipe.preprocess is not None:
-        used.add("input")
-    return used
 
 
 def _refuse_later(table: Any, where: str, path: str = "") -> None:

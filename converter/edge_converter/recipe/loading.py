@@ -3,69 +3,29 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from edge_converter.recipe.checks import check, used_tables
-from edge_converter.recipe.schema import (
-    STEPS,
-    Augment,
-    Cluster,
-    Data,
-    Distill,
-    Input,
-    Model,
-    Prune,
-    Qat,
-    Quantize,
-    RecipeBudget,
-    Sequence,
-    Step,
-    Target,
-    Train,
-)
-from edge_sdk.bundle.manifest import SequenceEntry
-from edge_sdk.configuration import as_dict, limits, nearest, parse
+from edge_converter.recipe.checks import check
+from edge_converter.recipe.schema import RecipeTables
+from edge_sdk.configuration import nearest, parse
 from edge_sdk.data.sources import split_spec
 from edge_sdk.errors import ConfigError
 from edge_sdk.files import read_file
-from edge_sdk.preprocess import PreprocessSpec
 
-_TABLES = (*STEPS, "sequence", "input")
-"""Tables that not every recipe has a use for."""
 _PATH_KEYS = ("data.source", "model.name", "model.weights", "distill.teacher")
 _PATH_KINDS = ("folder:", "csv:", "video:", "file:", "recipe:")
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """A whole recipe. `folder`: what its relative paths start from."""
+class Recipe(RecipeTables):
+    """A recipe that was read and checked. folder: the base of its relative paths."""
 
-    name: str
-    data: Data
-    model: Model
-    version: str = "1.0.0"
-    task: Literal["classify", "sequence"] = "classify"
-    seed: int = field(default=0, metadata=limits(ge=0, le=2**32 - 1))
-    steps: tuple[Step, ...] = ("train",)
-    input: Input = field(default_factory=Input)
-    sequence: Sequence = field(default_factory=Sequence)
-    train: Train = field(default_factory=Train)
-    augment: Augment = field(default_factory=Augment)
-    distill: Distill = field(default_factory=Distill)
-    prune: Prune = field(default_factory=Prune)
-    cluster: Cluster = field(default_factory=Cluster)
-    qat: Qat = field(default_factory=Qat)
-    quantize: Quantize = field(default_factory=Quantize)
-    target: Target = field(default_factory=Target)
-    budget: RecipeBudget = field(default_factory=RecipeBudget)
-    folder: Path = field(default=Path(), init=False, compare=False)
+    folder: Path = field(default=Path(), kw_only=True, compare=False)
 
     @classmethod
     def load(cls, source: str | Path, overrides: Mapping[str, Any] | None = None) -> Recipe:
@@ -81,43 +41,22 @@ class Recipe:
             raise ConfigError(f"{where}: {error}", fix="mend the TOML at that place") from error
         for key, value in (overrides or {}).items():
             _override(data, key, value)
-        recipe = cls.parse(data, where=where)
-        object.__setattr__(recipe, "folder", folder)
-        return recipe
+        return cls.parse(data, where=where, folder=folder)
 
     @classmethod
-    def parse(cls, data: Mapping[str, Any], *, where: str = "recipe.toml") -> Recipe:
-        """A recipe from its table. Raises ConfigError, NotAvailableYet."""
-        recipe = parse(cls, data, where=where)
-        check(recipe, data, where)
-        if recipe.quantize.mode != "int8":
-            quantize = dataclasses.replace(recipe.quantize, io="float32")
-            recipe = dataclasses.replace(recipe, quantize=quantize)
-        return recipe
+    def parse(
+        cls, data: Mapping[str, Any], *, where: str = "recipe.toml", folder: Path = Path()
+    ) -> Recipe:
+        """A recipe from its table. where: its file, for messages; folder: the base of its paths.
 
-    def as_dict(self) -> dict[str, Any]:
-        """The plain form: `Recipe.parse` reads it back. Without `folder`."""
-        data: dict[str, Any] = as_dict(self)
-        del data["folder"]
-        data["budget"] = {k: v for k, v in data["budget"].items() if v is not None}
-        return {k: v for k, v in data.items() if k in used_tables(self) or k not in _TABLES}
-
-    @property
-    def cut(self) -> SequenceEntry | None:
-        """How long sequences are; None where the model answers about single images."""
-        if self.task != "sequence":
-            return None
-        return SequenceEntry(self.sequence.frames, self.sequence.stride)
-
-    @property
-    def preprocess(self) -> PreprocessSpec | None:
-        """What is done to images on their way into the model; None for features."""
-        return None if self.model.name == "features" else self.input.preprocess
-
-    @property
-    def sha256(self) -> str:
-        """SHA-256 (hex) of the recipe's meaning: its values, not its layout or its folder."""
-        return hashlib.sha256(json.dumps(self.as_dict(), sort_keys=True).encode()).hexdigest()
+        Raises ConfigError, NotAvailableYet.
+        """
+        tables = parse(RecipeTables, data, where=where)
+        check(tables, data, where)
+        if tables.quantize.mode != "int8":
+            quantize = dataclasses.replace(tables.quantize, io="float32")
+            tables = dataclasses.replace(tables, quantize=quantize)
+        return cls(**vars(tables), folder=folder)
 
 
 def builtin_recipes() -> list[str]:

@@ -6,15 +6,20 @@ NotAvailableYet: a recipe never silently does less than it says.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Literal, TypeVar
+import hashlib
+import json
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal, TypeVar
 
-from edge_sdk.configuration import limits
+from edge_sdk.bundle.manifest import SequenceEntry
+from edge_sdk.configuration import as_dict, limits
 from edge_sdk.preprocess import PreprocessSpec
 
 T = TypeVar("T")
 Step = Literal["train", "distill", "prune", "cluster", "qat"]
 STEPS: tuple[Step, ...] = ("train", "distill", "prune", "cluster", "qat")
+OPTIONAL_TABLES = (*STEPS, "sequence", "input")
+"""Tables that do not apply to every recipe."""
 Repair = Literal["calibration", "qat", "float_layers"]
 Mode = Literal["float32", "float16", "dynamic", "int8", "int16x8", "int4"]
 Io = Literal["int8", "uint8", "float32"]
@@ -55,7 +60,7 @@ class Input(PreprocessSpec):
 
 
 @dataclass(frozen=True)
-class Sequence:
+class SequenceTable:
     """Only for task = "sequence"."""
 
     frames: int = field(default=16, metadata=limits(ge=1))
@@ -179,3 +184,65 @@ class RecipeBudget:
     bytes: int | None = field(default=None, metadata=limits(ge=1))
     mapped: float | None = later(None, ge=0, le=1)
     latency_ms: float | None = field(default=None, metadata=limits(gt=0))
+
+
+@dataclass(frozen=True)
+class RecipeTables:
+    """A whole recipe.toml, as it is written."""
+
+    name: str
+    data: Data
+    model: Model
+    version: str = "1.0.0"
+    task: Literal["classify", "sequence"] = "classify"
+    seed: int = field(default=0, metadata=limits(ge=0, le=2**32 - 1))
+    steps: tuple[Step, ...] = ("train",)
+    input: Input = field(default_factory=Input)
+    sequence: SequenceTable = field(default_factory=SequenceTable)
+    train: Train = field(default_factory=Train)
+    augment: Augment = field(default_factory=Augment)
+    distill: Distill = field(default_factory=Distill)
+    prune: Prune = field(default_factory=Prune)
+    cluster: Cluster = field(default_factory=Cluster)
+    qat: Qat = field(default_factory=Qat)
+    quantize: Quantize = field(default_factory=Quantize)
+    target: Target = field(default_factory=Target)
+    budget: RecipeBudget = field(default_factory=RecipeBudget)
+
+    @property
+    def cut(self) -> SequenceEntry | None:
+        """Length and stride of the sequences; None where the model takes single images."""
+        if self.task != "sequence":
+            return None
+        return SequenceEntry(self.sequence.frames, self.sequence.stride)
+
+    @property
+    def preprocess(self) -> PreprocessSpec | None:
+        """The preprocessing of images on their way into the model; None for features."""
+        return None if self.model.name == "features" else self.input.preprocess
+
+    @property
+    def used_tables(self) -> set[str]:
+        """Those of `OPTIONAL_TABLES` that apply to this recipe."""
+        used: set[str] = {*self.steps}
+        if self.quantize.mode == "int8":
+            used.update(self.quantize.repair)
+        if self.steps:
+            used.add("train")  # batch size, rate, schedule and loss are those of [train]
+        if self.task == "sequence":
+            used.add("sequence")
+        if self.preprocess is not None:
+            used.add("input")
+        return used
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 (hex) of the recipe's meaning: its values, not its layout or its folder."""
+        return hashlib.sha256(json.dumps(self.as_dict(), sort_keys=True).encode()).hexdigest()
+
+    def as_dict(self) -> dict[str, Any]:
+        """The plain form, which `Recipe.parse` reads back: tables that apply, without None."""
+        data = {f.name: as_dict(getattr(self, f.name)) for f in fields(RecipeTables)}
+        data["budget"] = {k: v for k, v in data["budget"].items() if v is not None}
+        unused = {*OPTIONAL_TABLES} - self.used_tables
+        return {key: value for key, value in data.items() if key not in unused}

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from edge_converter.datasets import Dataset, open_dataset
-from edge_converter.models.loading import load_keras
+from edge_converter.models.keras_files import load_keras
 from edge_converter.recipe.loading import Recipe
 from edge_converter.steps.common import Trained, feeds, load_trained, weighted_loss
 from edge_converter.steps.train import new_model, phases, unfreeze
@@ -33,14 +33,12 @@ _AS_TEACHER = {"quantize": {"mode": "float32"}, "budget": {"accuracy_loss": 1.0}
 def find_teacher(
     recipe: Recipe,
     data: Dataset,
-    folder: Path,
     *,
+    build_teacher: Callable[[Recipe], Path],
     unpruned: Path | None = None,
-    say: Say,
-    progress: Progress,
 ) -> Path:
-    """The .keras file of the recipe's teacher. One that is a recipe itself is built in `folder`,
-    by the ordinary `build`, unless it is there already. unpruned: the model before the prune step.
+    """The .keras file of the recipe's teacher. build_teacher: builds one that is a recipe itself,
+    unless it is there already, and returns its file. unpruned: the model before the prune step.
 
     Raises DataError for other labels or one that was trained on this recipe's test samples, what
     `check_teacher` raises, and what its build raises.
@@ -50,7 +48,7 @@ def find_teacher(
     if isinstance(teacher, Path):
         return teacher
     _check_data(recipe, data, teacher)
-    return _build(teacher, folder / "teacher", say, progress)
+    return build_teacher(teacher)
 
 
 def check_teacher(recipe: Recipe) -> Path | Recipe | None:
@@ -82,18 +80,6 @@ def check_teacher(recipe: Recipe) -> Path | Recipe | None:
     teacher = Recipe.load(source, _AS_TEACHER)
     _check_recipe(recipe, teacher)
     return teacher
-
-
-def _build(teacher: Recipe, folder: Path, say: Say, progress: Progress) -> Path:
-    from edge_converter.builder.build import build  # which imports this module
-
-    report = build(
-        teacher,
-        folder / f"{teacher.name}-{teacher.version}.edge",
-        say=lambda line: say(f"teacher: {line}"),
-        progress=lambda line: progress(f"teacher: {line}"),
-    )
-    return report.folder / "model.keras"
 
 
 def _check_recipe(recipe: Recipe, teacher: Recipe) -> None:

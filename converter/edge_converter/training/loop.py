@@ -16,7 +16,7 @@ from edge_converter.tf.setup import load_tensorflow
 from edge_converter.training.batches import Feed
 from edge_converter.training.checkpoints import Arrays, Checkpoints, State
 from edge_converter.training.losses import Hard, Loss
-from edge_converter.training.progress import Pace, Tally
+from edge_converter.training.pace import Pace, Tally
 from edge_sdk.errors import TrainingError
 
 Progress = Callable[[str], None]

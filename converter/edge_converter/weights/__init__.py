@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edge_converter.models.loading import load_keras
+from edge_converter.models.keras_files import load_keras
 from edge_converter.recipe.loading import Recipe
 from edge_converter.tf.setup import load_tensorflow
 from edge_converter.weights.from_tflite import FAMILIES, load_tflite, read_layers

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from edge_converter.compression.fake_quant.graph import refusal
+from edge_converter.compression.fake_quant.keras_graph import refusal
 from edge_converter.compression.fake_quant.writer import Writer
 
 OPERATIONS = {

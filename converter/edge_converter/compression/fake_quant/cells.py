@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from edge_converter.compression.fake_quant.activations import activated
-from edge_converter.compression.fake_quant.graph import refusal
+from edge_converter.compression.fake_quant.keras_graph import refusal
 from edge_converter.compression.fake_quant.weighted import affine
 from edge_converter.compression.fake_quant.writer import Array, Writer
 

@@ -12,14 +12,13 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from edge_converter.compression.fake_quant.layers import FakeQuantDense, on_grid
+from edge_converter.tf.concrete_function import batch_of_one, frozen
 
 KINDS = {"int8": tf.int8, "uint8": tf.uint8, "float32": tf.float32}
 
 
 def int8_model(model: Any, io: str) -> bytes:
     """The model as .tflite bytes, its inputs and outputs of type `io`."""
-    from edge_converter.quantize.worker import batch_of_one, frozen
-
     function = frozen(batch_of_one(_with_plain_dense(model)))
     converter = tf.lite.TFLiteConverter.from_concrete_functions([function])
     converter.optimizations = [tf.lite.Optimize.DEFAULT]

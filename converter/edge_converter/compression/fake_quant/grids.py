@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_converter.compression.fake_quant.graph import calls, users
+from edge_converter.compression.fake_quant.keras_graph import calls, users
 from edge_converter.compression.fake_quant.layers import FakeQuant
 
 KEEPING = frozenset(

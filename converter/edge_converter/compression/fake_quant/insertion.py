@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_converter.compression.fake_quant.graph import rebuilt, refusal
 from edge_converter.compression.fake_quant.grids import KEEPING, Grids, measure
+from edge_converter.compression.fake_quant.keras_graph import rebuilt, refusal
 from edge_converter.compression.fake_quant.layers import (
     FakeQuantConv2D,
     FakeQuantDense,

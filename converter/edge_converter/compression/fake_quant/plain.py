@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 from edge_converter.compression.fake_quant import activations, cells, weighted
-from edge_converter.compression.fake_quant.graph import is_keras, rebuilt, refusal, run, users
+from edge_converter.compression.fake_quant.keras_graph import is_keras, rebuilt, refusal, run, users
 from edge_converter.compression.fake_quant.writer import Writer
 
 COPIED = frozenset(

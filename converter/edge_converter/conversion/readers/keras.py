@@ -16,7 +16,7 @@ from edge_converter.conversion.source_model import (
     input_tensor,
     scores_of,
 )
-from edge_converter.models.loading import load_keras
+from edge_converter.models.keras_files import load_keras
 from edge_converter.tf.setup import load_tensorflow
 from edge_sdk.errors import ModelError
 from edge_sdk.files import read_file

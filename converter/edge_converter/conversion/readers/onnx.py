@@ -1,6 +1,6 @@
 """`convert MODEL.onnx`: through onnx2tf, in a Python environment of its own.
 
-Its pins clash with ours. So onnx_child.py, a script that imports nothing of ours, is run by the
+Its pins clash with ours. So onnx_worker.py, a script that imports nothing of ours, is run by the
 Python that EDGE_SDK_ONNX2TF_PYTHON names, and leaves a SavedModel.
 """
 
@@ -29,7 +29,7 @@ VARIABLE = "EDGE_SDK_ONNX2TF_PYTHON"
 PINS = Path(__file__).with_name("onnx.txt")
 """Versions that were tested; constraints/onnx.txt is a link to it."""
 INSTALL = f"-m pip install onnx2tf -c {shlex.quote(str(PINS))}"
-_SCRIPT = Path(__file__).with_name("onnx_child.py")
+_SCRIPT = Path(__file__).with_name("onnx_worker.py")
 
 
 def open_onnx(path: Path, options: ConvertOptions, working: Path, log: Path, say: Say) -> Opened:

@@ -1,7 +1,7 @@
 """Run by the Python of another environment, which has onnx2tf: imports nothing of Edge SDK.
 
-python onnx_child.py PARENT_PID convert MODEL.onnx FOLDER JOB: a SavedModel in FOLDER, told.json.
-python onnx_child.py PARENT_PID answer MODEL.onnx FOLDER: answers.npy to FOLDER's samples.npy.
+python onnx_worker.py PARENT_PID convert MODEL.onnx FOLDER JOB: a SavedModel in FOLDER, told.json.
+python onnx_worker.py PARENT_PID answer MODEL.onnx FOLDER: answers.npy to FOLDER's samples.npy.
 Exit status EX_DATAERR: error.json says what is wrong.
 """
 

@@ -15,7 +15,7 @@ from edge_converter.conversion.source_model import (
     input_tensor,
     scores_of,
 )
-from edge_converter.models.saved_model import Pointer
+from edge_converter.models.saved_model_layer import Pointer
 from edge_converter.tf.setup import load_tensorflow
 from edge_sdk.errors import ConfigError, ModelError
 

@@ -1,7 +1,9 @@
-"""The child that quantizes a .tflite: python -m edge_converter.existing.tflite_child FD PARENT_PID.
+"""The worker that quantizes a .tflite.
+
+python -m edge_converter.conversion.readers.tflite_worker REPLIES_FD PARENT_PID
 
 A job reads job.json, float.tflite and calibration.npy in its folder and writes model.tflite. How it
-is given and answered, and the exit status: as that of quantize.child.
+is given and answered, and the exit status: as that of quantize.worker.
 """
 
 from __future__ import annotations
