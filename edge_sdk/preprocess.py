@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from edge_sdk.configuration import limits
 from edge_sdk.errors import ConfigError, ModelError
 from edge_sdk.frames import YUV, Color, Frame, PixelFormat
+from edge_sdk.images.color import convert, from_ycrcb
 from edge_sdk.images.yuv import Area, PlaneResizer
 from edge_sdk.tensors import TensorSpec, quantize
 
@@ -28,19 +29,6 @@ SHORTCUT_STEPS = 0.501
 
 Tail = Literal["copy", "xor", "table"]
 
-_CONVERSIONS: dict[tuple[PixelFormat, Color], int] = {
-    ("rgb", "bgr"): cv2.COLOR_RGB2BGR,
-    ("bgr", "rgb"): cv2.COLOR_BGR2RGB,
-    ("rgb", "gray"): cv2.COLOR_RGB2GRAY,
-    ("bgr", "gray"): cv2.COLOR_BGR2GRAY,
-    ("gray", "rgb"): cv2.COLOR_GRAY2RGB,
-    ("gray", "bgr"): cv2.COLOR_GRAY2BGR,
-}
-_FROM_YCRCB: dict[Color, int] = {
-    "rgb": cv2.COLOR_YCrCb2RGB,
-    "bgr": cv2.COLOR_YCrCb2BGR,
-}
-"""OpenCV's YCrCb is JPEG's: BT.601 over the full range."""
 _INTERPOLATION = {"linear": cv2.INTER_LINEAR, "area": cv2.INTER_AREA}
 
 
@@ -168,7 +156,7 @@ class Preprocessor:
             np.copyto(target[:, :, 0], self._planes.luma(frame, used))
         else:
             small = self._planes.colors(frame, used)
-            cv2.cvtColor(small, _FROM_YCRCB[self.spec.color], dst=target)
+            from_ycrcb(small, self.spec.color, target)
 
     def _resize_and_convert(
         self, source: NDArray[Any], color: PixelFormat, target: NDArray[Any]
@@ -193,7 +181,7 @@ class Preprocessor:
             if self._small.shape != shape:
                 self._small = np.empty(shape, np.uint8)
             source = cv2.resize(source, size, dst=self._small, interpolation=method)
-        cv2.cvtColor(source, _CONVERSIONS[(color, self.spec.color)], dst=plane)
+        convert(source, color, self.spec.color, plane)
 
 
 def _area(top: int, left: int, height: int, width: int) -> Area:

@@ -10,45 +10,20 @@ from typing import Any, Literal
 from edge_sdk.bundle.manifest_checks import check_manifest
 from edge_sdk.configuration import as_dict, limits, parse
 from edge_sdk.errors import BundleError, ConfigError
-from edge_sdk.preprocess import PreprocessSpec
-from edge_sdk.tasks.postprocess import DETECTION_ONLY, Postprocess, Role
-from edge_sdk.tensors import QuantParams, TensorSpec
+from edge_sdk.model.interface import (
+    InputEntry,
+    ModelInterface,
+    OutputEntry,
+    SequenceEntry,
+    TaskName,
+)
+from edge_sdk.model.postprocess import DETECTION_ONLY, Postprocess
 
 SCHEMA = "edge-sdk/manifest/1"
 MIN_SAMPLES = 10
 """Golden samples of a bundle."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
 _VERSION = re.compile(r"[0-9]+(\.[0-9]+){0,3}([.+-][A-Za-z0-9.+-]{1,32})?\Z")
-
-
-@dataclass(frozen=True)
-class TensorEntry:
-    """A tensor in the manifest: scale and zero_point are null for floats."""
-
-    name: str
-    shape: tuple[int, ...] = field(metadata=limits(ge=1))
-    dtype: Literal["int8", "uint8", "float32", "int16", "int32", "int64"]
-    scale: float | None = field(default=None, metadata=limits(gt=0))
-    zero_point: int | None = None
-
-    @property
-    def spec(self) -> TensorSpec:
-        """The same as a TensorSpec."""
-        quantized = self.scale is not None and self.zero_point is not None
-        quant = QuantParams(self.scale, self.zero_point) if quantized else None  # type: ignore[arg-type]
-        return TensorSpec(self.name, self.shape, self.dtype, quant)
-
-    @classmethod
-    def of(cls, spec: TensorSpec) -> TensorEntry:
-        """The entry for an engine's tensor."""
-        quant = spec.quant
-        return cls(
-            spec.name,
-            spec.shape,
-            spec.dtype,  # type: ignore[arg-type]
-            quant.scale if quant else None,
-            quant.zero_point if quant else None,
-        )
 
 
 @dataclass(frozen=True)
@@ -62,32 +37,6 @@ class ModelEntry:
     compiler: str | None = None
     mapped_ops: int | None = None
     ops: int | None = None
-
-
-@dataclass(frozen=True)
-class InputEntry:
-    """The input tensor and what is done to an image on its way there (null: features)."""
-
-    tensor: TensorEntry
-    preprocess: PreprocessSpec | None
-
-
-@dataclass(frozen=True)
-class SequenceEntry:
-    """Only for task "sequence". frames: how many make one input; stride: frames between the
-    beginnings of two inputs.
-    """
-
-    frames: int = field(metadata=limits(ge=1, le=4096))
-    stride: int = field(metadata=limits(ge=1, le=4096))
-
-
-@dataclass(frozen=True)
-class OutputEntry:
-    """An output tensor and its role."""
-
-    role: Role
-    tensor: TensorEntry
 
 
 @dataclass(frozen=True)
@@ -139,7 +88,7 @@ class Manifest:
 
     name: str
     version: str
-    task: Literal["classify", "sequence", "detect"]
+    task: TaskName
     models: dict[str, ModelEntry]
     input: InputEntry
     outputs: tuple[OutputEntry, ...]
@@ -149,6 +98,13 @@ class Manifest:
     budget: Budget = Budget()
     members: dict[str, MemberEntry] = field(default_factory=dict)
     sequence: SequenceEntry | None = None
+
+    @property
+    def interface(self) -> ModelInterface:
+        """The part of it that a recognizer needs."""
+        return ModelInterface(
+            self.name, self.task, (self.input,), self.outputs, self.postprocess, self.sequence
+        )
 
     def to_json(self) -> bytes:
         """The file's bytes: sorted as CONTRACTS shows them, the same for the same manifest."""

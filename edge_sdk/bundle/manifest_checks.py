@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from edge_sdk.errors import BundleError
-from edge_sdk.tasks.postprocess import Role, roles_of
+from edge_sdk.model.postprocess import Role, roles_of
 
 if TYPE_CHECKING:
     from edge_sdk.bundle.manifest import Manifest

@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from edge_sdk.bundle.manifest import SequenceEntry
 from edge_sdk.bundle.reading import Bundle, load_model
 from edge_sdk.comparison.ranking import Measured, Question, rank, unranked
 from edge_sdk.comparison.rounds import ROUNDS, Call, timed
-from edge_sdk.data.sources import LabelledImages, Value, open_source
+from edge_sdk.data.samples import LabelledImages, Value
+from edge_sdk.data.sources import open_source
 from edge_sdk.engines import Engine
 from edge_sdk.errors import ConfigError, FileError, ImageError
 from edge_sdk.evaluation.classification import evaluate, warnings
@@ -24,6 +24,7 @@ from edge_sdk.evaluation.result import Evaluation
 from edge_sdk.files import read_file
 from edge_sdk.inference.admission import open_bare_engine, open_bundle_engine
 from edge_sdk.inference.recognizer import open_preprocessor
+from edge_sdk.model.interface import SequenceEntry
 from edge_sdk.statistics import median_interval
 from edge_sdk.tflite.graph import read_graph
 

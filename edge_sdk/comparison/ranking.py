@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_sdk.bundle.manifest import SequenceEntry
 from edge_sdk.comparison.dominance import COSTS, Candidate, Cost, dominators
 from edge_sdk.comparison.rounds import Call
 from edge_sdk.comparison.timing import Timing
+from edge_sdk.model.interface import SequenceEntry
 
 RANKED_BY: tuple[Cost, ...] = ("latency", "bytes")
 """Besides accuracy, what a row must be behind in nothing of to dominate another (`dominated_by`).

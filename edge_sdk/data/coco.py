@@ -6,49 +6,15 @@ import json
 import math
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edge_sdk.data.sources import Image, LabelledImages
+from edge_sdk.data.samples import LabelledImages, Scene, Truth
 from edge_sdk.errors import DataError, FileError
 from edge_sdk.files import read_file
-from edge_sdk.frames import Frame
 from edge_sdk.results import BBox
 
 _MAX_BYTES = 1024 * 1024 * 1024
-
-
-@dataclass(frozen=True)
-class Truth:
-    """A thing in an image: its label's number and its place. crowd: a region of many of them."""
-
-    label: int
-    box: BBox
-    crowd: bool = False
-
-
-@dataclass(frozen=True, eq=False)
-class Scene(Image):
-    """An image on disk with the things in it; `label` means nothing. size: (width, height) that
-    the boxes refer to, None where the file does not say.
-    """
-
-    truths: tuple[Truth, ...] = ()
-    size: tuple[int, int] | None = None
-
-    def read(self) -> Frame:
-        """The decoded image. Raises FileError, ImageError; DataError where it is not the one that
-        the boxes were drawn on.
-        """
-        frame = super().read()
-        if self.size is None or self.size == (frame.width, frame.height):
-            return frame
-        raise DataError(
-            f"{self.name} is {frame.width} x {frame.height}, its annotations are for "
-            f"{self.size[0]} x {self.size[1]}",
-            fix="put the image there that was annotated, not turned and not resized",
-        )
 
 
 def read_coco(path: str | Path) -> LabelledImages:
@@ -79,7 +45,7 @@ def read_coco(path: str | Path) -> LabelledImages:
         raise DataError(f"{path} lists no images or no categories", fix="name another file")
     folder = _folder(path, [name for _, name, _ in entries])
     scenes = [
-        Scene(0, name, folder / name, truths=tuple(truths.get(key, ())), size=size)
+        Scene(tuple(truths.get(key, ())), name, folder / name, size=size)
         for key, name, size in entries
     ]
     return LabelledImages(labels, scenes, "all")
@@ -94,7 +60,7 @@ def _entry(image: dict[str, Any]) -> tuple[int, str, tuple[int, int] | None]:
 def _truths(
     annotations: Sequence[dict[str, Any]], numbers: dict[int, int]
 ) -> defaultdict[int, list[Truth]]:
-    """{image's id: things in it}."""
+    """{image's id: objects in it}."""
     found: defaultdict[int, list[Truth]] = defaultdict(list)
     for entry in annotations:
         x, y, width, height = map(float, entry["bbox"])

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from edge_sdk.data.sources import Sample
+from edge_sdk.data.samples import Sample
 from edge_sdk.errors import DataError
 
 MAX_UNREADABLE = 0.01
@@ -48,6 +48,6 @@ def pack_prefixes(images: Iterable[Sample]) -> str:
 
 
 def digest_of(images: Iterable[Sample]) -> str:
-    """One SHA-256 (hex) for a set of images with their labels, whatever their order."""
-    lines = sorted(f"{image.sha256} {image.label}\n" for image in images)
+    """One SHA-256 (hex) for a set of samples with their targets, whatever their order."""
+    lines = sorted(f"{image.sha256} {image.target}\n" for image in images)
     return hashlib.sha256("".join(lines).encode()).hexdigest()

@@ -1,7 +1,6 @@
 """Labelled samples by name: `folder:PATH` and `coco:PATH` here, further kinds by entry point.
 
-A sample is what a model answers about: an image, a clip of a video, or a row of features. A
-package offers more kinds under the entry point group "edge_sdk.sources": KIND = a function from
+A package offers more kinds under the entry point group "edge_sdk.sources": KIND = a function from
 what follows the colon, and the bundle's SequenceEntry or None, to LabelledImages (the test part
 where the source has one).
 """
@@ -9,133 +8,25 @@ where the source has one).
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import importlib.metadata
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property, lru_cache
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
-from edge_sdk.bundle.manifest import SequenceEntry
+from edge_sdk.data.coco import read_coco
+from edge_sdk.data.samples import Image, LabelledImages
 from edge_sdk.errors import ConfigError, MissingPackage
 from edge_sdk.files import reading
-from edge_sdk.frames import Color, Frame
-from edge_sdk.images.files import list_classes, read_image
-from edge_sdk.images.video import read_clip
+from edge_sdk.images.files import list_classes
+from edge_sdk.model.interface import SequenceEntry
 
-S = TypeVar("S", bound="Sample")
-Value = Frame | tuple[Frame, ...] | NDArray[np.float32]
-"""What a sample holds: an image, the frames of a clip, or features (frames, features)."""
-
-_KINDS = ("folder", "digits", "keras", "coco", "csv", "video")
+_GROUP = "edge_sdk.sources"
+_CORE = ("folder", "coco")
 _CONVERTER = "edge-sdk-converter"
+_CONVERTER_KINDS = ("digits", "keras", "csv", "video")
+"""Known by name even where the converter is not installed, so that the error can say so."""
 
 PARTS = ("train", "val", "test")
 """Folders of classes side by side; val may be missing."""
-
-
-@dataclass(frozen=True, eq=False)
-class Sample(ABC):
-    """What a model answers about, with its label's number. path: its file, where it has one."""
-
-    label: int
-    name: str
-    path: Path | None = None
-
-    @abstractmethod
-    def read(self) -> Value:
-        """The thing itself. Raises FileError, ImageError."""
-
-    @property
-    @abstractmethod
-    def sha256(self) -> str:
-        """SHA-256 (hex) of the content. Raises OSError."""
-
-    def labelled(self: S, label: int) -> S:
-        """The same with another label's number."""
-        return replace(self, label=label)
-
-
-@dataclass(frozen=True, eq=False)
-class Image(Sample):
-    """An image on disk (`path`) or in memory (`pixels`, `color`)."""
-
-    pixels: NDArray[Any] | None = None
-    color: Color = "rgb"
-
-    def read(self) -> Frame:
-        """The decoded image. Raises FileError, ImageError."""
-        if self.path is not None:
-            return read_image(self.path)
-        assert self.pixels is not None
-        return Frame(self.pixels, self.color, source=self.name)
-
-    @cached_property
-    def sha256(self) -> str:
-        """SHA-256 (hex) of the file's bytes, or of the pixels. Raises OSError."""
-        if self.path is not None:
-            return hashlib.sha256(self.path.read_bytes()).hexdigest()
-        assert self.pixels is not None
-        return hashlib.sha256(self.pixels.tobytes()).hexdigest()
-
-
-@dataclass(frozen=True, eq=False)
-class Clip(Sample):
-    """`frames` frames of the video at `path`, from frame number `start` on."""
-
-    start: int = 0
-    frames: int = 1
-
-    def read(self) -> tuple[Frame, ...]:
-        """The decoded frames. Raises FileError, ImageError (it does not decode, or ends early)."""
-        assert self.path is not None
-        return read_clip(self.path, self.start, self.frames)
-
-    @cached_property
-    def sha256(self) -> str:
-        """SHA-256 (hex) of the file's bytes and the place in it. Raises OSError."""
-        assert self.path is not None
-        state = self.path.stat()
-        whole = _file_digest(self.path, state.st_mtime_ns, state.st_size)
-        return hashlib.sha256(f"{whole} {self.start} {self.frames}".encode()).hexdigest()
-
-
-@dataclass(frozen=True, eq=False)
-class FeatureRow(Sample):
-    """A sequence of features in memory: `values`, float32, shape (frames, features)."""
-
-    values: NDArray[np.float32] = field(default_factory=lambda: np.zeros((1, 1), np.float32))
-
-    def read(self) -> NDArray[np.float32]:
-        """The values."""
-        return self.values
-
-    @cached_property
-    def sha256(self) -> str:
-        """SHA-256 (hex) of the values."""
-        return hashlib.sha256(self.values.tobytes()).hexdigest()
-
-
-@lru_cache(maxsize=256)
-def _file_digest(path: Path, _modified: int, _size: int) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-@dataclass(frozen=True)
-class LabelledImages:
-    """Samples with their labels' names, `labels[sample.label]`. part: "test", or "all". numbered:
-    the labels are values, sorted; a model with as many labels may name them, in that order.
-    """
-
-    labels: tuple[str, ...]
-    images: Sequence[Sample]
-    part: str
-    numbered: bool = False
 
 
 def split_spec(spec: str) -> tuple[str, str]:
@@ -144,12 +35,17 @@ def split_spec(spec: str) -> tuple[str, str]:
     Raises ConfigError for an unknown kind, FileError for a path that cannot be.
     """
     kind, colon, rest = spec.partition(":")
-    if kind in _KINDS and (colon or kind == "digits"):
+    if spec == "digits" or (colon and _is_kind(kind)):
         return kind, rest
     with reading(Path(spec), what="folder of classes"):
         if colon and kind.isalpha() and len(kind) > 1 and not Path(spec).exists():
             raise ConfigError(f"unknown data source {spec!r}", fix=_usable())
     return "folder", spec
+
+
+def _is_kind(name: str) -> bool:
+    known = (*_CORE, *_CONVERTER_KINDS)
+    return name in known or name in importlib.metadata.entry_points(group=_GROUP).names
 
 
 def open_source(spec: str, sequence: SequenceEntry | None = None) -> LabelledImages:
@@ -164,10 +60,8 @@ def open_source(spec: str, sequence: SequenceEntry | None = None) -> LabelledIma
     if kind == "folder":
         return _folder(rest)
     if kind == "coco":
-        from edge_sdk.data.coco import read_coco
-
         return read_coco(rest)
-    found = importlib.metadata.entry_points(group="edge_sdk.sources", name=kind)
+    found = importlib.metadata.entry_points(group=_GROUP, name=kind)
     if not found:
         raise _missing(kind)
     opener: Callable[[str, SequenceEntry | None], LabelledImages] = next(iter(found)).load()
@@ -205,6 +99,6 @@ def _missing(kind: str) -> MissingPackage:
 
 def _usable() -> str:
     """The fix that lists the kinds that can be opened here."""
-    found = sorted(importlib.metadata.entry_points(group="edge_sdk.sources").names)
-    kinds = [kind if kind == "digits" else f"{kind}:…" for kind in ("folder", "coco", *found)]
+    found = sorted(importlib.metadata.entry_points(group=_GROUP).names)
+    kinds = [kind if kind == "digits" else f"{kind}:…" for kind in (*_CORE, *found)]
     return f"use one of: {', '.join(kinds)} or a folder"

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_sdk.bundle.reading import Bundle
-from edge_sdk.data.coco import Scene
 from edge_sdk.data.sample_sets import (
     MAX_UNREADABLE,
     PREFIX,
@@ -17,14 +16,8 @@ from edge_sdk.data.sample_sets import (
     skipped_warning,
     training_prefixes,
 )
-from edge_sdk.data.sources import (
-    Clip,
-    FeatureRow,
-    Image,
-    LabelledImages,
-    Sample,
-    open_source,
-)
+from edge_sdk.data.samples import Clip, FeatureRow, Image, LabelledImages, Sample, Scene
+from edge_sdk.data.sources import open_source
 from edge_sdk.errors import ConfigError, DataError, FileError, ImageError
 from edge_sdk.evaluation.detection import DetectionEvaluation, describe_detections
 from edge_sdk.evaluation.result import Evaluation, Mistake

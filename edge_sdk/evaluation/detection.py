@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_sdk.bundle.reading import Bundle
-from edge_sdk.data.coco import Scene
 from edge_sdk.data.sample_sets import MAX_UNREADABLE, PREFIX, check_unreadable, training_prefixes
-from edge_sdk.data.sources import LabelledImages, open_source
+from edge_sdk.data.samples import LabelledImages, Scene
+from edge_sdk.data.sources import open_source
 from edge_sdk.engines import EngineInfo
 from edge_sdk.errors import ConfigError, DataError, FileError, ImageError
 from edge_sdk.evaluation.average_precision import AveragePrecision

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import cv2
 import numpy as np
 
-from edge_sdk.frames import Frame
+from edge_sdk.frames import YUV, Frame
+from edge_sdk.images.color import to_bgr
 
 TILE = 96
 """Side of an image on the sheet, in pixels."""
@@ -41,8 +43,7 @@ def thumbnail(image: Frame, tile: int = TILE) -> Frame:
     scale = tile / max(image.height, image.width)
     size = (max(1, round(scale * image.width)), max(1, round(scale * image.height)))
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_NEAREST
+    if image.color in YUV:  # planes cannot be resized together
+        image = replace(image, pixels=to_bgr(image), color="bgr")
     small = cv2.resize(image.pixels, size, interpolation=method)
-    if image.color != "bgr":
-        kind = cv2.COLOR_RGB2BGR if image.color == "rgb" else cv2.COLOR_GRAY2BGR
-        small = cv2.cvtColor(small, kind)
-    return Frame(small, "bgr", source=image.source)
+    return Frame(to_bgr(Frame(small, image.color)), "bgr", source=image.source)

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import cv2
-import numpy as np
 from numpy.typing import NDArray
 
-from edge_sdk.frames import YUV, Frame
-from edge_sdk.images import yuv
+from edge_sdk.frames import Frame
+from edge_sdk.images.color import to_bgr
 from edge_sdk.results import Detection, Result
 
 _MIN_WIDTH = 240
@@ -36,7 +35,7 @@ def annotated(frame: Frame, result: Result) -> Frame:
     as a box with its label and score, of a classifier the best class in a strip below.
     """
     shown = frame.shown
-    pixels = to_bgr(shown)
+    pixels: NDArray[Any] = to_bgr(shown)
     factor = max(1, -(-_MIN_WIDTH // shown.width))
     if factor > 1:
         pixels = cv2.resize(pixels, None, fx=factor, fy=factor, interpolation=cv2.INTER_NEAREST)
@@ -46,17 +45,6 @@ def annotated(frame: Frame, result: Result) -> Frame:
     for found in reversed(result.detections):
         _draw(pixels, found, factor)
     return Frame(pixels, "bgr")
-
-
-def to_bgr(frame: Frame) -> NDArray[np.uint8]:
-    """The pixels of a frame of any format as a copy, uint8 (height, width, 3), blue first."""
-    if frame.color in YUV:
-        return yuv.to_bgr(frame)
-    if frame.color == "gray":
-        return _uint8(cv2.cvtColor(frame.pixels, cv2.COLOR_GRAY2BGR))
-    if frame.color == "rgb":
-        return _uint8(cv2.cvtColor(frame.pixels, cv2.COLOR_RGB2BGR))
-    return frame.pixels.copy()
 
 
 def drawn(label: str, index: int) -> str:
@@ -100,8 +88,3 @@ def _draw(pixels: NDArray[Any], found: Detection, factor: int) -> None:
     plate = (left, base - height - below), (left + width, base + below)
     cv2.rectangle(pixels, *plate, color, cv2.FILLED)
     cv2.putText(pixels, text, (left, base), _FONT, scale, _WHITE, 1, cv2.LINE_AA)
-
-
-def _uint8(pixels: Any) -> NDArray[np.uint8]:
-    converted: NDArray[np.uint8] = pixels
-    return converted

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from edge_sdk.errors import DataError, FileError, ImageError
 from edge_sdk.files import read_file, reading, write_atomic
 from edge_sdk.frames import YUV, Frame
-from edge_sdk.images.yuv import to_bgr
+from edge_sdk.images.color import to_bgr
 
 SUFFIXES = frozenset(
     (".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".webp", ".tif", ".tiff", ".pgm", ".ppm", ".pbm")

@@ -14,7 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_sdk.frames import Frame
+from edge_sdk.frames import YUV, Frame
+from edge_sdk.images.color import to_gray
 
 MAX_BITS = 4
 """Hashes that differ in so many bits or fewer are near-duplicates.
@@ -68,11 +69,10 @@ def _gray(frame: Frame) -> NDArray[np.uint8]:
     more.
     """
     step = max(1, min(frame.height, frame.width) // (8 * GRID))
+    if frame.color in YUV:
+        return np.ascontiguousarray(to_gray(frame)[::step, ::step])
     pixels = np.ascontiguousarray(frame.pixels[::step, ::step])
-    if frame.color != "gray":
-        kind = cv2.COLOR_RGB2GRAY if frame.color == "rgb" else cv2.COLOR_BGR2GRAY
-        pixels = cv2.cvtColor(pixels, kind)
-    return pixels.reshape(pixels.shape[:2])
+    return to_gray(Frame(pixels, frame.color))
 
 
 def near_duplicates(

@@ -52,12 +52,15 @@ class PlaneResizer:
         return _full_range(out, frame)
 
 
-def to_bgr(frame: Frame) -> NDArray[np.uint8]:
-    """The whole image as people and files have it: uint8 (height, width, 3), blue first."""
+def to_ycrcb(frame: Frame) -> NDArray[np.uint8]:
+    """The whole image as full-range YCrCb: uint8 (height, width, 3)."""
     whole = (slice(0, frame.height), slice(0, frame.width))
-    full = PlaneResizer((frame.width, frame.height), cv2.INTER_LINEAR).colors(frame, whole)
-    pixels: NDArray[np.uint8] = cv2.cvtColor(full, cv2.COLOR_YCrCb2BGR)
-    return pixels
+    return PlaneResizer((frame.width, frame.height), cv2.INTER_LINEAR).colors(frame, whole)
+
+
+def to_luma(frame: Frame) -> NDArray[np.uint8]:
+    """The Y of the whole image as a copy over the full range: uint8 (height, width)."""
+    return _full_range(planes(frame)[0].copy(), frame)
 
 
 def _halved(edge: slice) -> slice:

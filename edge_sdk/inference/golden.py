@@ -17,11 +17,12 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_sdk.bundle.manifest import Manifest, OutputEntry
+from edge_sdk.bundle.manifest import Manifest
 from edge_sdk.bundle.reading import Bundle, Golden
 from edge_sdk.engines import Engine, EngineInfo
 from edge_sdk.errors import GateFailed, ModelError
 from edge_sdk.inference.golden_detections import Bounds, Detections, answered, compare_detections
+from edge_sdk.model.interface import OutputEntry
 from edge_sdk.tensors import TensorSpec, dequantize
 
 MIN_STEPS = 4

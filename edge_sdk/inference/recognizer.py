@@ -30,7 +30,7 @@ from edge_sdk.tasks.sequence import ClipPreprocessor, FeaturePreprocessor
 from edge_sdk.tensors import TensorSpec
 
 if TYPE_CHECKING:
-    from edge_sdk.data.sources import Value
+    from edge_sdk.data.samples import Value
 
 Fill = Callable[[NDArray[Any]], Placement | None]
 """Writes the input tensor (its shape and dtype); says where an image lies in it."""

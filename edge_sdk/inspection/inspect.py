@@ -20,7 +20,9 @@ from edge_sdk.inspection.folder import Progress, inspect_folder
 from edge_sdk.tflite.graph import Graph, read_graph
 from edge_sdk.tflite.metadata import read_metadata
 
-_SUFFIXES = {".toml": "edge-sdk-converter"}
+_GROUP = "edge_sdk.inspectors"
+_BY_CONVERTER = ("toml",)
+"""Known even where the converter is not installed, so that the error can say so."""
 
 
 def inspect(path: str | Path, progress: Progress | None = None) -> dict[str, Any]:
@@ -32,7 +34,8 @@ def inspect(path: str | Path, progress: Progress | None = None) -> dict[str, Any
     path = Path(path)
     if is_folder(path):
         return inspect_folder(path, progress)
-    if path.suffix in _SUFFIXES:
+    suffix = path.suffix[1:]
+    if suffix in _BY_CONVERTER or suffix in importlib.metadata.entry_points(group=_GROUP).names:
         return _by_package(path)
     model, bundle = load_model(path)
     graph = read_graph(model)
@@ -77,12 +80,11 @@ def _graph(graph: Graph) -> dict[str, Any]:
 def _by_package(path: Path) -> dict[str, Any]:
     if not path.exists():
         raise FileError(f"{path} does not exist", fix="check the path")
-    found = importlib.metadata.entry_points(group="edge_sdk.inspectors", name=path.suffix[1:])
+    found = importlib.metadata.entry_points(group=_GROUP, name=path.suffix[1:])
     if not found:
-        package = _SUFFIXES[path.suffix]
         raise MissingPackage(
-            f"inspecting a {path.suffix} file needs {package}, which is not installed",
-            fix=f"pip install {package}",
+            f"inspecting a {path.suffix} file needs edge-sdk-converter, which is not installed",
+            fix="pip install edge-sdk-converter",
         )
     inspector: Callable[[Path], dict[str, Any]] = next(iter(found)).load()
     return inspector(path)

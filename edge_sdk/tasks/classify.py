@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_sdk.model.postprocess import Activation
 from edge_sdk.results import Classification
 from edge_sdk.tensors import TensorSpec, dequantize
-
-Activation = Literal["none", "softmax", "sigmoid"]
 
 
 def scores(

@@ -18,11 +18,11 @@ from edge_sdk.bundle.manifest import Manifest
 from edge_sdk.configuration import nearest
 from edge_sdk.errors import ModelError
 from edge_sdk.frames import Frame
+from edge_sdk.model.postprocess import Activation, Role
 from edge_sdk.preprocess import Placement
 from edge_sdk.results import BBox, Detection
-from edge_sdk.tasks.classify import Activation, activated
+from edge_sdk.tasks.classify import activated
 from edge_sdk.tasks.overlap import Boxes, area, merge, suppress
-from edge_sdk.tasks.postprocess import Role
 from edge_sdk.tensors import TensorSpec, dequantize
 
 MAX = 100

@@ -23,7 +23,7 @@ from edge_converter.steps.train import new_model
 from edge_converter.training.batches import Batch, Feed
 from edge_converter.training.loop import Task, prepare, training_step
 from edge_converter.training.losses import hard_loss, supervised
-from edge_sdk.data.sources import Image
+from edge_sdk.data.samples import Image
 from edge_sdk.statistics import median
 
 STEPS = 50

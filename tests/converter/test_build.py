@@ -21,7 +21,7 @@ from edge_converter.builder.stage_cache import alone_in
 from edge_converter.datasets import open_dataset
 from edge_sdk import Bundle, evaluate
 from edge_sdk.cli.table import main
-from edge_sdk.data.sources import LabelledImages
+from edge_sdk.data.samples import LabelledImages
 from edge_sdk.errors import ConfigError, FileError, GateFailed
 from edge_sdk.evaluation.classification import warnings
 from edge_sdk.inference.recognizer import open_recognizer

@@ -22,7 +22,7 @@ from edge_converter.quantize.to_tflite import (
 from edge_converter.quantize.worker import to_tflite
 from edge_converter.tf.concrete_function import batch_of_one
 from edge_converter.training.batches import stack
-from edge_sdk.data.sources import Image
+from edge_sdk.data.samples import Image
 from edge_sdk.engines import open_engine
 from edge_sdk.errors import FileError, TrainingError
 from edge_sdk.frames import Frame

@@ -10,9 +10,10 @@ import pytest
 
 from edge_converter import Recipe
 from edge_converter.datasets import Dataset, open_dataset
-from edge_sdk.bundle.manifest import SequenceEntry
-from edge_sdk.data.sources import FeatureRow, open_source
+from edge_sdk.data.samples import FeatureRow
+from edge_sdk.data.sources import open_source
 from edge_sdk.errors import ConfigError, DataError, EdgeError, FileError
+from edge_sdk.model.interface import SequenceEntry
 
 PARTS = ("train", "val", "test")
 

@@ -24,7 +24,7 @@ from edge_converter.quantize.to_tflite import check_agreement, convert_model
 from edge_converter.quantize.worker import to_tflite
 from edge_converter.quantize.worker_pool import run_child
 from edge_converter.tf.concrete_function import batch_of_one, frozen
-from edge_sdk.data.sources import Image
+from edge_sdk.data.samples import Image
 from edge_sdk.errors import ConfigError, TrainingError
 from edge_sdk.tflite.graph import Graph, read_graph
 

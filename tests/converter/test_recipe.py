@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from edge_converter import Recipe
 from edge_converter.recipe.loading import builtin_recipes, inspect, parse_setting
 from edge_converter.recipe.schema import STEPS, RecipeTables
-from edge_sdk.bundle.manifest import SequenceEntry
 from edge_sdk.configuration import as_dict
 from edge_sdk.errors import ConfigError, EdgeError, FileError, NotAvailableYet
+from edge_sdk.model.interface import SequenceEntry
 
 KeyPath = tuple[str, ...]
 

@@ -16,8 +16,8 @@ import pytest
 
 from edge_converter.recipe.loading import Recipe
 from edge_converter.recipe.schema import Input
-from edge_converter.training.batches import CACHE_BYTES, Feed, Reader, stack
-from edge_sdk.data.sources import FeatureRow, Image
+from edge_converter.training.batches import CACHE_BYTES, Feed, Reader, one_hot, stack
+from edge_sdk.data.samples import FeatureRow, Image
 from edge_sdk.errors import FileError
 from edge_sdk.images.files import read_image
 from edge_sdk.preprocess import Preprocessor
@@ -92,7 +92,7 @@ def test_training_sees_what_the_device_feeds(
 ) -> None:
     """To the last bit, and in order; so does calibration."""
     wanted = np.stack([by_the_device(image, settings) for image in images])
-    feed = Feed(images, recipe_of(settings), 3, cache_bytes=cache_bytes)
+    feed = Feed(images, recipe_of(settings), one_hot(3), cache_bytes=cache_bytes)
     for _ in range(2):
         found, labels = drained(feed)
         assert found.dtype == labels.dtype == np.float32
@@ -102,7 +102,7 @@ def test_training_sees_what_the_device_feeds(
 
 
 def test_batches_are_of_the_recipes_size_and_the_last_is_the_rest(images: list[Image]) -> None:
-    feed = Feed(images, recipe_of(SETTINGS[0], batch_size=5), 3)
+    feed = Feed(images, recipe_of(SETTINGS[0], batch_size=5), one_hot(3))
     assert [len(labels) for _, labels in feed.epoch()] == [5, 5, 3]
     assert (feed.samples, feed.steps, feed.shape) == (13, 3, (7, 9, 1))
 
@@ -123,7 +123,7 @@ def test_a_image_of_the_models_size_is_not_touched(images: list[Image]) -> None:
     path = images[0].path
     assert path is not None
     pixels = read_image(path).pixels
-    found, _ = drained(Feed(images[:1], recipe_of(settings), 3))
+    found, _ = drained(Feed(images[:1], recipe_of(settings), one_hot(3)))
     np.testing.assert_array_equal(found[0], (pixels.astype(np.float32) - 10) / 4)
 
 
@@ -134,7 +134,7 @@ def test_an_epoch_has_the_order_it_is_given(images: list[Image], cache_bytes: in
     feed = Feed(
         images,
         recipe_of(SETTINGS[0]),
-        3,
+        one_hot(3),
         order=lambda epoch: np.array(orders[epoch]),
         cache_bytes=cache_bytes,
     )
@@ -152,10 +152,10 @@ def test_changes_come_before_normalisation_and_leave_what_is_kept(
     """Each epoch with changes of its own, on pixel values."""
 
     def change(epoch: int) -> Any:
-        return lambda pixels, one_hot: (pixels.astype(np.float32) / 2 + epoch, one_hot[:, ::-1])
+        return lambda pixels, targets: (pixels.astype(np.float32) / 2 + epoch, targets[:, ::-1])
 
     recipe = recipe_of(SETTINGS[2])
-    feed = Feed(images, recipe, 3, change=change, cache_bytes=cache_bytes)
+    feed = Feed(images, recipe, one_hot(3), change=change, cache_bytes=cache_bytes)
     reader = Reader(images, recipe)
     pixels = np.stack([reader(index) for index in range(len(images))])
     mean, std = np.array(recipe.input.mean), np.array(recipe.input.std)
@@ -176,7 +176,7 @@ def test_features_are_fed_as_they_are() -> None:
             "train": {"batch_size": 2},
         }
     )
-    found, labels = drained(Feed(rows, recipe, 2))
+    found, labels = drained(Feed(rows, recipe, one_hot(2)))
     np.testing.assert_array_equal(found, np.stack([row.values for row in rows]))
     assert found.dtype == np.float32 and labels.argmax(axis=1).tolist() == [0, 1, 0, 1, 0]
 
@@ -190,7 +190,7 @@ def test_a_file_that_is_gone_is_named(
     feed = Feed(
         [Image(0, str(path), path=path) for path in paths],
         recipe_of(SETTINGS[0], batch_size=2),
-        2,
+        one_hot(2),
         cache_bytes=cache_bytes,
     )
     paths[4].unlink()
@@ -202,7 +202,7 @@ def test_a_file_that_is_gone_is_named(
 
 def test_an_epoch_that_is_left_early_leaves_no_thread(images: list[Image]) -> None:
     before = threading.active_count()
-    epoch = Feed(images, recipe_of(SETTINGS[0], batch_size=1), 3, cache_bytes=0).epoch()
+    epoch = Feed(images, recipe_of(SETTINGS[0], batch_size=1), one_hot(3), cache_bytes=0).epoch()
     next(epoch)
     assert threading.active_count() > before
     del epoch
@@ -213,8 +213,8 @@ MEMORY = """
 import json, sys
 from pathlib import Path
 from edge_converter.recipe.loading import Recipe
-from edge_converter.training.batches import Feed
-from edge_sdk.data.sources import Image
+from edge_converter.training.batches import Feed, one_hot
+from edge_sdk.data.samples import Image
 folder, copies, size = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 paths = sorted(folder.iterdir()) * copies
 images = [Image(0, str(path), path=path) for path in paths]
@@ -228,7 +228,7 @@ def peak():
 
 def grown(images, cache_bytes):
     before = peak()
-    feed = Feed(images, recipe, 2, cache_bytes=cache_bytes)
+    feed = Feed(images, recipe, one_hot(2), cache_bytes=cache_bytes)
     assert sum(len(labels) for i in range(2) for _, labels in feed.epoch(i)) == 2 * len(images)
     return peak() - before
 

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 from edge_converter import Recipe
-from edge_converter.training.batches import Feed
+from edge_converter.training.batches import Feed, one_hot
 from edge_converter.training.checkpoints import Checkpoints
 from edge_converter.training.loop import Plan, Task, fit, prepare, rate
 from edge_converter.training.losses import hard_loss, supervised, weighted
-from edge_sdk.data.sources import Image
+from edge_sdk.data.samples import Image
 from edge_sdk.errors import TrainingError
 
 pytestmark = pytest.mark.slow
@@ -92,7 +92,7 @@ def order(epoch: int) -> Any:
 
 
 def feeds() -> tuple[Feed, Feed]:
-    return Feed(TRAIN, RECIPE, CLASSES, order=order), Feed(VAL, RECIPE, CLASSES)
+    return Feed(TRAIN, RECIPE, one_hot(CLASSES), order=order), Feed(VAL, RECIPE, one_hot(CLASSES))
 
 
 @pytest.fixture(scope="module")
@@ -204,7 +204,7 @@ def test_it_learns(run: Callable[..., Run]) -> None:
 def test_the_curves_are_means_over_samples(run: Callable[..., Run]) -> None:
     """Also with a smaller last batch; validation is that of the weights after the epoch."""
     found = run(Plan("test", 1, 0.01))
-    feed = Feed(VAL, RECIPE, CLASSES)
+    feed = Feed(VAL, RECIPE, one_hot(CLASSES))
     fed = np.concatenate([values for values, _ in feed.epoch()])
     scores = np.asarray(found.model(fed, training=False))
     labels = np.array([image.label for image in VAL])
@@ -228,7 +228,7 @@ def test_class_weights_move_the_answers_to_their_class(run: Callable[..., Run]) 
     for weights in ([1, 1, 1], [1, 20, 1]):
         loss = weighted(hard_loss("cross-entropy"), np.array(weights))
         result = run(Plan("test", 1, 0.01), loss=loss)
-        feed = Feed(VAL, RECIPE, CLASSES)
+        feed = Feed(VAL, RECIPE, one_hot(CLASSES))
         scores = [np.asarray(result.model(values, training=False)) for values, _ in feed.epoch()]
         found.append(np.concatenate(scores)[:, 1].mean())
     assert found[1] > found[0] + 0.02
@@ -311,7 +311,7 @@ def test_it_stops_when_validation_gets_no_better(run: Callable[..., Run]) -> Non
 
 
 def val_loss(model: Any) -> float:
-    fed = np.concatenate([values for values, _ in Feed(VAL, RECIPE, CLASSES).epoch()])
+    fed = np.concatenate([values for values, _ in Feed(VAL, RECIPE, one_hot(CLASSES)).epoch()])
     scores = np.asarray(model(fed, training=False))
     rows = np.arange(len(VAL)), [image.label for image in VAL]
     return float(-np.log(scores[rows]).mean())

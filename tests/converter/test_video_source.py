@@ -13,9 +13,10 @@ import pytest
 
 from edge_converter import Recipe
 from edge_converter.datasets import Dataset, open_dataset, warnings
-from edge_sdk.bundle.manifest import SequenceEntry
-from edge_sdk.data.sources import Clip, open_source
+from edge_sdk.data.samples import Clip
+from edge_sdk.data.sources import open_source
 from edge_sdk.errors import ConfigError, DataError, EdgeError
+from edge_sdk.model.interface import SequenceEntry
 
 PARTS = ("train", "val", "test")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
@@ -229,3 +230,26 @@ def _build_document(labels: list[str] | None = None) -> dict[str, Any]:
         "agreement": {"converted": {"samples": 64, "largest": 0.031}},
         "worst_layers": [{"name": "conv2d_1", "op": "CONV_2D", "sqnr_db": 21.4}],
     }
+
+
+@pytest.fixture
+def plug_in(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., None]:
+    """`plug_in(group, "name = module:function", source)`: an installed package whose one module
+    has this source, with this entry point.
+    """
+
+    def install(group: str, line: str, source: str) -> None:
+        place = tmp_path_factory.mktemp("plug_in")
+        module = line.split("=")[1].partition(":")[0].strip()
+        (place / f"{module}.py").write_text(textwrap.dedent(source))
+        described = place / f"{module}-1.0.dist-info"
+        described.mkdir()
+        (described / "METADATA").write_text(
+            f"Metadata-Version: 2.1\nName: {module}\nVersion: 1.0\n"
+        )
+        (described / "entry_points.txt").write_text(f"[{group}]\n{line}\n")
+        monkeypatch.syspath_prepend(place)
+
+    return install

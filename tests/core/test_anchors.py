@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_sdk.tasks.anchors import BLAZEFACE, Anchors
+from edge_sdk.model.anchors import BLAZEFACE, Anchors
 from edge_sdk.tensors import dequantize
 from edge_sdk.tflite.graph import read_graph
 

@@ -18,7 +18,7 @@ from edge_sdk import Bundle, Recognizer, read_image
 from edge_sdk.cli.table import main
 from edge_sdk.comparison.compare import compare
 from edge_sdk.data.sample_sets import pack_prefixes
-from edge_sdk.data.sources import Image
+from edge_sdk.data.samples import Image
 from edge_sdk.tflite.tiny import tiny_classifier
 
 Make = Callable[..., Any]

@@ -12,22 +12,15 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
-from edge_sdk.bundle.manifest import (
-    GoldenEntry,
-    InputEntry,
-    LabelsEntry,
-    Manifest,
-    ModelEntry,
-    OutputEntry,
-    TensorEntry,
-)
+from edge_sdk.bundle.manifest import GoldenEntry, LabelsEntry, Manifest, ModelEntry
 from edge_sdk.engines import open_engine
 from edge_sdk.images.files import read_image
 from edge_sdk.inference.recognizer import Recognizer
+from edge_sdk.model.anchors import Anchors
+from edge_sdk.model.interface import InputEntry, OutputEntry, TensorEntry
+from edge_sdk.model.postprocess import Postprocess, roles_of
 from edge_sdk.preprocess import PreprocessSpec
-from edge_sdk.tasks.anchors import Anchors
 from edge_sdk.tasks.overlap import overlap
-from edge_sdk.tasks.postprocess import Postprocess, roles_of
 from edge_sdk.tflite.detection_postprocess import detection_operator
 from edge_sdk.tflite.graph import read_graph
 

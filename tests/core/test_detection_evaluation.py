@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from edge_sdk import Bundle, Frame, evaluate, evaluate_detections
-from edge_sdk.data.coco import Scene, read_coco
+from edge_sdk.data.coco import read_coco
 from edge_sdk.data.sample_sets import pack_prefixes
+from edge_sdk.data.samples import Scene
 from edge_sdk.data.sources import open_source
 from edge_sdk.errors import ConfigError, DataError, EdgeError, FileError
 from edge_sdk.evaluation.classification import describe, warnings
@@ -229,7 +230,9 @@ def test_what_a_file_says(tmp_path: Path) -> None:
     frame = first.read()
     assert (frame.width, frame.height) == (80, 80)
     assert not any(truth.crowd for truth in first.truths)
-    assert len(first.labelled(2).truths) == 2
+    assert isinstance(first.target, tuple) and len(first.target) == 2
+    with pytest.raises(DataError, match="has boxes, not a class"):
+        _ = first.label
     assert replace(first, size=None).read().width == 80
 
 

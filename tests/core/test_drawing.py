@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from edge_sdk.frames import Frame
-from edge_sdk.images.drawing import annotated, to_bgr
+from edge_sdk.images.color import to_bgr
+from edge_sdk.images.drawing import annotated
 from edge_sdk.results import BBox, Classification, Detection, Result, StageTimes
 
 GREY = 90

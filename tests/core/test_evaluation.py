@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from edge_sdk import Bundle, Evaluation, Frame, Recognizer, evaluate
 from edge_sdk.data.sample_sets import check_unreadable, digest_of, pack_prefixes, training_prefixes
-from edge_sdk.data.sources import Image, LabelledImages, open_source
+from edge_sdk.data.samples import Image, LabelledImages
+from edge_sdk.data.sources import open_source
 from edge_sdk.engines import open_engine
 from edge_sdk.errors import DataError
 from edge_sdk.evaluation.classification import describe, doubts, evaluate_images

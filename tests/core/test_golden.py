@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from edge_sdk import Bundle
-from edge_sdk.bundle.manifest import MIN_SAMPLES, Manifest, ModelEntry, OutputEntry, TensorEntry
+from edge_sdk.bundle.manifest import MIN_SAMPLES, Manifest, ModelEntry
 from edge_sdk.bundle.reading import Golden, write_bundle
 from edge_sdk.engines import Engine, EngineInfo, open_engine
 from edge_sdk.engines.fake import FakeEngine
@@ -28,6 +28,7 @@ from edge_sdk.inference.golden import (
     require_golden,
     rule_for,
 )
+from edge_sdk.model.interface import OutputEntry, TensorEntry
 from edge_sdk.tensors import QuantParams, TensorSpec
 from edge_sdk.tflite.tiny import tiny_classifier
 

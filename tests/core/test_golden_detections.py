@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from edge_sdk import Bundle
-from edge_sdk.bundle.manifest import MIN_SAMPLES, Manifest, ModelEntry, OutputEntry, TensorEntry
+from edge_sdk.bundle.manifest import MIN_SAMPLES, Manifest, ModelEntry
 from edge_sdk.bundle.reading import Golden, write_bundle
 from edge_sdk.engines import Engine, EngineInfo, open_engine
 from edge_sdk.engines.fake import FakeEngine
@@ -31,6 +31,7 @@ from edge_sdk.inference.golden import (
     rule_for,
     steps_apart,
 )
+from edge_sdk.model.interface import OutputEntry, TensorEntry
 from edge_sdk.tensors import QuantParams, TensorSpec
 
 Parts = tuple[Manifest, dict[str, bytes]]

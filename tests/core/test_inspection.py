@@ -16,9 +16,11 @@ import pytest
 from numpy.typing import NDArray
 
 from edge_sdk.cli.table import main
+from edge_sdk.errors import FileError
 from edge_sdk.frames import Frame
 from edge_sdk.images.contact_sheet import contact_sheet, thumbnail
 from edge_sdk.images.files import decode_image, write_image
+from edge_sdk.inspection.inspect import inspect
 
 Answers = Callable[..., dict[str, Any]]
 
@@ -258,6 +260,32 @@ def test_a_report_that_cannot_be_written(
 
 
 # --- the contact sheet ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("side", [8, 160])
+def test_a_thumbnail_of_a_frame_of_planes_shows_its_colours(side: int) -> None:
+    bgr = np.zeros((side, side, 3), np.uint8)
+    bgr[: side // 2] = (200, 40, 40)
+    bgr[side // 2 :] = (40, 40, 200)
+    planes = Frame(cv2.cvtColor(bgr, cv2.COLOR_BGR2YUV_I420), "yuv420p")
+    made = thumbnail(planes, 40)
+    assert (made.pixels.shape, made.color) == ((40, 40, 3), "bgr")
+    wanted = thumbnail(Frame(bgr, "bgr"), 40).pixels
+    gap = np.abs(made.pixels.astype(int) - wanted.astype(int))
+    assert gap[5:15].max() < 6 and gap[-15:-5].max() < 6
+
+
+def test_a_package_inspects_files_of_its_own(tmp_path: Path, plug_in: Callable[..., None]) -> None:
+    plug_in(
+        "edge_sdk.inspectors",
+        "voc = inspecting_voc:look",
+        "def look(path):\n    return {'schema': 'edge-sdk/inspect/1', 'kind': path.read_text()}\n",
+    )
+    path = tmp_path / "boxes.voc"
+    path.write_text("annotations")
+    assert inspect(path)["kind"] == "annotations"
+    with pytest.raises(FileError, match="does not exist"):
+        inspect(tmp_path / "none.voc")
 
 
 def test_images_stand_in_rows_each_whole() -> None:

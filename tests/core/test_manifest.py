@@ -16,19 +16,17 @@ from edge_sdk.bundle.manifest import (
     SCHEMA,
     Budget,
     GoldenEntry,
-    InputEntry,
     LabelsEntry,
     Manifest,
     MemberEntry,
     ModelEntry,
-    OutputEntry,
     Postprocess,
-    TensorEntry,
     check_name,
     parse_manifest,
 )
 from edge_sdk.configuration import as_dict
 from edge_sdk.errors import BundleError, ConfigError
+from edge_sdk.model.interface import InputEntry, OutputEntry, TensorEntry
 from edge_sdk.preprocess import PreprocessSpec
 from edge_sdk.tensors import QuantParams, TensorSpec
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edge_sdk.frames import Frame
+from edge_sdk.frames import YUV, Frame, PixelFormat
 from edge_sdk.images.files import read_image
 from edge_sdk.images.perceptual_hash import (
     MAX_BITS,
@@ -92,6 +92,20 @@ def test_colour_orders_agree() -> None:
     gray = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY), np.uint8)
     assert bits(hashed(gray), hashed(pixels)) <= 2
     assert perceptual_hash(Frame(gray[:, :, None], "gray")) == hashed(gray)
+
+
+@pytest.mark.parametrize("color", YUV)
+@pytest.mark.parametrize("size", [(48, 64), (640, 480)])
+def test_frames_of_planes_have_the_hash_of_their_image(
+    color: PixelFormat, size: tuple[int, int]
+) -> None:
+    coarse = cv2.resize(photo(2), (size[1], size[0]), interpolation=cv2.INTER_AREA)
+    planes = Frame(cv2.cvtColor(coarse, cv2.COLOR_BGR2YUV_I420), "yuv420p")
+    if color == "yuvj420p":  # the same image over the full range
+        luma = cv2.cvtColor(coarse, cv2.COLOR_BGR2GRAY)
+        planes = Frame(np.concatenate([luma, np.full_like(luma[: size[0] // 2], 128)]), color)
+    found = perceptual_hash(planes)
+    assert found is not None and bits(found, hashed(coarse)) <= 2
 
 
 @pytest.mark.parametrize("level", [0, 128, 255])

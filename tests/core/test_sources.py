@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge_sdk.data.sources import Image, open_source, split_spec
+from edge_sdk.data.samples import Image
+from edge_sdk.data.sources import open_source, split_spec
 from edge_sdk.errors import (
     ConfigError,
     DataError,
@@ -169,7 +170,29 @@ def test_a_kind_of_the_converter(spec: str) -> None:
     assert (caught.value.fix == "pip install edge-sdk-converter") is not here
 
 
-def test_a_image_on_disk_and_one_in_memory(
+def test_a_package_offers_a_kind_of_its_own(plug_in: Callable[..., None]) -> None:
+    plug_in(
+        "edge_sdk.sources",
+        "solid = solid_images:open_source",
+        """
+        import numpy as np
+        from edge_sdk.data.samples import Image, LabelledImages
+
+        def open_source(rest, sequence):
+            pixels = np.full((2, 2), int(rest), np.uint8)
+            image = Image(0, "solid", pixels=pixels, color="gray")
+            return LabelledImages(("grey",), [image], "test")
+        """,
+    )
+    assert split_spec("solid:7") == ("solid", "7")
+    (image,) = open_source("solid:7").images
+    assert image.target == 0 and image.read().pixels.tolist() == [[7, 7], [7, 7]]
+    with pytest.raises(ConfigError) as caught:
+        open_source("sold:7")
+    assert "solid:…" in caught.value.fix
+
+
+def test_an_image_on_disk_and_one_in_memory(
     tmp_path: Path, write_images: Callable[..., list[Path]]
 ) -> None:
     (path,) = write_images(tmp_path, 1)

@@ -139,7 +139,7 @@ def test_no_video(tmp_path: Path, content: bytes) -> None:
 READ = """
 import sys
 from edge_sdk.errors import ImageError
-from edge_sdk.data.sources import Clip
+from edge_sdk.data.samples import Clip
 try:
     Clip(0, "", path=__import__("pathlib").Path(sys.argv[1])).read()
 except ImageError as error:

@@ -15,11 +15,11 @@ from edge_device import Runtime, SequenceRecognizer, open_camera
 from edge_device.cameras.fake import FakeCamera
 from edge_device.cameras.spec import CameraSpec
 from edge_sdk import Bundle, Frame, Recognizer
-from edge_sdk.bundle.manifest import SequenceEntry
 from edge_sdk.bundle.reading import write_bundle
 from edge_sdk.cli.table import main
 from edge_sdk.errors import ConfigError, ModelError
 from edge_sdk.images.files import write_image
+from edge_sdk.model.interface import SequenceEntry
 
 CLIP = (3, 8, 6, 3)
 FEATURES = (4, 2)

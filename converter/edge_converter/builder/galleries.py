@@ -13,7 +13,7 @@ from edge_converter.builder.packing import in_turns
 from edge_converter.datasets import Dataset
 from edge_converter.recipe.loading import Recipe
 from edge_converter.training.augmentation import augmentation_sheet
-from edge_sdk.data.sources import Image, Sample
+from edge_sdk.data.samples import Image, Sample
 from edge_sdk.frames import Frame
 from edge_sdk.images.contact_sheet import contact_sheet
 from edge_sdk.images.files import write_image

@@ -17,24 +17,21 @@ from edge_sdk.bundle.manifest import (
     MIN_SAMPLES,
     Budget,
     GoldenEntry,
-    InputEntry,
     LabelsEntry,
     Manifest,
     ModelEntry,
-    OutputEntry,
-    SequenceEntry,
-    TensorEntry,
 )
 from edge_sdk.bundle.reading import Golden
-from edge_sdk.data.sources import Sample, Value
+from edge_sdk.data.samples import Sample, Value
 from edge_sdk.engines import Engine, EngineInfo, open_engine
 from edge_sdk.errors import FileError, ModelError
 from edge_sdk.files import is_folder
 from edge_sdk.frames import Frame
 from edge_sdk.inference.golden import MIN_STEPS, answers, steps_apart
 from edge_sdk.inference.recognizer import open_preprocessor
+from edge_sdk.model.interface import InputEntry, OutputEntry, SequenceEntry, TensorEntry
+from edge_sdk.model.postprocess import Postprocess, Role
 from edge_sdk.preprocess import PreprocessSpec
-from edge_sdk.tasks.postprocess import Postprocess, Role
 from edge_sdk.tensors import TensorSpec
 from edge_sdk.tflite.graph import read_graph
 

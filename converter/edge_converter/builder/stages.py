@@ -28,7 +28,7 @@ from edge_converter.steps.train import train
 from edge_converter.training.batches import fed_shape
 from edge_converter.training.checkpoints import Checkpoints
 from edge_converter.weights import weights_key
-from edge_sdk.data.sources import LabelledImages
+from edge_sdk.data.samples import LabelledImages
 from edge_sdk.engines import open_engine
 from edge_sdk.evaluation.classification import evaluate_images
 from edge_sdk.inference.recognizer import Recognizer
@@ -203,7 +203,7 @@ class BuildStages:
 
     def _order(self, part: str) -> list[str]:
         """The images of a part with their labels, in order: what training depends on."""
-        return [f"{image.sha256} {image.label}" for image in getattr(self._data, part)]
+        return [f"{image.sha256} {image.target}" for image in getattr(self._data, part)]
 
 
 def _module(step: str) -> ModuleType:

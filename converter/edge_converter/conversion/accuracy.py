@@ -10,7 +10,7 @@ from edge_converter.conversion.record import Converted, Measured
 from edge_converter.conversion.sample_images import Images
 from edge_converter.conversion.source_model import Say
 from edge_sdk.data.sample_sets import digest_of
-from edge_sdk.data.sources import LabelledImages
+from edge_sdk.data.samples import LabelledImages
 from edge_sdk.engines import open_engine
 from edge_sdk.errors import DataError
 from edge_sdk.evaluation.classification import doubts, evaluate_images

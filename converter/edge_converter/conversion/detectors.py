@@ -9,9 +9,8 @@ from pathlib import Path
 from edge_converter.conversion.options import BACKGROUND, ConvertOptions
 from edge_sdk.errors import ModelError
 from edge_sdk.files import read_file
-from edge_sdk.tasks.anchors import BLAZEFACE, Anchors
-from edge_sdk.tasks.classify import Activation
-from edge_sdk.tasks.postprocess import Postprocess, Role, roles_of
+from edge_sdk.model.anchors import BLAZEFACE, Anchors
+from edge_sdk.model.postprocess import Activation, Postprocess, Role, roles_of
 from edge_sdk.tflite.detection_postprocess import detection_operator
 from edge_sdk.tflite.graph import Graph
 

@@ -36,9 +36,8 @@ from edge_converter.recipe.loading import Recipe
 from edge_converter.training.batches import stack
 from edge_sdk.bundle.reading import write_bundle
 from edge_sdk.errors import EdgeError, FileError
-from edge_sdk.tasks.classify import Activation
+from edge_sdk.model.postprocess import Activation, Postprocess
 from edge_sdk.tasks.detect import thresholds
-from edge_sdk.tasks.postprocess import Postprocess
 from edge_sdk.tflite.graph import read_graph
 from edge_sdk.tflite.probabilities import ends_in_probabilities
 

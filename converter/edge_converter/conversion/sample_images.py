@@ -13,7 +13,8 @@ import numpy as np
 
 from edge_converter.builder.packing import patches
 from edge_sdk.bundle.manifest import MIN_SAMPLES
-from edge_sdk.data.sources import Image, LabelledImages, part_folders
+from edge_sdk.data.samples import Image, LabelledImages
+from edge_sdk.data.sources import part_folders
 from edge_sdk.errors import DataError, ImageError
 from edge_sdk.images.files import class_folders, list_images, read_image
 from edge_sdk.preprocess import PreprocessSpec

@@ -12,7 +12,8 @@ from pathlib import Path
 from edge_converter.datasets.parts import Parts, by_file, hold_out, split
 from edge_converter.recipe.loading import Recipe
 from edge_sdk.data.sample_sets import check_unreadable, digest_of
-from edge_sdk.data.sources import PARTS, Image, Sample, split_spec
+from edge_sdk.data.samples import Image, Sample
+from edge_sdk.data.sources import PARTS, split_spec
 from edge_sdk.data.splits import MIN, imbalance
 from edge_sdk.errors import DataError, EdgeError, NotAvailableYet
 from edge_sdk.images.perceptual_hash import Hash, near_duplicates, perceptual_hash
@@ -60,7 +61,7 @@ class NearPair:
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Labelled samples in three parts. `labels[sample.label]` is a sample's class.
+    """Labelled samples in three parts. `labels[sample.target]` is a sample's class.
 
     unreadable: what was left out, one line each. duplicates: samples whose content stands earlier
     in the set; across: those that stand in another part as well; near: images that look like one

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_converter.datasets import Source
-from edge_sdk.bundle.manifest import SequenceEntry
-from edge_sdk.data.sources import FeatureRow, LabelledImages
+from edge_sdk.data.samples import FeatureRow, LabelledImages
 from edge_sdk.errors import ConfigError, DataError
 from edge_sdk.files import read_file
+from edge_sdk.model.interface import SequenceEntry
 
 Row = tuple[int, str, NDArray[np.float32]]
 """Line number, class, numbers."""

@@ -11,7 +11,7 @@ import re
 import numpy as np
 
 from edge_converter.datasets import Source
-from edge_sdk.data.sources import Image, LabelledImages
+from edge_sdk.data.samples import Image, LabelledImages
 from edge_sdk.errors import ConfigError, MissingPackage
 
 PER_CLASS = {"train": 350, "val": 50, "test": 100}

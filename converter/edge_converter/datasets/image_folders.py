@@ -7,7 +7,8 @@ from pathlib import Path
 
 from edge_converter.datasets import Source
 from edge_sdk.data.class_folders import ClassFolders, folders_beside_parts, list_folder
-from edge_sdk.data.sources import PARTS, Image, Sample, part_folders
+from edge_sdk.data.samples import Image, Sample
+from edge_sdk.data.sources import PARTS, part_folders
 from edge_sdk.errors import DataError
 from edge_sdk.images.files import SUFFIXES
 

@@ -10,7 +10,7 @@ from typing import Any
 from edge_converter.datasets import Source
 from edge_converter.tf.setup import load_tensorflow
 from edge_sdk.configuration import nearest
-from edge_sdk.data.sources import Image, LabelledImages
+from edge_sdk.data.samples import Image, LabelledImages
 from edge_sdk.errors import ConfigError, DataError
 
 LABELS = {

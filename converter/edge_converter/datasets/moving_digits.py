@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_converter.datasets.digits import open_source
-from edge_sdk.data.sources import Image
+from edge_sdk.data.samples import Image
 from edge_sdk.errors import FileError
 
 DIRECTIONS = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from edge_sdk.data.sources import Sample
+from edge_sdk.data.samples import Sample
 from edge_sdk.data.splits import held_out, split_sizes
 from edge_sdk.errors import DataError
 

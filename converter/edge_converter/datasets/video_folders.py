@@ -12,10 +12,10 @@ from pathlib import Path
 
 from edge_converter.datasets import Source
 from edge_converter.datasets.image_folders import open_classes
-from edge_sdk.bundle.manifest import SequenceEntry
-from edge_sdk.data.sources import Clip, LabelledImages, Sample
+from edge_sdk.data.samples import Clip, LabelledImages, Sample
 from edge_sdk.errors import ConfigError, EdgeError, ImageError
 from edge_sdk.images.video import SUFFIXES, count_frames
+from edge_sdk.model.interface import SequenceEntry
 
 
 def open_source(path: str, sequence: SequenceEntry) -> Source:

@@ -20,7 +20,7 @@ from edge_converter.quantize.worker_pool import run_child
 from edge_converter.recipe.loading import Recipe
 from edge_converter.recipe.schema import Quantize
 from edge_converter.training.batches import stack
-from edge_sdk.data.sources import Sample
+from edge_sdk.data.samples import Sample
 from edge_sdk.engines import open_engine
 from edge_sdk.errors import TrainingError
 from edge_sdk.preprocess import fed_values

@@ -11,8 +11,8 @@ import json
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, TypeVar
 
-from edge_sdk.bundle.manifest import SequenceEntry
 from edge_sdk.configuration import as_dict, limits
+from edge_sdk.model.interface import SequenceEntry
 from edge_sdk.preprocess import PreprocessSpec
 
 T = TypeVar("T")

@@ -15,7 +15,15 @@ from edge_converter.datasets import Dataset
 from edge_converter.models import load_model
 from edge_converter.recipe.loading import Recipe
 from edge_converter.recipe.schema import Augment
-from edge_converter.training.batches import CACHE_BYTES, Change, Feed, Order, fed_shape, stack
+from edge_converter.training.batches import (
+    CACHE_BYTES,
+    Change,
+    Feed,
+    Order,
+    fed_shape,
+    one_hot,
+    stack,
+)
 from edge_converter.training.class_balance import class_weights, oversampled
 from edge_converter.training.loop import Curves
 from edge_converter.training.losses import Hard, hard_loss, weighted
@@ -63,18 +71,18 @@ def feeds(recipe: Recipe, data: Dataset, *, cache_bytes: int = CACHE_BYTES) -> t
     """Batches to train on, in an order and with changes that the recipe's seed and the number of
     the epoch decide, and batches to validate on, as they are.
     """
-    classes, shape = len(data.labels), fed_shape(recipe, data.train)
+    encode, shape = one_hot(len(data.labels)), fed_shape(recipe, data.train)
     change = _augmented(recipe, shape) if recipe.augment != Augment() else None
     return (
         Feed(
             data.train,
             recipe,
-            classes,
+            encode,
             order=_order(recipe, data),
             change=change,
             cache_bytes=cache_bytes,
         ),
-        Feed(data.val, recipe, classes, cache_bytes=cache_bytes),
+        Feed(data.val, recipe, encode, cache_bytes=cache_bytes),
     )
 
 

@@ -199,10 +199,10 @@ def _load(path: Path, recipe: Recipe, feed: Feed) -> Any:
             f"{_shown([feed.shape])}",
             fix="name a teacher of the same [input], with one input and one output",
         )
-    if shapes[1] != (feed.classes,):
+    if shapes[1] != feed.target_shape:
         raise DataError(
-            f"the teacher {name} answers {_shown(shapes[1:])}, {recipe.name} has {feed.classes} "
-            "classes",
+            f"the teacher {name} answers {_shown(shapes[1:])}, {recipe.name} has "
+            f"{feed.target_shape[0]} classes",
             fix="name a teacher of the same labels, in the same order",
         )
     return model

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_converter.recipe.loading import Recipe
-from edge_sdk.data.sources import Sample
+from edge_sdk.data.samples import Sample, Target
 from edge_sdk.inference.recognizer import open_preprocessor
 from edge_sdk.preprocess import fed_values
 from edge_sdk.tensors import TensorSpec
@@ -29,9 +29,13 @@ CACHE_BYTES = 256 * 1024 * 1024
 """Decoded samples stay in memory up to this size in all; a larger set is decoded each epoch."""
 
 Batch = tuple[NDArray[Any], NDArray[np.float32]]
-"""Values [batch, *fed_shape], float32 once they are fed, and one-hot labels [batch, classes]."""
+"""Values [batch, *fed_shape], float32 once they are fed, and the targets as the loss takes them:
+for classes one-hot, float32 [batch, classes].
+"""
+Encode = Callable[[Sequence[Target]], NDArray[np.float32]]
+"""Targets of samples as the loss takes them, one row each."""
 Change = Callable[[NDArray[Any], NDArray[np.float32]], Batch]
-"""(pixels 0..255, one_hot) -> the same as new float32 arrays, changed."""
+"""(pixels 0..255, targets) -> the same as new float32 arrays, changed."""
 Order = Callable[[int], NDArray[np.int64]]
 """Numbers of the samples of an epoch, in the order in which they come."""
 
@@ -70,6 +74,7 @@ class Feed:
 
     Samples of `cache_bytes` in all are decoded once, into one array. More are decoded as their
     batch comes up, so that memory does not grow with their number.
+    encode: makes a batch's targets what the loss takes.
     order: which samples an epoch has; without it all, as they stand. change: what is done to the
     batches of an epoch before normalisation (augmentation); without it they are what the device
     feeds, to the last bit.
@@ -79,16 +84,17 @@ class Feed:
         self,
         samples: Sequence[Sample],
         recipe: Recipe,
-        classes: int,
+        encode: Encode,
         *,
         order: Order | None = None,
         change: Callable[[int], Change] | None = None,
         cache_bytes: int = CACHE_BYTES,
     ) -> None:
-        self.classes = classes
         self.batch_size = recipe.train.batch_size
         self._read = Reader(samples, recipe)
-        self._labels = np.array([sample.label for sample in samples])
+        self._targets = [sample.target for sample in samples]
+        self._encode = encode
+        self.target_shape = encode(self._targets[:1]).shape[1:]
         self._order = order or (lambda _: np.arange(len(samples)))
         self._change = change
         self._normalised = _normalisation(recipe)
@@ -100,7 +106,7 @@ class Feed:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of one sample."""
+        """That of one sample's values; target_shape is that of its encoded target."""
         return self._read.shape
 
     def epoch(self, number: int = 0) -> Iterator[Batch]:
@@ -112,8 +118,8 @@ class Feed:
         change = self._change(number) if self._change else None
 
         def fed(raw: Batch) -> Batch:
-            values, one_hot = change(*raw) if change else raw
-            return self._normalised(values), one_hot
+            values, targets = change(*raw) if change else raw
+            return self._normalised(values), targets
 
         if self._fits and self._decoded is None:
             self._decoded = self._decode_all()
@@ -126,16 +132,16 @@ class Feed:
             yield from batches
 
     def _raw(self, rows: NDArray[np.int64]) -> Batch:
-        """Values before normalisation and one-hot labels of the samples numbered `rows`."""
+        """Values before normalisation and encoded targets of the samples numbered `rows`."""
         if self._decoded is not None:
             values = self._decoded[rows]
         else:
             values = np.stack([self._read(row) for row in rows])
-        return values, np.eye(self.classes, dtype=np.float32)[self._labels[rows]]
+        return values, self._encode([self._targets[row] for row in rows])
 
     def _decode_all(self) -> NDArray[Any]:
         """Every sample: [samples, *shape]."""
-        found = np.empty((len(self._labels), *self.shape), self._read.dtype)
+        found = np.empty((len(self._targets), *self.shape), self._read.dtype)
 
         def fill(row: int) -> None:
             found[row] = self._read(row)
@@ -143,6 +149,12 @@ class Feed:
         with ThreadPoolExecutor() as pool:
             deque(pool.map(fill, range(len(found))), maxlen=0)
         return found
+
+
+def one_hot(classes: int) -> Encode:
+    """Encodes classes: float32 [samples, classes], 1 at the sample's own."""
+    rows = np.eye(classes, dtype=np.float32)
+    return lambda targets: rows[np.array(targets, np.int64)]
 
 
 def fed_shape(recipe: Recipe, samples: Sequence[Sample]) -> tuple[int, ...]:

@@ -265,7 +265,7 @@ def _signature(feed: Feed) -> list[Any]:
     """Any number of samples: a smaller last batch is no new function."""
     import tensorflow as tf
 
-    return [tf.TensorSpec((None, *feed.shape)), tf.TensorSpec((None, feed.classes))]
+    return [tf.TensorSpec((None, *feed.shape)), tf.TensorSpec((None, *feed.target_shape))]
 
 
 def _counted(losses: Any, one_hot: Any, scores: Any) -> Any:

@@ -11,7 +11,7 @@ from typing import Literal
 import cv2
 
 from edge_sdk.frames import YUV, Frame
-from edge_sdk.images.yuv import to_bgr
+from edge_sdk.images.color import to_bgr, to_gray
 
 MIN_LEVEL = 40.0
 """Mean grey level (0 to 255) below which an image is dark. Ours: of 141 photos taken for other
@@ -57,9 +57,7 @@ def quality(image: Frame) -> Quality:
     if scale < 1:
         size = (max(1, round(scale * image.width)), max(1, round(scale * image.height)))
         pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
-    if image.color != "gray":
-        kind = cv2.COLOR_RGB2GRAY if image.color == "rgb" else cv2.COLOR_BGR2GRAY
-        pixels = cv2.cvtColor(pixels, kind)
+    pixels = to_gray(Frame(pixels, image.color))
     spread = cv2.meanStdDev(cv2.Laplacian(pixels, cv2.CV_64F))[1].item()
     return Quality(cv2.mean(pixels)[0], spread**2)
 

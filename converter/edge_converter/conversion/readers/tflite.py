@@ -23,7 +23,7 @@ from edge_converter.quantize.to_tflite import (
 from edge_converter.quantize.worker_pool import run_child
 from edge_converter.recipe.loading import Recipe
 from edge_converter.training.batches import stack
-from edge_sdk.data.sources import Sample
+from edge_sdk.data.samples import Sample
 from edge_sdk.engines.isolated import try_model
 from edge_sdk.errors import ConfigError, MissingPackage, ModelError
 from edge_sdk.files import read_file

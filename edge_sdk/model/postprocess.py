@@ -6,14 +6,16 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from edge_sdk.configuration import limits
-from edge_sdk.tasks.anchors import Anchors
-from edge_sdk.tasks.classify import Activation
+from edge_sdk.model.anchors import Anchors
+
+Activation = Literal["none", "softmax", "sigmoid"]
+"""What turns a model's outputs into scores."""
 
 Role = Literal["scores", "boxes", "classes", "count", "raw_boxes", "raw_scores", "state"]
 """What an output is."""
 
 Decode = Literal["none", "ssd", "blazeface"]
-"""Who makes boxes of what a detector's network answers: the model itself, or tasks.detect."""
+"""Who makes boxes of what a detector's network answers: the model itself, or edge_sdk.tasks."""
 
 DETECTION_ONLY = ("decode", "anchors", "iou", "label_offset", "classes", "min_scores")
 """Keys that manifests of other tasks do not have."""
