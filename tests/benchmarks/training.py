@@ -196,7 +196,7 @@ def _feeding() -> str:
             ],
         )
         + f"\n\nBar, at most {MAX_RATIO:g}: {verdict(met)}.\n\n"
-        f"{large['images']:,} images in a folder: the first step ends {first:.1f} s after the "
+        f"{large['pictures']:,} images in a folder: the first step ends {first:.1f} s after the "
         f"process began (bar {MAX_FIRST_STEP_S:g} s: {verdict(first <= MAX_FIRST_STEP_S)}); "
         f"peak memory by then {peak:,.0f} MB (bar {MAX_MB:,.0f}: {verdict(peak <= MAX_MB)})."
     )

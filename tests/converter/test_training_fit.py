@@ -318,15 +318,18 @@ def val_loss(model: Any) -> float:
 
 
 def test_with_patience_the_best_epoch_is_kept(run: Callable[..., Run]) -> None:
-    """A rate so high that it gets worse on the way; without patience the last epoch stays."""
+    """A rate so high that it gets worse on the way; without patience the last epoch stays.
+
+    A loss near zero is right to float32's rounding of a softmax, some 1e-7, not to a share of it.
+    """
     fast = {"epochs": 12, "learning_rate": 0.5}
     found = run(Plan("test", **fast, patience=2))
     losses = found.curves["val_loss"]
     best = losses.index(min(losses))
     assert best < len(losses) - 1 and len(losses) in (best + 3, 12)
-    assert val_loss(found.model) == pytest.approx(min(losses), rel=1e-4)
+    assert val_loss(found.model) == pytest.approx(min(losses), rel=1e-4, abs=1e-6)
     last = run(Plan("test", **fast))
-    assert val_loss(last.model) == pytest.approx(last.curves["val_loss"][-1], rel=1e-4)
+    assert val_loss(last.model) == pytest.approx(last.curves["val_loss"][-1], rel=1e-4, abs=1e-6)
 
 
 @pytest.fixture
