@@ -223,7 +223,7 @@ def describe(document: dict[str, Any]) -> str:
     rows = [
         [
             entry["folder"],
-            f"{entry['captured']} captured, {entry['images']} in all",
+            f"{entry['captured']} captured, {entry['pictures']} in all",
             f"{entry['skipped_similar']} almost the same left out"
             if entry["skipped_similar"]
             else "",
