@@ -16,6 +16,7 @@ from edge_device.cameras.fake import FakeCamera
 from edge_device.cameras.spec import CameraSpec
 from edge_sdk.errors import CameraError, EdgeError
 from edge_sdk.frames import Frame
+from waiting import PATIENCE_S
 
 Opener = Callable[..., Camera]
 
@@ -140,7 +141,7 @@ def test_closing_wakes_a_read_that_waits(opener: Opener) -> None:
     reader = threading.Thread(target=lambda: answers.append(camera.read()))
     reader.start()
     camera.close()
-    reader.join(10)
+    reader.join(PATIENCE_S)
     assert not reader.is_alive()
     assert answers == [None]
 

@@ -15,6 +15,7 @@ from edge_device.cameras.backends import BACKENDS
 from edge_device.cameras.listing import list_cameras
 from edge_sdk.errors import CameraError
 from edge_sdk.frames import YUV
+from waiting import PATIENCE_S
 
 Opener = Callable[..., Camera]
 
@@ -99,7 +100,7 @@ def test_closing_ends_a_reader_in_another_thread(live: Opener) -> None:
     reader = threading.Thread(target=lambda: sum(1 for _ in camera))
     reader.start()
     camera.close()
-    reader.join(10)
+    reader.join(PATIENCE_S)
     assert not reader.is_alive()
 
 
@@ -110,7 +111,7 @@ def test_closing_wakes_a_read_that_waits(camera_server: Callable[[str], Any]) ->
         server.say("stall")
         reader = threading.Thread(target=lambda: sum(1 for _ in camera))
         reader.start()
-    reader.join(10)
+    reader.join(PATIENCE_S)
     assert not reader.is_alive()
 
 

@@ -18,6 +18,7 @@ import pytest
 
 from edge_converter import Recipe, build
 from edge_sdk import Bundle
+from waiting import PATIENCE_S
 
 pytestmark = pytest.mark.slow
 
@@ -43,7 +44,7 @@ def whole(
     project(folder)
     started = time.monotonic()
     process = start(folder, unmeasured)
-    _, stderr = process.communicate(timeout=300)
+    _, stderr = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0, stderr
     return Whole(folder, time.monotonic() - started, (folder / BUNDLE).read_bytes())
 
@@ -88,7 +89,7 @@ def test_ended_while_it_packs(
     """With every stage there already, what is left is short, and can be hit more often."""
     shutil.copytree(whole.folder, tmp_path / "timed")
     started = time.monotonic()
-    start(tmp_path / "timed", unmeasured).communicate(timeout=100)
+    start(tmp_path / "timed", unmeasured).communicate(timeout=PATIENCE_S)
     seconds = time.monotonic() - started
     count = campaign("interrupted packings", 4, 40)
     moments = random.Random(3)
@@ -142,7 +143,7 @@ def interrupt(process: subprocess.Popen[str], moment: float, how: signal.Signals
         os.killpg(process.pid, how)
     else:
         process.kill()
-    stdout, stderr = process.communicate(timeout=100)
+    stdout, stderr = process.communicate(timeout=PATIENCE_S)
     told = Told(process.returncode, stderr, answered=bool(stdout))
     if how == signal.SIGINT and not told.answered:
         assert told.status in (1, -signal.SIGINT), told  # the latter before Python had started
@@ -156,7 +157,7 @@ def interrupt(process: subprocess.Popen[str], moment: float, how: signal.Signals
 
 def children_in(folder: Path) -> list[str]:
     """Processes that still work on `folder`: a child must not outlive the build for long."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE_S
     found: list[str] = []
     while time.monotonic() < deadline:
         found = [line for line in command_lines() if str(folder) in line]

@@ -12,6 +12,7 @@ import pytest
 
 from edge_converter.quantize.worker_pool import MAX_JOBS, run_child
 from edge_sdk.errors import ConfigError, FileError, TrainingError
+from waiting import gone, wait_until
 
 JOBS = """
 import os, signal, sys
@@ -93,8 +94,7 @@ def test_a_job_may_have_a_process_of_its_own(do: Job) -> None:
 def test_a_process_that_was_killed_meanwhile_is_replaced(do: Job) -> None:
     before = do("before")
     os.kill(before, signal.SIGKILL)
-    while Path(f"/proc/{before}/stat").read_text().rpartition(")")[2].split()[0] != "Z":
-        pass
+    wait_until(lambda: gone(before))
     assert do("after") != before
 
 

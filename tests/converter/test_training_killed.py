@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from edge_converter import Recipe, build
+from waiting import PATIENCE_S
 
 pytestmark = pytest.mark.slow
 
@@ -61,7 +62,7 @@ def killed(folder: Path, epochs: int, delay_s: float, environment: dict[str, str
     )
     checkpoint = folder / "stripes-1.0.0.build" / "checkpoints" / "train.checkpoint"
     stamps: set[int] = set()
-    moment, deadline = float("inf"), time.monotonic() + 200
+    moment, deadline = float("inf"), time.monotonic() + PATIENCE_S
     while process.poll() is None and time.monotonic() < min(moment, deadline):
         with contextlib.suppress(FileNotFoundError):
             stamps.add(checkpoint.stat().st_mtime_ns)

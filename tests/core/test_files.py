@@ -112,8 +112,8 @@ def test_no_room_leaves_the_old_file(tmp_path: Path, unmeasured: dict[str, str])
 ENDLESS = """
 import sys
 from edge_sdk.files import write_atomic
-print("started", flush=True)
 try:
+    print("started", flush=True)
     while True:
         for letter in b"ab":
             write_atomic(sys.argv[1], bytes([letter]) * 3_000_000)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import threading
-import time
 from collections.abc import Callable
 
 import pytest
 
 from edge_sdk.results import Classification, Result, StageTimes
+from waiting import PATIENCE_S, wait_until
 
 _MS = 1_000_000
 
@@ -44,7 +44,7 @@ class SharedClock:
         with self._changed:
             while True:
                 while self._wakes_ns is None:
-                    assert self._changed.wait(30), "the camera does not sleep"
+                    assert self._changed.wait(PATIENCE_S), "the camera does not sleep"
                 if self._wakes_ns > target:
                     break
                 self._ns, self._wakes_ns = self._wakes_ns, None
@@ -87,11 +87,12 @@ def wait_for() -> Callable[[Callable[[], bool], subprocess.Popen[str]], None]:
     """`wait_for(there, process)`: until `there()`, while the process lives."""
 
     def wait(there: Callable[[], bool], process: subprocess.Popen[str]) -> None:
-        until = time.monotonic() + 60
-        while not there():
-            assert process.poll() is None, process.communicate()
-            assert time.monotonic() < until, "nothing happened for a minute"
-            time.sleep(0.01)
+        def met() -> bool:
+            found = there()
+            assert found or process.poll() is None, process.communicate()
+            return found
+
+        wait_until(met, "what a process does")
 
     return wait
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import gc
 import tracemalloc
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from itertools import repeat
 from pathlib import Path
 
@@ -16,8 +17,10 @@ import pytest
 from edge_device.cameras.fake import FakeCamera
 from edge_device.run.pipeline import Pipeline
 from edge_sdk import Bundle, Frame, Recognizer
+from edge_sdk.inference.prefetch import Prepared, Preparer
 from edge_sdk.inference.recognizer import open_recognizer
 from edge_sdk.preprocess import PreprocessSpec
+from waiting import wait_until
 
 WIDTH, HEIGHT, SIDE = 320, 240, 96
 FRAMES = 300
@@ -74,19 +77,36 @@ def test_nothing_is_allocated_for_a_frame(
     assert after - before < 16 * FRAMES / 2
 
 
+class CountingPreparer:
+    """Counts the frames that another prepared."""
+
+    def __init__(self, preparer: Preparer) -> None:
+        self.prepared = 0
+        self.release = preparer.release
+        self._preparer = preparer
+
+    def __call__(self, frame: Frame) -> Prepared | None:
+        found = self._preparer(frame)
+        self.prepared += 1
+        return found
+
+
 @pytest.mark.usefixtures("quick_collection")
 def test_nothing_is_allocated_for_a_frame_of_a_stream(tiny_bundle: Callable[..., Path]) -> None:
-    """Nor by the capture thread, which prepares the next frame meanwhile."""
+    """Nor by the capture thread, which prepares the next frame meanwhile. Tensors are allocated
+    until there is one in each place where a frame may be.
+    """
     preprocess = PreprocessSpec("bgr", "letterbox", mean=(0.0,), std=(255.0,))
     path = tiny_bundle(shape=(SIDE, SIDE, 3), preprocess=preprocess)
-    with (
-        open_recognizer(path) as recognizer,
-        FakeCamera(script=repeat(frame("rgb"))) as camera,
-        Pipeline(camera, "block", preparer=recognizer.preparer()) as pipeline,
-    ):
+    with open_recognizer(path) as recognizer, ExitStack() as stack:
+        preparer = CountingPreparer(recognizer.preparer())
+        camera = stack.enter_context(FakeCamera(script=repeat(frame("rgb"))))
+        pipeline = stack.enter_context(Pipeline(camera, "block", preparer=preparer))
         answers = (recognizer(shown, prepared=prepared) for shown, _, prepared in pipeline)
-        for _ in range(20):
+        for answered in range(1, 21):
             next(answers)
+            # One is held here, one waits, and capture waits with a third in its hand.
+            wait_until(lambda so_many=answered + 2: preparer.prepared == so_many)
         gc.collect()
         tracemalloc.start()
         try:

@@ -18,6 +18,7 @@ from edge_device.cameras.recovery import MAX_LEFT_BEHIND, Backoff, RecoveringCam
 from edge_device.cameras.spec import CameraSpec
 from edge_sdk.errors import CameraError
 from edge_sdk.frames import Frame
+from waiting import PATIENCE_S, wait_until
 
 HANG = 1e6
 GONE = CameraError("there is no camera", fix="plug it in")
@@ -67,13 +68,6 @@ def recovering(driven_clock: Any) -> Iterator[Callable[..., RecoveringCamera]]:
     yield make
     for camera in cameras:
         camera.close()
-
-
-def until(there: Callable[[], Any]) -> None:
-    end = time.monotonic() + 30
-    while not there():
-        assert time.monotonic() < end, "nothing happened for half a minute"
-        time.sleep(0.005)
 
 
 @pytest.mark.parametrize("fault", [[RuntimeError("unplugged")], []])
@@ -167,7 +161,7 @@ def test_a_camera_that_stalls_is_opened_again(
     time.sleep(0.2)  # long enough to look at the clock
     assert len(openings.opened) == 1
     driven_clock.advance(0.02)
-    reader.join(30)
+    reader.join(PATIENCE_S)
     assert values(*seen) == [9]
     assert camera.reopened == 1
     assert f"no image for {patience_s:.1f} s" in camera.notes[0]
@@ -188,8 +182,8 @@ def test_the_time_away_is_no_frame_period(
         reader = threading.Thread(target=lambda seen=seen: seen.append(camera.read()))
         reader.start()
         driven_clock.advance(2.02)
-        until(lambda times=times: len(openings.opened) > times)
-        reader.join(30)
+        wait_until(lambda times=times: len(openings.opened) > times)
+        reader.join(PATIENCE_S)
         assert values(*seen) == [value]
     assert "no image for 2.0 s" in camera.notes[0]
 
@@ -206,13 +200,13 @@ def test_what_hangs_in_a_driver_is_left_behind_and_closed_when_it_comes_back(
     reader = threading.Thread(target=lambda: seen.append(camera.read()))
     reader.start()
     driven_clock.advance(2.1)
-    reader.join(30)
+    reader.join(PATIENCE_S)
     assert values(*seen) == [2]
     camera.close()
     hanging = [opened for opened in openings.opened if opened is not None]
     assert [opened.calls[-1] for opened in hanging] == ["read", "read"]
     released.set()
-    until(lambda: [opened.calls[-1] for opened in hanging] == ["close", "close"])
+    wait_until(lambda: [opened.calls[-1] for opened in hanging] == ["close", "close"])
 
 
 def test_only_so_many_openings_hang_at_the_same_time(
@@ -236,12 +230,12 @@ def test_only_so_many_openings_hang_at_the_same_time(
     reader = threading.Thread(target=lambda: seen.append(camera.read()))
     reader.start()
     for hanging in range(1, MAX_LEFT_BEHIND + 1):
-        until(lambda so_many=hanging: len(opened) == 1 + so_many)
+        wait_until(lambda so_many=hanging: len(opened) == 1 + so_many)
         driven_clock.advance(10.1)
     time.sleep(0.2)
     assert len(opened) == 1 + MAX_LEFT_BEHIND
     released.set()
-    reader.join(30)
+    reader.join(PATIENCE_S)
     assert values(*seen) == [2]
     assert camera.reopened == 1
 
@@ -304,7 +298,7 @@ def test_the_newest_frame_waits_and_the_others_are_counted(
     camera = recovering(Openings(script(), [image(4), HANG]))
     first = camera.read()
     read.set()
-    assert all_given.wait(30)
+    assert all_given.wait(PATIENCE_S)
     third, fourth = camera.read(), camera.read()
     assert values(first, third, fourth) == [0, 3, 4]
     assert [frame.index for frame in (first, third, fourth) if frame] == [0, 3, 4]
@@ -344,9 +338,9 @@ def test_closing_ends_a_reader_that_waits_for_the_next_try() -> None:
     seen: list[Frame | None] = []
     reader = threading.Thread(target=lambda: seen.append(camera.read()))
     reader.start()
-    until(lambda: camera.notes)
+    wait_until(lambda: camera.notes)
     assert "not back yet" in camera.notes[0]
     camera.close()
-    reader.join(30)
+    reader.join(PATIENCE_S)
     assert seen == [None]
     assert camera.reopened == 0

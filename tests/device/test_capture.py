@@ -12,6 +12,7 @@ import numpy as np
 from captures import SYNTHETIC, answered, blocks, names, start
 from edge_sdk.frames import Frame
 from edge_sdk.images.files import list_images, read_image, write_image
+from waiting import PATIENCE_S
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -81,7 +82,7 @@ def test_numbers_go_on_and_nothing_is_overwritten(
 def test_two_captures_fill_one_folder_together(tmp_path: Path) -> None:
     line = [*SYNTHETIC, "--interval", "0.01", "--keep-similar", "--label", "x", "--count", "25"]
     both = [start(*line, cwd=tmp_path) for _ in range(2)]
-    assert [one.communicate(timeout=120) and one.returncode for one in both] == [0, 0]
+    assert [one.communicate(timeout=PATIENCE_S) and one.returncode for one in both] == [0, 0]
     folder = tmp_path / "images" / "x"
     assert names(folder) == [f"x-{n:04}.jpg" for n in range(1, 51)]
     assert {read_image(path).width for path in folder.iterdir()} == {640}

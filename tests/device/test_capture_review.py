@@ -16,6 +16,7 @@ import pytest
 from captures import answered
 from edge_sdk.frames import Frame
 from edge_sdk.images.files import write_image
+from waiting import PATIENCE_S
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 Refused = Callable[..., tuple[str, str]]
@@ -68,7 +69,7 @@ def test_a_review_in_a_browser(photos: str, tmp_path: Path, here: Command) -> No
         [browser, *options, f"--user-data-dir={tmp_path / 'profile'}", window.as_uri()],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE_S,
         check=True,
     )
     body = done.stdout.partition("<body>")[2].partition("</body>")[0]

@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 
+from waiting import PATIENCE_S
+
 Command = Callable[..., subprocess.CompletedProcess[str]]
 Refused = Callable[..., tuple[str, str]]
 WaitFor = Callable[[Callable[[], bool], subprocess.Popen[str]], None]
@@ -132,7 +134,7 @@ def test_progress_on_a_terminal(
         [*EDGE_SDK, *(given.get(word, word) for word in arguments)],
         stdout=subprocess.PIPE,
         stderr=follower,
-        timeout=60,
+        timeout=PATIENCE_S,
         check=True,
     )
     shown = os.read(leader, 65536).decode()
@@ -159,7 +161,7 @@ def test_a_signal_ends_a_run_with_its_report(
     )
     wait_for(lambda: lines.exists() and lines.stat().st_size > 0, process)
     process.send_signal(number)
-    stdout, stderr = process.communicate(timeout=30)
+    stdout, stderr = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0, stderr
     assert json.loads(stdout)["results"] >= 1
     assert json.loads((tmp_path / "report" / "run.json").read_text("utf-8")) == json.loads(stdout)
@@ -181,7 +183,7 @@ def test_a_signal_ends_a_benchmark_with_its_report(
     )
     wait_for((tmp_path / "report").is_dir, process)
     process.send_signal(number)
-    stdout, stderr = process.communicate(timeout=30)
+    stdout, stderr = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0, stderr
     assert json.loads(stdout)["schema"] == "edge-sdk/bench/1"
     assert (tmp_path / "report" / "bench.json").is_file()
@@ -205,7 +207,7 @@ def test_a_signal_ends_the_search_for_a_rate_with_its_report(
     while b"trial 1" not in shown:
         shown += os.read(leader, 65536)
     process.send_signal(number)
-    stdout, _ = process.communicate(timeout=60)
+    stdout, _ = process.communicate(timeout=PATIENCE_S)
     os.close(leader)
     assert process.returncode == 0
     document = json.loads(stdout)
@@ -225,7 +227,7 @@ def test_a_soak_goes_on_until_it_is_ended(bundle: Path, tmp_path: Path, wait_for
     )
     wait_for((tmp_path / "report").is_dir, process)
     process.send_signal(signal.SIGTERM)
-    stdout, stderr = process.communicate(timeout=60)
+    stdout, stderr = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0, stderr
     document = json.loads(stdout)
     assert document["soak"]["frames"] == document["n"] > 0
@@ -386,6 +388,10 @@ def test_help_imports_nothing_heavy() -> None:
         "sys.exit(', '.join(heavy & set(sys.modules)) or 0)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE_S,
     )
     assert done.returncode == 0, done.stderr

@@ -10,6 +10,7 @@ import pytest
 
 import edge_device
 from edge_device.metrics.machine import cpu_model, machine_facts
+from waiting import PATIENCE_S
 
 
 def test_every_public_name_is_there_and_no_other() -> None:
@@ -24,7 +25,11 @@ def test_every_public_name_is_there_and_no_other() -> None:
 def test_importing_the_package_imports_nothing_heavy() -> None:
     code = "import sys, edge_device; sys.exit(', '.join({'numpy', 'cv2'} & set(sys.modules)) or 0)"
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE_S,
     )
     assert done.returncode == 0, done.stderr
 
@@ -36,7 +41,11 @@ def test_pyav_is_imported_for_videos_alone() -> None:
         "sys.exit(', '.join({'av', 'tensorflow'} & set(sys.modules)) or 0)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE_S,
     )
     assert done.returncode == 0, done.stderr
 
@@ -58,7 +67,7 @@ def test_a_missing_pyav_is_told_with_the_command_that_installs_it(
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=PATIENCE_S,
         cwd=tmp_path,
     )
     assert done.stdout.strip() == 'pip install "edge-sdk-device[video]"', done.stderr

@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from edge_sdk.frames import Frame
 from edge_sdk.images.files import write_image
 from edge_sdk.inference.golden import answers
 from edge_sdk.tflite.tiny import tiny_classifier
+from waiting import PATIENCE_S
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 Refused = Callable[..., tuple[str, str]]
@@ -58,7 +58,11 @@ def test_a_full_disk_ends_a_run_with_its_report(
 
 
 def test_a_camera_that_fails_ends_a_run_with_its_report(
-    bundle: Path, tmp_path: Path, write_images: Callable[..., list[Path]], refused: Refused
+    bundle: Path,
+    tmp_path: Path,
+    write_images: Callable[..., list[Path]],
+    refused: Refused,
+    wait_for: Callable[..., None],
 ) -> None:
     """The folder is gone through again and again; after a while its images are gone."""
     paths = write_images(tmp_path / "images", 3)
@@ -73,13 +77,10 @@ def test_a_camera_that_fails_ends_a_run_with_its_report(
         stderr=subprocess.PIPE,
         text=True,
     )
-    until = time.monotonic() + 60
-    while not (lines.exists() and lines.stat().st_size):
-        assert process.poll() is None and time.monotonic() < until
-        time.sleep(0.01)
+    wait_for(lambda: lines.exists() and lines.stat().st_size > 0, process)
     for path in paths:
         path.unlink()
-    stdout, stderr = process.communicate(timeout=60)
+    stdout, stderr = process.communicate(timeout=PATIENCE_S)
     done = subprocess.CompletedProcess([], process.returncode, stdout, stderr)
     assert "none of the 3 images" in refused(done)[0]
     saved = json.loads((report / "run.json").read_text("utf-8"))
@@ -90,7 +91,7 @@ def test_a_camera_that_fails_ends_a_run_with_its_report(
 def test_sigterm_while_the_camera_is_opened(bundle: Path) -> None:
     """It takes the connection and says nothing; whoever is told to end does not wait for it."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        silent.settimeout(60)
+        silent.settimeout(PATIENCE_S)
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/a.mjpg"
         process = subprocess.Popen(
             [*(sys.executable, "-m", "edge_sdk.cli", "run", bundle), "--camera", url, "--json"],
@@ -100,7 +101,7 @@ def test_sigterm_while_the_camera_is_opened(bundle: Path) -> None:
         )
         with silent.accept()[0]:
             process.send_signal(signal.SIGTERM)
-            stdout, stderr = process.communicate(timeout=60)
+            stdout, stderr = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0, stderr
     document = json.loads(stdout)
     assert (document["results"], document["camera"]) == (0, url)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import threading
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,6 +19,7 @@ from edge_sdk.frames import Frame
 from edge_sdk.inference.prefetch import MAX_BYTES, Preparer
 from edge_sdk.preprocess import PreprocessSpec
 from edge_sdk.tensors import QuantParams, TensorSpec
+from waiting import PATIENCE_S, wait_until
 
 IMAGE = Frame(np.zeros((4, 4, 3), np.uint8), "rgb")
 
@@ -73,7 +73,7 @@ def test_capture_waits_when_as_many_frames_wait_as_may(policy: Any) -> None:
             return frame
 
     with Counting() as camera, Pipeline(camera, policy) as pipeline:
-        assert enough.wait(10)
+        assert enough.wait(PATIENCE_S)
         # One frame is in the capture thread's hand, `depth` wait; it cannot read another.
         assert len(camera.calls) == depth + 1
         first = next(iter(pipeline))
@@ -104,10 +104,16 @@ def test_what_the_camera_raises_comes_after_the_frames_before_it() -> None:
 
 
 def test_close_returns_though_the_camera_hangs() -> None:
-    released = threading.Event()
-    camera = FakeCamera(script=[IMAGE, math.inf], sleep=lambda _seconds: released.wait())
+    hangs, released = threading.Event(), threading.Event()
+
+    def hang(_seconds: float) -> None:
+        hangs.set()
+        released.wait()
+
+    camera = FakeCamera(script=[IMAGE, math.inf], sleep=hang)
     pipeline = Pipeline(camera)
     assert next(iter(pipeline)).frame.index == 0
+    assert hangs.wait(PATIENCE_S)
     pipeline.close()
     pipeline.close()
     camera.close()
@@ -118,15 +124,17 @@ def test_close_returns_though_the_camera_hangs() -> None:
 def test_a_consumer_that_waits_for_a_hanging_camera_can_be_stopped() -> None:
     released = threading.Event()
     camera = FakeCamera(script=[IMAGE, math.inf], sleep=lambda _seconds: released.wait())
-    asked = []
+    seen, asked = [], []
 
     def stop() -> bool:
-        asked.append(True)
+        asked.extend(seen)
         return len(asked) > 5
 
     with Pipeline(camera, stop=stop) as pipeline:
-        assert [captured.frame.index for captured in pipeline] == [0]
+        for captured in pipeline:
+            seen.append(captured.frame.index)
         released.set()
+    assert seen == [0]
 
 
 def test_closing_from_another_thread_ends_the_consumer() -> None:
@@ -137,7 +145,7 @@ def test_closing_from_another_thread_ends_the_consumer() -> None:
     consumer = threading.Thread(target=lambda: seen.extend(pipeline))
     consumer.start()
     pipeline.close()
-    consumer.join(10)
+    consumer.join(PATIENCE_S)
     assert not consumer.is_alive()
     assert seen == []
     released.set()
@@ -182,8 +190,7 @@ def test_what_waits_prepared_takes_little_memory() -> None:
     camera = open_camera("fake?frames=40&fps=max")
     with camera, Pipeline(camera, "all", preparer=Preparer(AS_IT_IS, large)) as pipeline:
         first = next(answers := iter(pipeline))
-        while pipeline.waiting < 39:
-            time.sleep(0.001)
+        wait_until(lambda: pipeline.waiting == 39)
         captured = [first, *answers]
     assert sum(one.prepared is not None for one in captured[: most + 1]) == most
     assert len(captured) == 40

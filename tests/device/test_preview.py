@@ -84,12 +84,12 @@ def test_a_preview_that_cannot_be_written_ends_a_run_with_its_report(
     refused: Callable[..., tuple[str, str]],
 ) -> None:
     done = command(
-        *("run", tiny_bundle(), "--camera", "fake?fps=30&frames=90"),
+        *("run", tiny_bundle(), "--camera", "fake?fps=30"),
         *("--preview", "/proc/self/now.png", "--report", tmp_path / "report"),
     )
     assert "cannot write /proc/self/now.png" in refused(done)[0]
     document = json.loads((tmp_path / "report" / "run.json").read_text("utf-8"))
-    assert 1 <= document["results"] < 90
+    assert document["results"] >= 1
 
 
 def test_a_name_that_is_no_image_is_refused(tmp_path: Path) -> None:

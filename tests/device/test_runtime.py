@@ -201,10 +201,11 @@ def test_stop_ends_a_run_even_before_its_first_frame(bundle: Path) -> None:
 
 
 def test_leaving_the_loop_ends_the_capture_thread(bundle: Path) -> None:
+    before = set(threading.enumerate())
     with Runtime(bundle) as runtime, open_camera("fake?fps=max") as camera:
         for _ in runtime.run(camera):
             break
-        assert not [t for t in threading.enumerate() if t.name == "edge-capture"]
+        assert not [t for t in set(threading.enumerate()) - before if t.name == "edge-capture"]
 
 
 def test_closing_the_runtime_ends_a_run_that_is_held(bundle: Path) -> None:

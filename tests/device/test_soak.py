@@ -14,6 +14,7 @@ from random import Random
 import pytest
 
 from edge_device.bench.soak import MAX_SAMPLES, MIN_SAMPLES, Soak, theil_sen
+from waiting import PATIENCE_S
 
 SECOND_NS = 1_000_000_000
 
@@ -106,7 +107,7 @@ def test_a_run_keeps_its_size_and_counts_exactly(
         env=unmeasured,
     )
     soak = watched(process)
-    assert process.wait(60) == 0
+    assert process.wait(PATIENCE_S) == 0
     document = json.loads((tmp_path / "run.json").read_text("utf-8"))
     assert document["results"] == frames
     assert document["n"] + document["warmup"]["results"] == frames

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from edge_device.metrics.summary_text import summary
 from edge_device.run.runtime import open_subject
 from edge_hardware.thermal import Thermal, Throttling
 from edge_sdk.results import Result
+from waiting import wait_until
 
 Make = Callable[..., Result]
 
@@ -96,10 +96,7 @@ def test_a_recorder_looks_while_it_goes_on(tmp_path: Path, make_result: Make) ->
     recorder.add(make_result(0, at_ms=0))
     assert recorder.throttled is False
     write_bits(tmp_path, "40004")
-    until = time.monotonic() + 60
-    while not recorder.thermal.throttling.causes:
-        assert time.monotonic() < until, "nobody looked for a minute"
-        time.sleep(0.001)
+    wait_until(lambda: recorder.thermal.throttling.causes, "a look at the throttling")
     write_bits(tmp_path, "0")
     recorder.finish()
     assert set(threading.enumerate()) <= before

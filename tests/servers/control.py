@@ -1,4 +1,5 @@
-"""How the cameras of tests are told what to do: lines on their standard input.
+"""How the cameras of tests are told what to do: lines on their standard input, each answered by
+"done" when it holds.
 
 fps 50       frames a second
 size 64 48   of the images
@@ -9,6 +10,7 @@ wrong        new connections get something that is no stream
 go           ends the four before
 silence      connections that are open now stay open and get nothing any more; new ones do
 hang-up      connections that are open now are closed
+after 5      "done" is said when five more images were begun
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ class State:
     mode = "go"
     silences = 0
     hang_ups = 0
+    begun = 0
 
 
 def turns() -> Iterator[int]:
@@ -35,6 +38,7 @@ def turns() -> Iterator[int]:
     number, hang_ups, silences = 0, State.hang_ups, State.silences
     while hang_ups == State.hang_ups:
         if State.mode != "stall" and silences == State.silences:
+            State.begun += 1
             yield number
             number += 1
         time.sleep(1 / State.fps)
@@ -51,12 +55,17 @@ def serve(handler: type[socketserver.BaseRequestHandler]) -> None:
             State.fps = float(values[0])
         elif name == "size":
             State.size = (int(values[0]), int(values[1]))
+        elif name == "after":
+            enough = State.begun + int(values[0])
+            while State.begun < enough:
+                time.sleep(1 / State.fps)
         elif name == "hang-up":
             State.hang_ups += 1
         elif name == "silence":
             State.silences += 1
         else:
             State.mode = name
+        print("done", flush=True)
 
 
 class _Server(socketserver.ThreadingTCPServer):
