@@ -4,14 +4,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready-$(shell cat pyproject.toml converter/pyproject.toml device/pyproject.toml constraints/host.txt | sha256sum | cut -c1-16)
 
+# What `make test` runs: files or folders.
+TESTS := tests
+
 # In tests/conftest.py's order: what takes longest first.
-PYTEST := pytest tests --ignore=tests/benchmarks --ignore=tests/arm64 -n 2 --dist loadfile --no-loadscope-reorder --durations=15
+PYTEST := pytest $(TESTS) --ignore=tests/benchmarks --ignore=tests/arm64 -n 2 --dist loadfile --no-loadscope-reorder --durations=15
 
 # Tests start hundreds of processes; without bytecode each compiles our sources anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test coverage dev check campaign benchmark training compression wheels test-arm64 device \
-  wheelhouse clean
+.PHONY: demo test coverage dev check campaign benchmark training compression wheels test-arm64 test-debian13 \
+  device wheelhouse clean
 
 demo: $(READY)  ## train, convert, verify, pack and stream handwritten digits
 	$(BIN)/edge-sdk demo
@@ -51,6 +54,9 @@ wheels: $(READY)  ## the three wheels, into dist/
 
 test-arm64: $(READY)  ## the device's tests in arm64 Debian roots, under qemu (root; a loud skip elsewhere)
 	$(BIN)/python tests/arm64/run.py
+
+test-debian13: $(READY)  ## make demo and the tests on Debian 13 with its Python (root; a loud skip elsewhere)
+	$(BIN)/python tests/debian13/run.py
 
 device:  ## on a Raspberry Pi: .venv-device with core and device, beside the system's picamera2
 	PYTHON=$(PYTHON) sh scripts/device.sh

@@ -7,7 +7,12 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "roots"))
+
+from isolation import isolated
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 
@@ -24,21 +29,6 @@ mount --bind "$WORK" "$ROOT/edge/case"
 if [ -d "$REPOSITORY/../shared" ]; then mount --bind "$REPOSITORY/../shared" "$ROOT/edge/shared"; fi
 exec chroot "$ROOT" "$@"
 """
-
-
-_ISOLATED = (
-    *("setpriv", "--pdeathsig", "KILL"),  # whatever ends us ends all of it
-    *("unshare", "--mount", "--pid", "--fork", "--kill-child"),
-)
-
-
-def why_not() -> str:
-    """What keeps this from mounting, or ""."""
-    if os.geteuid() != 0:
-        return "not root: mounting needs it"
-    line = [*_ISOLATED, "mount", "-t", "proc", "proc", "/proc"]
-    done = subprocess.run(line, capture_output=True, text=True, check=False)
-    return f"mounting is not allowed here: {done.stderr.strip()}" if done.returncode else ""
 
 
 def enter(
@@ -62,7 +52,7 @@ def enter(
         "LIBCAMERA_LOG_LEVELS": "*:ERROR",
     }
     return subprocess.run(
-        [*_ISOLATED, "sh", "-c", _MOUNTS, "sh", *line],
+        isolated(_MOUNTS, line),
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -1,8 +1,5 @@
 """Debian systems to test in, made without running an instruction of theirs: mmdebstrap extracts the
-packages, pip on the host unpacks arm64 wheels.
-
-A root is kept in $EDGE_SDK_ARM64_ROOTS (default ~/.cache/edge-sdk/arm64) under a name that holds a
-digest of all that went into it, and used again as long as that is the same.
+packages, pip on the host unpacks arm64 wheels. tests/roots keeps them.
 
 In a root, /edge holds what is ours: site (Python packages), qemu, cpuinfo, heap.so; and where a run
 mounts main (the repository), shared (the folder beside it) and work (what a run brings and leaves).
@@ -11,17 +8,19 @@ mounts main (the repository), shared (the folder beside it) and work (what a run
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parent.parent
-sys.path.insert(0, str(REPOSITORY / "scripts"))
+sys.path[:0] = [str(REPOSITORY / "scripts"), str(REPOSITORY / "tests" / "roots")]
 
 import wheelhouse  # noqa: E402 (a script beside the package, not part of it)
+from mirrors import debian_mirror, fetch  # noqa: E402
+from root_cache import keep_root  # noqa: E402
 
 PACKAGES = {
     "mmdebstrap": "mmdebstrap",
@@ -57,38 +56,14 @@ ask libcamera for each frame's status; the binding of trixie's libcamera 0.4 giv
 """
 
 
-class Unreachable(Exception):
-    """The Debian mirror or the package index does not answer; says so in its own words."""
-
-
-_NO_ANSWER = ("E: Failed to fetch", "connection broken by", "Could not fetch URL", "ReadTimeout")
-"""What apt and pip write then, and not where something asked for does not exist."""
-
-
 def get_root(system: str) -> Path:
     """The root of "bookworm" or "trixie", built where it is not there yet. Raises Unreachable."""
-    folder = _cache()
-    root = folder / f"{system}-{_digest(system)}"
-    if not root.is_dir():
-        for old in folder.glob(f"{system}-*"):
-            shutil.rmtree(old)
-        print(f"Building the arm64 root of {system} in {folder} ...", file=sys.stderr, flush=True)
-        unfinished = folder / f"{system}-unfinished"
-        _build(system, unfinished)
-        unfinished.rename(root)
-    return root
+    return keep_root(f"arm64-{system}", _digest(system), partial(_build, system))
 
 
 def python_of(system: str) -> str:
     """The path of Python in a root."""
     return f"/usr/bin/python{wheelhouse.TARGETS[system][0]}"
-
-
-def _cache() -> Path:
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    folder = Path(os.environ.get("EDGE_SDK_ARM64_ROOTS") or home / "edge-sdk" / "arm64")
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
 
 
 def _digest(system: str) -> str:
@@ -108,7 +83,7 @@ def _digest(system: str) -> str:
 def _build(system: str, root: Path) -> None:
     debs = ",".join(_DEBS[system])
     options = ["--architectures=arm64", "--variant=extract", f"--include={debs}"]
-    _fetch("mmdebstrap", *options, system, str(root), _mirror())
+    fetch("mmdebstrap", *options, system, str(root), debian_mirror())
     for name in ("bin", "sbin", "lib"):  # trixie's are made by a script that does not run here
         if not (root / name).exists():
             (root / name).symlink_to(f"usr/{name}")
@@ -149,25 +124,13 @@ def _launch_by_qemu(root: Path, program: str) -> None:
 
 def _pip_install(system: str, root: Path, *what: str) -> None:
     site = ["--no-compile", "--no-warn-conflicts", f"--target={root / 'edge' / 'site'}"]
-    _fetch(*wheelhouse.PIP, "install", *wheelhouse.target_options(system), *site, *what)
+    fetch(*wheelhouse.PIP, "install", *wheelhouse.target_options(system), *site, *what)
 
 
 def _pinned(names: tuple[str, ...]) -> list[str]:
     """`names` with the versions of the development environment."""
     lines = (REPOSITORY / "constraints" / "host.txt").read_text().split()
     return [line for line in lines if line.partition("==")[0] in names]
-
-
-def _mirror() -> str:
-    """Where this machine's own packages come from. Raises Unreachable where apt knows of none."""
-    line = ["apt-get", "indextargets", "--format", "$(SITE)", "Created-By: Packages"]
-    sites = subprocess.run(line, capture_output=True, text=True, check=True).stdout.split()
-    mirrors = [site for site in sites if site.endswith("/debian")]
-    if not mirrors:
-        raise Unreachable(
-            "apt knows no Debian mirror: apt-get update has not run, or not on Debian"
-        )
-    return mirrors[0]
 
 
 def _found(tool: str) -> str:
@@ -178,15 +141,3 @@ def _found(tool: str) -> str:
 
 def _run(*line: object) -> None:
     subprocess.run([str(part) for part in line], check=True)
-
-
-def _fetch(*line: str) -> None:
-    """Run what downloads, its words shown where it fails. Raises Unreachable."""
-    done = subprocess.run(line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    if done.returncode == 0:
-        return
-    for said in done.stdout.splitlines():
-        if any(words in said for words in _NO_ANSWER):
-            raise Unreachable(said.strip())
-    sys.stderr.write(done.stdout)
-    done.check_returncode()

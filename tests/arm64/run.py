@@ -6,7 +6,6 @@ Qemu is no Pi: this shows that what runs there is right, never how fast.
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -19,8 +18,10 @@ from pathlib import Path
 import counts
 import enter
 from references import check_planes, make_references
-from roots import PACKAGES, Unreachable, get_root, python_of
+from roots import PACKAGES, get_root, python_of
 
+from isolation import why_not
+from mirrors import Unreachable
 from wheelhouse import build_own
 
 TESTS = {
@@ -53,12 +54,6 @@ LEFT_OUT = {
     ),
 }
 """Tests of these files that are not run in a root, and why."""
-
-
-def why_not() -> str:
-    """What keeps this from running here, or ""."""
-    missing = sorted({deb for tool, deb in PACKAGES.items() if not shutil.which(tool)})
-    return f"missing: apt-get install {' '.join(missing)}" if missing else enter.why_not()
 
 
 @contextmanager
@@ -133,7 +128,7 @@ def run_counts() -> tuple[bool, str]:
 
 def main() -> int:
     """0 where all passed, or nothing could be tried."""
-    if because := why_not():
+    if because := why_not(PACKAGES):
         print(f"NOT TESTED on arm64: {because}", file=sys.stderr)
         return 0
     print(f"In roots for arm64: {', '.join(TESTS)} (a few minutes) ...", flush=True)

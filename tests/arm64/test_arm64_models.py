@@ -16,7 +16,7 @@ WORK = Path("/edge/case")
 MODELS = sorted(path.stem for path in (WORK / "models").glob("*.tflite"))
 FLOAT = {"rtol": 1e-3, "atol": 1e-5}
 STEPS = 4
-"""The golden rule's tolerance (edge_sdk/golden.py)."""
+"""The golden rule's tolerance (edge_sdk/inference/golden.py)."""
 
 # These answer in whole numbers but are not int8 inside: fed or answering in uint8.
 UINT8 = {"mobilenet_v1_0.25_224_quant", "tf2_mobilenet_v2_1.0_224_ptq", "tiny_uint8"}
