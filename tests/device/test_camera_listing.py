@@ -64,7 +64,7 @@ def test_why_a_device_is_not_usable(machine: Any) -> None:
     )
     for found in (pi, also_pi):
         assert (found.usable, found.fix) == (False, "use picamera2")
-    assert "gives no images" in metadata.because
+    assert "not a capture device" in metadata.because
     assert (refused.because, refused.fix) == (str(busy), "sudo usermod")
     with pytest.raises(CameraError) as caught:
         first_usable([pi, metadata, refused])

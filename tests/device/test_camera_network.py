@@ -168,7 +168,7 @@ def test_a_run_shows_no_password(
     document = json.loads(stdout)
     assert "eye:***@" in document["camera"]
     assert any("eye:***@" in word for word in document["command"])
-    assert "not back yet" in document["notes"][0]
+    assert "still offline" in document["notes"][0]
     files = [path.read_text("utf-8") for path in tmp_path.iterdir()]
     assert len(files) == 3
     assert "s3cret" not in "".join([stdout, stderr, *files])

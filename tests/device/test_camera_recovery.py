@@ -16,6 +16,7 @@ from edge_device.cameras import Camera
 from edge_device.cameras.fake import FakeCamera
 from edge_device.cameras.recovery import MAX_LEFT_BEHIND, Backoff, RecoveringCamera
 from edge_device.cameras.spec import CameraSpec
+from edge_device.run.pipeline import Pipeline
 from edge_sdk.errors import CameraError
 from edge_sdk.frames import Frame
 from waiting import PATIENCE_S, wait_until
@@ -339,8 +340,52 @@ def test_closing_ends_a_reader_that_waits_for_the_next_try() -> None:
     reader = threading.Thread(target=lambda: seen.append(camera.read()))
     reader.start()
     wait_until(lambda: camera.notes)
-    assert "not back yet" in camera.notes[0]
+    assert "still offline" in camera.notes[0]
     camera.close()
     reader.join(PATIENCE_S)
     assert seen == [None]
     assert camera.reopened == 0
+
+
+@pytest.mark.parametrize("policy", ["all", "block"])
+def test_where_capture_waits_a_live_camera_loses_no_frame(
+    recovering: Callable[..., RecoveringCamera], policy: Any
+) -> None:
+    """Frames come as fast as they are read; each answer takes longer than that."""
+    begun = threading.Event()
+
+    def script() -> Iterator[Any]:
+        yield image(0)
+        begun.wait()
+        yield from (image(number) for number in range(1, 200))
+        yield HANG
+
+    camera = recovering(Openings(script()))
+    seen = []
+    with Pipeline(camera, policy) as pipeline:
+        begun.set()
+        for captured in pipeline:
+            seen.append(captured.frame.index)
+            time.sleep(0.001)
+            if len(seen) == 200:
+                break
+        assert seen == list(range(200))
+        assert (pipeline.drops, camera.missed) == (0, 0)
+
+
+def test_a_camera_that_waits_can_be_closed(recovering: Callable[..., RecoveringCamera]) -> None:
+    begun = threading.Event()
+
+    def script() -> Iterator[Any]:
+        yield image(0)
+        begun.wait()
+        yield from (image(1), image(2), image(3))
+
+    openings = Openings(script())
+    camera = recovering(openings)
+    camera.waits = True
+    begun.set()
+    assert values(camera.read()) == [0]
+    camera.close()
+    (opened,) = openings.opened
+    wait_until(lambda: opened is not None and opened.calls[-1] == "close")

@@ -8,64 +8,49 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
-from edge_device.cameras.spec import CameraSpec, masked, parse_spec
-from edge_sdk.configuration import nearest
+from edge_device.cameras.spec import PARAMETERS, CameraSpec
 from edge_sdk.errors import ConfigError
+from edge_sdk.specs import Kind, kind_of, read_spec, show
 
 
 @dataclass(frozen=True)
-class Backend:
-    """One row of the table of cameras. parameters: which ones its SPEC takes. address: what follows
-    the colon, for example; "" for nothing, in brackets where it may be left out. live: it is opened
-    again when it fails (recovery.py). streams: it can deliver a second, smaller stream.
+class Backend(Kind):
+    """One row of the table of cameras. live: it is opened again when it fails (recovery.py).
+    streams: it can deliver a second, smaller stream.
     """
 
-    module: str
-    parameters: tuple[str, ...]
-    help: str
-    address: str = ""
     live: bool = False
     streams: bool = False
-
-    @property
-    def url(self) -> bool:
-        """Whether its SPEC is a URL, with our parameters behind a "#"."""
-        return self.address.startswith("//")
-
-    def write(self, kind: str) -> str:
-        """How a SPEC of this kind is written: "folder:PATH"."""
-        if self.address.startswith("["):
-            return f"{kind}[:{self.address[1:]}"
-        return f"{kind}:{self.address}" if self.address else kind
 
 
 _NUMBER = "[0-9]{1,3}"
 
 _COMMON = ("fps", "width", "height", "rotate", "hflip")
+_MADE_UP = (*_COMMON, "frames")
 _NETWORK = "edge_device.cameras.network"
 
 BACKENDS: dict[str, Backend] = {
     "picamera2": Backend(
-        *("edge_device.cameras.picamera2", _COMMON, "a camera of the Pi (CSI), by its number"),
-        *("[0]", True, True),
+        *("edge_device.cameras.picamera2", "a camera of the Pi (CSI), by its number", "[0]"),
+        *(_COMMON, True, True),
     ),
     "v4l2": Backend(
-        "edge_device.cameras.v4l2", _COMMON, "a USB camera (Video4Linux)", "/dev/video0", True
+        *("edge_device.cameras.v4l2", "a USB camera (Video4Linux)", "/dev/video0"),
+        *(_COMMON, True),
     ),
-    "rtsp": Backend(_NETWORK, _COMMON, "a network camera (RTSP)", "//HOST/PATH", True),
-    "http": Backend(_NETWORK, _COMMON, "a network camera (Motion JPEG)", "//HOST/PATH.mjpg", True),
-    "https": Backend(_NETWORK, _COMMON, "the same, encrypted", "//HOST/PATH.mjpg", True),
+    "rtsp": Backend(_NETWORK, "a network camera (RTSP)", "//HOST/PATH", _COMMON, True),
+    "http": Backend(_NETWORK, "a network camera (Motion JPEG)", "//HOST/PATH.mjpg", _COMMON, True),
+    "https": Backend(_NETWORK, "the same, encrypted", "//HOST/PATH.mjpg", _COMMON, True),
     "folder": Backend(
-        "edge_device.cameras.image_folder", (*_COMMON, "loop"), "the images in a folder", "PATH"
+        "edge_device.cameras.image_folder", "the images in a folder", "PATH", (*_COMMON, "loop")
     ),
-    "video": Backend("edge_device.cameras.video_file", (*_COMMON, "loop"), "a video file", "PATH"),
+    "video": Backend("edge_device.cameras.video_file", "a video file", "PATH", (*_COMMON, "loop")),
     "synthetic": Backend(
-        "edge_device.cameras.synthetic", (*_COMMON, "frames"), "a moving pattern, always the same"
+        "edge_device.cameras.synthetic", "a moving pattern, always the same", "", _MADE_UP
     ),
     "fake": Backend(
-        "edge_device.cameras.fake", (*_COMMON, "frames"), "scripted frames, for tests of the rest"
+        "edge_device.cameras.fake", "scripted frames, for tests of the rest", "", _MADE_UP
     ),
 }
 
@@ -75,18 +60,13 @@ def check_spec(text: str) -> CameraSpec:
 
     Raises ConfigError for an unknown kind or parameter, or an address that cannot be one.
     """
-    kind = text.partition("?")[0].partition(":")[0]
-    if kind in BACKENDS:
-        backend = BACKENDS[kind]
-        spec = parse_spec(text, backend.parameters, url=backend.url)
-        _check_address(spec, backend)
-        return spec
-    shown = masked(text)
-    if written := _meant(text):
+    if kind_of(text) not in BACKENDS and (written := _meant(text)):
+        shown = show(text, BACKENDS)
         raise ConfigError(f"camera {shown!r} does not say its kind", fix=f"write {written}")
-    raise ConfigError(
-        f"unknown camera {shown!r}", fix=f"write KIND:ADDRESS; {nearest(kind, BACKENDS)}"
-    )
+    spec = read_spec(text, BACKENDS, PARAMETERS, of="camera")
+    asked = CameraSpec(spec.text, spec.kind, spec.address, **spec.values)
+    _check_address(asked, BACKENDS[spec.kind])
+    return asked
 
 
 def _meant(text: str) -> str:
@@ -109,26 +89,9 @@ def _exists(path: Path) -> bool:
 
 
 def _check_address(spec: CameraSpec, backend: Backend) -> None:
-    wanted, fix = backend.address, f"write {backend.write(spec.kind)}"
-    given = spec.address.removeprefix(f"{spec.kind}:") if backend.url else spec.address
-    if wanted and not given and not wanted.startswith("["):
-        raise ConfigError(f"camera {spec.text!r} does not say which {spec.kind}", fix=fix)
-    if given and not wanted:
-        raise ConfigError(f"camera {spec.text!r}: {spec.kind} has no address", fix=fix)
-    if wanted == "[0]" and given and not re.fullmatch(_NUMBER, given):
+    given, what = spec.address, f"camera {spec.text!r}"
+    if backend.address == "[0]" and given and not re.fullmatch(_NUMBER, given):
         fix = f"write {spec.kind}:0, or another number that edge-sdk cameras shows"
-        raise ConfigError(f"camera {spec.text!r}: {given!r} is no camera's number", fix=fix)
+        raise ConfigError(f"{what}: {given!r} is no camera's number", fix=fix)
     if spec.kind == "v4l2" and re.fullmatch(_NUMBER, given):
-        fix = f"write v4l2:/dev/video{given}"
-        raise ConfigError(f"camera {spec.text!r}: {given!r} is no device", fix=fix)
-    if backend.url and not _has_host(spec.address):
-        escapes = "in a user or a password write %40 for @, %23 for #, %2F for /"
-        raise ConfigError(f"camera {spec.text!r} is no URL", fix=f"{fix}; {escapes}")
-
-
-def _has_host(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        return bool(parts.hostname) and parts.port != 0
-    except ValueError:  # a port that is no number, a bracket that is not closed
-        return False
+        raise ConfigError(f"{what}: {given!r} is no device", fix=f"write v4l2:/dev/video{given}")

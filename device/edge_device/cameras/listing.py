@@ -67,7 +67,7 @@ def cameras_document(found: list[Found]) -> dict[str, Any]:
     kinds = [
         {
             "kind": kind,
-            "write": backend.write(kind),
+            "write": backend.usage(kind),
             "parameters": list(backend.parameters),
             "help": backend.help,
         }
@@ -111,7 +111,7 @@ def _usb_camera(path: Path, sys: Path, ask: Callable[[Path], Device]) -> Found:
     if device.driver in _PI_DRIVERS or device.driver.startswith("rpi"):
         because, fix = f"belongs to the Pi's own camera ({device.driver})", "use picamera2"
     elif not device.captures:
-        because, fix = "gives no images: it is the other half of a camera, or a coder", ""
+        because, fix = "is not a capture device (metadata node or codec)", ""
     elif importlib.util.find_spec("av") is None:
         because, fix = "PyAV is not installed", _AV_FIX
     else:

@@ -17,7 +17,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from edge_device.cameras import CLOSE_TIMEOUT_S, Camera
+from edge_device.cameras.base import CLOSE_TIMEOUT_S, Camera
 from edge_device.cameras.isp import Size, Stream, frame_of, inference_size, turned
 from edge_device.cameras.spec import CameraSpec
 from edge_sdk.errors import CameraError, MissingPackage

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
-from edge_device.cameras import Camera
+from edge_device.cameras.base import Camera
 from edge_device.cameras.pyav import to_frame
 from edge_device.cameras.spec import CameraSpec
 from edge_sdk.errors import CameraError

@@ -2,7 +2,8 @@
 
 Each opening lives in a thread of its own, for what hangs in a driver cannot be interrupted: it is
 left behind, and the next opening gets another thread. The thread reads all the time, so that what
-waits to be taken is the newest frame, whoever is slow.
+waits to be taken is the newest frame, whoever is slow; where every frame is wanted (Camera.waits)
+it waits until the last one was taken.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 
-from edge_device.cameras import CLOSE_TIMEOUT_S, Camera, Clock, Sleep
+from edge_device.cameras.base import CLOSE_TIMEOUT_S, Camera, Clock, Sleep
 from edge_device.cameras.spec import CameraSpec
 from edge_sdk.errors import CameraError, EdgeError
 from edge_sdk.frames import Frame
@@ -67,17 +68,21 @@ class Backoff:
 class Feed:
     """One opening of a camera, read by a thread of its own; the newest frame waits to be taken.
 
+    waits: asked for each frame: True waits until the one before it was taken, False replaces that.
     begun: set with the first frame or the error instead of it. error: how it ended. produced:
     frames so far. last_ns: when the last of them came, or when it was opened.
     """
 
-    def __init__(self, open_one: Callable[[], Camera], now_ns: Clock) -> None:
+    def __init__(
+        self, open_one: Callable[[], Camera], waits: Callable[[], bool], now_ns: Clock
+    ) -> None:
         self.begun = threading.Event()
         self.error: EdgeError | None = None
         self.camera: Camera | None = None
         self.produced = 0
         self.last_ns = now_ns()
-        self._open_one, self._now_ns = open_one, now_ns
+        self._open_one, self._waits, self._now_ns = open_one, waits, now_ns
+        self._room = threading.Event()
         self._found: SimpleQueue[Frame | EdgeError] = SimpleQueue()
         self._left = False
         self._thread = threading.Thread(target=self._run, name="edge-camera", daemon=True)
@@ -94,10 +99,13 @@ class Feed:
             return self._found.get(timeout=seconds)
         except Empty:
             return None
+        finally:
+            self._room.set()
 
     def leave(self) -> None:
         """Ask the thread to close the camera and end, without waiting for it."""
         self._left = True
+        self._room.set()
         if self.camera is not None:
             self.camera.interrupt()
 
@@ -120,6 +128,7 @@ class Feed:
             self.camera.close()
 
     def _put(self, frame: Frame) -> None:
+        self._await_room()
         self.last_ns = self._now_ns()
         self.produced += 1
         if not self._found.empty():
@@ -127,6 +136,12 @@ class Feed:
                 self._found.get_nowait()
         self._found.put(frame)
         self.begun.set()
+
+    def _await_room(self) -> None:
+        while self._waits() and not self._found.empty() and not self._left:
+            self._room.clear()
+            if not self._found.empty():  # not taken meanwhile
+                self._room.wait(_LOOK_S)
 
 
 class RecoveringCamera(Camera):
@@ -164,7 +179,7 @@ class RecoveringCamera(Camera):
         self._period_s = 0.0
         self._lost, self._because = 0, ""
         self._away = False
-        self._feed = Feed(open_one, now_ns)
+        self._feed = Feed(open_one, lambda: self.waits, now_ns)
         self._await_first(stop)
 
     @property
@@ -175,8 +190,8 @@ class RecoveringCamera(Camera):
         if not self._lost:
             return notes
         times = "once" if self._lost == 1 else f"{self._lost} times"
-        back = "not back yet" if self._away else "in use again"
-        return (*notes, f"the camera was lost {times}, {back}; the last time: {self._because}")
+        state = "still offline" if self._away else "in use again"
+        return (*notes, f"the camera was lost {times}, {state}; the last time: {self._because}")
 
     def _await_first(self, stop: Callable[[], bool]) -> None:
         feed = self._feed
@@ -275,7 +290,7 @@ class RecoveringCamera(Camera):
         while len(self._hanging()) >= MAX_LEFT_BEHIND and not self._closing.is_set():
             self._sleep(self._backoff.next())
         if not self._closing.is_set():
-            self._feed = Feed(self._open_one, self._now_ns)
+            self._feed = Feed(self._open_one, lambda: self.waits, self._now_ns)
 
     def _hanging(self) -> list[Feed]:
         self._gone = [feed for feed in self._gone if feed.alive]

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import time
 
-from edge_device.cameras import Camera, Clock, Sleep
+from edge_device.cameras.base import Camera, Clock, Sleep
 from edge_device.cameras.spec import CameraSpec
 from edge_sdk.frames import Frame
 

@@ -186,7 +186,7 @@ def _command_line(context: click.Context) -> list[str]:
     """The command with all that was given to it, but for how it answers: --report and --json; and
     for passwords.
     """
-    from edge_device.cameras.spec import masked
+    from edge_device.cameras.backends import check_spec
 
     words = ["edge-sdk", context.command.name or ""]
     for parameter in context.command.params:
@@ -196,7 +196,7 @@ def _command_line(context: click.Context) -> list[str]:
             option = [] if isinstance(parameter, click.Argument) else [parameter.opts[0]]
             words += option
             if value is not True:  # a flag has none
-                words.append(masked(str(value)) if name == "camera" else str(value))
+                words.append(check_spec(str(value)).text if name == "camera" else str(value))
     return words
 
 

@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Literal, NamedTuple
 
-from edge_device.cameras import Camera
+from edge_device.cameras.base import Camera
 from edge_sdk.configuration import nearest
 from edge_sdk.errors import ConfigError
 from edge_sdk.frames import Frame
@@ -72,6 +72,7 @@ class Pipeline:
         self.policy = check_policy(policy) or ("block" if camera.unpaced else "latest")
         self.drops = 0
         self._camera = camera
+        camera.waits = self.policy != "latest"
         self._preparer = preparer
         self._dropped_share = 0.0
         self._stop = stop

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge_device.cameras import Camera
+from edge_device.cameras.base import Camera
 from edge_device.metrics.recorder import Recorder
 from edge_device.metrics.run_report import RunReport, Subject, make_report
 from edge_device.run.pipeline import Pipeline, Policy, check_policy
