@@ -14,7 +14,7 @@ PYTEST := pytest $(TESTS) --ignore=tests/benchmarks --ignore=tests/arm64 -n 2 --
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test coverage dev check campaign benchmark training compression wheels test-arm64 test-debian13 \
-  device wheelhouse clean
+  test-repeat device wheelhouse clean
 
 demo: $(READY)  ## train, convert, verify, pack and stream handwritten digits
 	$(BIN)/edge-sdk demo
@@ -58,6 +58,9 @@ test-arm64: $(READY)  ## the device's tests in arm64 Debian roots, under qemu (r
 test-debian13: $(READY)  ## make demo and the tests on Debian 13 with its Python (root; a loud skip elsewhere)
 	$(BIN)/python tests/debian13/run.py
 
+test-repeat: $(READY)  ## tests that start processes or threads, 30 times on busy cores (hours; goes on where it was ended); FILES=…
+	$(BIN)/python scripts/repeat_tests.py $(FILES)
+
 device:  ## on a Raspberry Pi: .venv-device with core and device, beside the system's picamera2
 	PYTHON=$(PYTHON) sh scripts/device.sh
 
@@ -65,7 +68,7 @@ wheelhouse: $(READY)  ## OS=bookworm|trixie: all wheels that such a Pi needs, in
 	$(BIN)/python scripts/wheelhouse.py "$(OS)" "dist/wheelhouse-$(OS)"
 
 clean:  ## takes away what the other targets made
-	rm -rf $(VENV) .venv-device .venv-peers dist edge-sdk-demo .training .compression .coverage*
+	rm -rf $(VENV) .venv-device .venv-peers dist edge-sdk-demo .training .compression .coverage* .test-repeats*
 
 $(READY):
 	@$(PYTHON) -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' || \
