@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 from typing import Any
 
@@ -83,7 +83,7 @@ def _wrapped(cell: str, width: int) -> list[str]:
     return textwrap.wrap(cell, width, break_long_words=False, break_on_hyphens=False)
 
 
-def outline(document: dict[str, Any], indent: int = 0) -> str:
+def outline(document: Mapping[str, Any], indent: int = 0) -> str:
     """A document for people: one line a value, nested values further in, long lists cut."""
     lines = []
     for key, value in document.items():

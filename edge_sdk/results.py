@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from edge_sdk.documents.result import DetectedObject, ResultLine
 
 
 @dataclass(frozen=True)
@@ -38,11 +41,17 @@ class Detection:
     box: BBox
     track: int | None = None
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> DetectedObject:
         """The JSON form; `track` only where there is one."""
-        fields = {"label": self.label, "index": self.index, "score": self.score}
-        tracked = {} if self.track is None else {"track": self.track}
-        return {**fields, "box": list(self.box), **tracked}
+        fields: DetectedObject = {
+            "label": self.label,
+            "index": self.index,
+            "score": self.score,
+            "box": list(self.box),
+        }
+        if self.track is not None:
+            fields["track"] = self.track
+        return fields
 
 
 @dataclass(frozen=True)
@@ -89,7 +98,7 @@ class Result:
         """Result time minus sensor time, in ms."""
         return (self.result_ns - self.sensor_ns) / 1e6
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> ResultLine:
         """The JSON form that sinks write: one line a result."""
         return {
             "index": self.index,

@@ -13,7 +13,7 @@ import zipfile
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,9 @@ from edge_sdk.bundle.archive import (
 from edge_sdk.bundle.manifest import Manifest, MemberEntry, parse_manifest
 from edge_sdk.errors import BundleError, ModelError
 from edge_sdk.files import read_file, write_atomic
+
+if TYPE_CHECKING:
+    from edge_sdk.documents.common import BundleIdentity
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +108,7 @@ class Bundle:
         return _read_golden(self.read(self.manifest.golden.file), self.manifest, self.path)
 
     @property
-    def identity(self) -> dict[str, str]:
+    def identity(self) -> BundleIdentity:
         """How reports name the bundle: name, version, sha256 of the file, path."""
         manifest = self.manifest
         return {

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from edge_sdk import formatting
 from edge_sdk.cli import console
+
+if TYPE_CHECKING:
+    from edge_sdk.documents.engines import Engines
+    from edge_sdk.documents.predict import ImageAnswer
 
 _ENGINE = click.option("--engine", default="litert", show_default=True, help="Which interpreter.")
 _THREADS = click.option(
@@ -151,12 +155,14 @@ def inspect(path: Path, report: Path | None, as_json: bool) -> None:
         document = look_at(path, lambda done, total: progress(f"{done} of {total} images"))
     finally:
         progress.clear()
-    for line in document.get("warnings", []):
-        console.warn(line)
+    text = formatting.outline(document)
+    if document["kind"] == "folder":
+        text = describe_folder(document)
+        for line in document["warnings"]:
+            console.warn(line)
     if report is not None:
         write_inspection(report, path, document)
-    describe = describe_folder if document["kind"] == "folder" else formatting.outline
-    console.answer(document, describe(document), as_json=as_json)
+    console.answer(document, text, as_json=as_json)
 
 
 @click.command()
@@ -174,12 +180,13 @@ def boards(name: str | None, as_json: bool) -> None:
 @console.json_option
 def engines(as_json: bool) -> None:
     """Which interpreters are usable here, tried out, and why not."""
-    from dataclasses import asdict
-
     from edge_sdk.engines import list_engines
 
     found = list_engines()
-    document = {"schema": "edge-sdk/engines/1", "engines": [asdict(status) for status in found]}
+    document: Engines = {
+        "schema": "edge-sdk/engines/1",
+        "engines": [status.as_dict() for status in found],
+    }
     rows = [
         [s.name, s.version or "-", "usable" if s.usable else f"no: {s.because}", s.fix or s.help]
         for s in found
@@ -206,7 +213,7 @@ def demo(out: Path, as_json: bool) -> None:
     console.answer(document, describe(document), as_json=as_json)
 
 
-def _answer(entry: dict[str, Any]) -> str:
+def _answer(entry: ImageAnswer) -> str:
     """The three best classes, or all that was found in the image."""
     named = [*entry["classes"][:3], *entry["detections"]]
     return "  ".join(f"{one['label']} {one['score']:.3f}" for one in named) or "no answer"

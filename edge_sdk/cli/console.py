@@ -10,7 +10,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
@@ -54,7 +54,7 @@ def json_option(command: F) -> F:
     )(command)
 
 
-def answer(document: dict[str, Any], text: str, *, as_json: bool) -> None:
+def answer(document: Mapping[str, Any], text: str, *, as_json: bool) -> None:
     """Print the document (--json) or its text form. Raises FileError where stdout is full."""
     shown = json.dumps(document, indent=1, ensure_ascii=False) if as_json else text
     if _answers_on_stderr:

@@ -8,13 +8,14 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from edge_sdk.bundle.reading import Bundle, load_model
-from edge_sdk.comparison.ranking import Measured, Question, rank, unranked
+from edge_sdk.comparison.ranking import Measured, Question, Timed, rank, unranked
 from edge_sdk.comparison.rounds import ROUNDS, Call, timed
+from edge_sdk.comparison.timing import Timing
 from edge_sdk.data.samples import LabelledImages, Value
 from edge_sdk.data.sources import open_source
 from edge_sdk.engines import Engine
@@ -28,9 +29,17 @@ from edge_sdk.model.interface import SequenceEntry
 from edge_sdk.statistics import median_interval
 from edge_sdk.tflite.graph import read_graph
 
+if TYPE_CHECKING:
+    from edge_sdk.documents.compare import Compare, MeasuredRow, RecordedRow, Times
+
 Progress = Callable[[str], object]
 Source = Callable[[SequenceEntry | None], LabelledImages | None]
 """The images to answer, cut as a bundle's sequences are; None where none were named."""
+
+_RECORDED: dict[str, Literal["recorded run", "recorded bench"]] = {
+    "run": "recorded run",
+    "bench": "recorded bench",
+}
 
 
 def compare(
@@ -41,7 +50,7 @@ def compare(
     threads: int = 1,
     rounds: int = ROUNDS,
     progress: Progress = lambda _: None,
-) -> dict[str, Any]:
+) -> Compare:
     """The compare document: one row for each path.
 
     Bundles and .tflite models are measured now, in interleaved rounds: `invoke_ms` on an input that
@@ -55,7 +64,9 @@ def compare(
     Raises FileError, ModelError, ConfigError and what opening bundles and engines raise.
     """
     if len(paths) < 2:
-        raise ConfigError("one thing only to compare", fix="name two or more bundles or run.json")
+        raise ConfigError(
+            "compare needs two or more files", fix="name two or more bundles or run.json"
+        )
     if data is not None and not any(Path(path).suffix == ".edge" for path in paths):
         raise ConfigError(
             "--data needs a bundle: a .tflite has no labels, a record was made already",
@@ -66,7 +77,7 @@ def compare(
     def source(sequence: SequenceEntry | None) -> LabelledImages | None:
         return open_source(data, sequence) if data is not None else None
 
-    rows: list[dict[str, Any]] = []
+    rows: list[MeasuredRow | RecordedRow] = []
     measured: list[Measured] = []
     with ExitStack() as stack:
         for path in map(Path, paths):
@@ -100,14 +111,15 @@ def _open(
     if images is None:
         return Measured(row, {"invoke_ms": _invoke(engine)})
     found = _evaluated(bundle, images, name, threads, progress)
-    row |= _accuracy(found)
+    _add_accuracy(row, found)
     labels, manifest = tuple(sorted(bundle.labels)), bundle.manifest
     question = Question(manifest.task, labels, manifest.sequence, found.unreadable)
-    calls = {"invoke_ms": engine.invoke, "cost_ms": _cost(engine, bundle, images)}
+    cost = _cost(engine, bundle, images)
+    calls: dict[Timed, Call] = {"invoke_ms": engine.invoke, "cost_ms": cost}
     return Measured(row, calls, found.right, question)
 
 
-def _row(path: Path, model: bytes, bundle: Bundle | None, engine: Engine) -> dict[str, Any]:
+def _row(path: Path, model: bytes, bundle: Bundle | None, engine: Engine) -> MeasuredRow:
     graph = read_graph(model)
     return {
         "path": str(path),
@@ -137,16 +149,14 @@ def _evaluated(
     return evaluate(bundle, source, engine=engine, threads=threads, progress=show)
 
 
-def _accuracy(found: Evaluation) -> dict[str, Any]:
-    return {
-        "accuracy": found.accuracy,
-        "interval": found.interval.as_list(),
-        "n": found.n,
-        "part": found.part,
-        "seen_in_training": found.seen_in_training,
-        "unreadable": list(found.unreadable),
-        "warnings": warnings(found),
-    }
+def _add_accuracy(row: MeasuredRow, found: Evaluation) -> None:
+    row["accuracy"] = found.accuracy
+    row["interval"] = found.interval.as_list()
+    row["n"] = found.n
+    row["part"] = found.part
+    row["seen_in_training"] = found.seen_in_training
+    row["unreadable"] = list(found.unreadable)
+    row["warnings"] = warnings(found)
 
 
 def _invoke(engine: Engine) -> Call:
@@ -187,32 +197,37 @@ def _time(measured: Sequence[Measured], rounds: int, progress: Progress) -> None
     jobs = [(one, key, call) for one in measured for key, call in one.calls.items()]
     calls = {str(number): call for number, (_, _, call) in enumerate(jobs)}
     for (one, key, _), timing in zip(jobs, timed(calls, rounds, progress).values(), strict=True):
-        between = median_interval(timing.rounds_ns)
         one.times[key] = timing
-        one.row[key] = {
-            "median": timing.median_ms,
-            "min": timing.low_ms,
-            "max": timing.high_ms,
-            "interval": [between.low / 1e6, between.high / 1e6] if between else None,
-        }
+        one.row[key] = _times(timing)
 
 
-def _recorded(path: Path) -> dict[str, Any]:
+def _times(timing: Timing) -> Times:
+    between = median_interval(timing.rounds_ns)
+    return {
+        "median": timing.median_ms,
+        "min": timing.low_ms,
+        "max": timing.high_ms,
+        "interval": [between.low / 1e6, between.high / 1e6] if between else None,
+    }
+
+
+def _recorded(path: Path) -> RecordedRow:
     try:
         document = json.loads(read_file(path, what="run.json"))
-        kind = document["schema"].split("/")[1]
-        if kind not in ("run", "bench"):
-            raise KeyError(kind)
         return {
             "path": str(path),
-            "kind": f"recorded {kind}",
+            "kind": _RECORDED[document["schema"].split("/")[1]],
             "bundle": document["bundle"],
             "engine": document["engine"],
             "fps": document["fps"],
             "latency": document["latency"],
             "stages": document["stages"],
             "valid": document["valid"],
-            **dict.fromkeys(("bytes", "stored_bytes", "bundle_bytes", "macs", "precision")),
+            "bytes": None,
+            "stored_bytes": None,
+            "bundle_bytes": None,
+            "macs": None,
+            "precision": None,
             **unranked(),
         }
     except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +14,16 @@ from edge_sdk.comparison.rounds import Call
 from edge_sdk.comparison.timing import Timing
 from edge_sdk.model.interface import SequenceEntry
 
+if TYPE_CHECKING:
+    from edge_sdk.documents.compare import MeasuredRow, Results
+
 RANKED_BY: tuple[Cost, ...] = ("latency", "bytes")
 """Besides accuracy, what a row must be behind in nothing of to dominate another (`dominated_by`).
 MACs are no end in themselves: they have their own plot, and count there alone.
 """
+
+Timed = Literal["invoke_ms", "cost_ms"]
+"""The fields of a row that take a time: the engine alone, and preprocess + invoke."""
 
 
 class Question(NamedTuple):
@@ -33,11 +39,11 @@ class Question(NamedTuple):
 class Measured:
     """A row with what it is ranked by. calls: by the row's key that takes the time."""
 
-    row: dict[str, Any]
-    calls: dict[str, Call]
+    row: MeasuredRow
+    calls: dict[Timed, Call]
     right: NDArray[np.bool_] | None = None
     question: Question | None = None
-    times: dict[str, Timing] = field(default_factory=dict)
+    times: dict[Timed, Timing] = field(default_factory=dict)
 
     def candidate(self) -> Candidate:
         """What is ranked: preprocess + invoke, and the bytes that the model takes in its file."""
@@ -84,8 +90,8 @@ def _not_ranked(one: Measured, first: Measured) -> str:
     return f"not ranked against {first.row['path']}: its {' and '.join(differ)} are not the same"
 
 
-def unranked() -> dict[str, Any]:
-    """What only a bundle with images has."""
+def unranked() -> Results:
+    """The fields that only a bundle with images has, before they are filled in."""
     return {
         "accuracy": None,
         "interval": None,
@@ -97,5 +103,5 @@ def unranked() -> dict[str, Any]:
         "cost_ms": None,
         "group": None,
         "dominated_by": None,
-        "dominated_in": dict.fromkeys(COSTS),
+        "dominated_in": {"latency": None, "bytes": None, "macs": None},
     }

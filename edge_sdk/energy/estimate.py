@@ -11,10 +11,13 @@ Nothing here is measured: whatever shows a value writes MODEL beside it.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from edge_sdk.configuration import limits
 from edge_sdk.statistics import median
+
+if TYPE_CHECKING:
+    from edge_sdk.documents.common import EnergyModel
 
 MIN_UNCERTAINTY = 0.3
 """Least half-width of a MODEL interval, as a share of the value."""
@@ -108,25 +111,24 @@ class Board:
 class Estimate:
     """A MODEL value, the half-width of the interval of published figures, or why there is none.
 
-    quantity names the value in JSON: "joules_per_inference" or "latency_ms".
+    value, uncertainty: J for energy, ms for latency.
     """
 
     board: str
-    quantity: str
     value: float | None = None
     uncertainty: float | None = None
     formula: str = ""
     source: str = ""
     because: str = ""
 
-    def as_dict(self) -> dict[str, Any] | None:
-        """The JSON form; None where there is no value (`because` says why)."""
-        if self.value is None:
+    def as_dict(self) -> EnergyModel | None:
+        """The JSON form of an energy; None where there is no value (`because` says why)."""
+        if self.value is None or self.uncertainty is None:
             return None
         return {
             "label": "MODEL",
             "board": self.board,
-            self.quantity: self.value,
+            "joules_per_inference": self.value,
             "uncertainty": self.uncertainty,
             "formula": self.formula,
             "source": self.source,
@@ -142,12 +144,11 @@ def energy_model(board: Board, macs: int) -> Estimate:
     stress = board.power.stress
     because = _missing(board, macs, needs_stress=True)
     if because or stress is None:
-        return Estimate(board.name, "joules_per_inference", because=because)
+        return Estimate(board.name, because=because)
     pace, spread = _pace(board)
     value = stress.watts * macs * pace
     return Estimate(
         board.name,
-        "joules_per_inference",
         value,
         spread * value,
         f"{stress.watts:g} W under stress × {_time(board, macs)}",
@@ -163,12 +164,11 @@ def latency_model(board: Board, macs: int) -> Estimate:
     """
     because = _missing(board, macs, needs_stress=False)
     if because:
-        return Estimate(board.name, "latency_ms", because=because)
+        return Estimate(board.name, because=because)
     pace, spread = _pace(board)
     value = 1000 * macs * pace
     return Estimate(
         board.name,
-        "latency_ms",
         value,
         spread * value,
         _time(board, macs),

@@ -12,8 +12,8 @@ import importlib
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Any, Literal, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,10 @@ from numpy.typing import NDArray
 from edge_sdk.configuration import MAX_THREADS, nearest
 from edge_sdk.errors import ConfigError, EdgeError, EngineError, MissingPackage
 from edge_sdk.tensors import TensorSpec
+
+if TYPE_CHECKING:
+    from edge_sdk.documents.common import Engine as EngineRecord
+    from edge_sdk.documents.engines import EngineEntry
 
 T = TypeVar("T")
 Resolver = Literal["builtin", "builtin-without-delegates"]
@@ -41,9 +45,16 @@ class EngineInfo:
     threads: int
     mapped: float | None = None
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> EngineRecord:
         """The JSON form."""
-        return asdict(self)
+        return {
+            "name": self.name,
+            "version": self.version,
+            "resolver": self.resolver,
+            "delegate": self.delegate,
+            "threads": self.threads,
+            "mapped": self.mapped,
+        }
 
 
 class Engine(ABC):
@@ -221,6 +232,17 @@ class EngineStatus:
     help: str
     because: str
     fix: str
+
+    def as_dict(self) -> EngineEntry:
+        """The JSON form."""
+        return {
+            "name": self.name,
+            "usable": self.usable,
+            "version": self.version,
+            "help": self.help,
+            "because": self.because,
+            "fix": self.fix,
+        }
 
 
 def list_engines() -> list[EngineStatus]:

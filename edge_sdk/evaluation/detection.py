@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,10 @@ from edge_sdk.inference.golden import GoldenCheck
 from edge_sdk.inference.recognizer import Recognizer
 from edge_sdk.results import Detection
 
+if TYPE_CHECKING:
+    from edge_sdk.documents.common import BundleIdentity
+    from edge_sdk.documents.evaluate import EvaluateDetector, LabelPrecision
+
 Progress = Callable[[int, int], None]
 
 
@@ -34,6 +38,10 @@ class ClassPrecision:
 
     n: int
     ap: float | None
+
+    def as_dict(self) -> LabelPrecision:
+        """The JSON form."""
+        return {"n": self.n, "ap": self.ap}
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,12 +64,15 @@ class DetectionEvaluation:
     engine: EngineInfo | None = None
     golden: GoldenCheck | None = None
 
-    def as_dict(self, *, bundle: dict[str, str]) -> dict[str, Any]:
-        """The evaluate document of CONTRACTS.md; what only classifiers have is null."""
+    def as_dict(self, *, bundle: BundleIdentity) -> EvaluateDetector:
+        """The evaluate document of docs/contracts.md; fields of classifiers are null."""
         return {
             **common(self, bundle),
-            **dict.fromkeys(("accuracy", "interval", "top5", "macro_f1")),
-            "per_class": {label: {"n": s.n, "ap": s.ap} for label, s in self.per_class.items()},
+            "accuracy": None,
+            "interval": None,
+            "top5": None,
+            "macro_f1": None,
+            "per_class": {label: score.as_dict() for label, score in self.per_class.items()},
             "mAP": self.mean_ap,
             "mAP_50": self.mean_ap_50,
         }

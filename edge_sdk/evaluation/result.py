@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,11 @@ from numpy.typing import NDArray
 from edge_sdk.engines import EngineInfo
 from edge_sdk.inference.golden import GoldenCheck
 from edge_sdk.statistics import Interval, wilson
+
+if TYPE_CHECKING:
+    from edge_sdk.documents.common import BundleIdentity
+    from edge_sdk.documents.evaluate import ClassAccuracy, EvaluateClassifier, EvaluateHead
+    from edge_sdk.documents.evaluate import Mistake as MistakeEntry
 
 MAX_MATRIX = 100
 """Classes up to which the document has the whole confusion matrix: 1,001 of them take 6 MB."""
@@ -28,6 +33,10 @@ class ClassScore:
     recall: float | None
     precision: float | None
 
+    def as_dict(self) -> ClassAccuracy:
+        """The JSON form."""
+        return {"n": self.n, "recall": self.recall, "precision": self.precision}
+
 
 @dataclass(frozen=True)
 class Mistake:
@@ -39,6 +48,17 @@ class Mistake:
     answer: str
     score: float
     truth_score: float
+
+    def as_dict(self) -> MistakeEntry:
+        """The JSON form."""
+        return {
+            "name": self.name,
+            "sha256": self.sha256,
+            "truth": self.truth,
+            "answer": self.answer,
+            "score": self.score,
+            "truth_score": self.truth_score,
+        }
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,8 +136,8 @@ class Evaluation:
         used = rows > 0
         return float(np.mean(2 * hits[used] / (rows[used] + columns[used])))
 
-    def as_dict(self, *, bundle: dict[str, str]) -> dict[str, Any]:
-        """The evaluate document of CONTRACTS.md. confusion: null above 100 classes."""
+    def as_dict(self, *, bundle: BundleIdentity) -> EvaluateClassifier:
+        """The evaluate document of docs/contracts.md. confusion: null above 100 classes."""
         small = len(self.labels) <= MAX_MATRIX
         return {
             **common(self, bundle),
@@ -126,20 +146,17 @@ class Evaluation:
             "interval": self.interval.as_list(),
             "top5": self.top5,
             "macro_f1": self.macro_f1,
-            "per_class": {
-                label: {"n": s.n, "recall": s.recall, "precision": s.precision}
-                for label, s in self.per_class.items()
-            },
+            "per_class": {label: score.as_dict() for label, score in self.per_class.items()},
             "mAP": None,
             "confusion": self.confusion.tolist() if small else None,
             "confusions": [list(pair) for pair in self.confusions[:MAX_CONFUSIONS]],
-            "mistakes": [asdict(mistake) for mistake in self.mistakes],
+            "mistakes": [mistake.as_dict() for mistake in self.mistakes],
         }
 
 
-def common(found: Any, bundle: dict[str, str]) -> dict[str, Any]:
-    """What the evaluate document says of a classifier and of a detector alike. found: Evaluation or
-    DetectionEvaluation.
+def common(found: Any, bundle: BundleIdentity) -> EvaluateHead:
+    """The fields of the evaluate document that classifiers and detectors share. found: Evaluation
+    or DetectionEvaluation.
     """
     return {
         "schema": "edge-sdk/evaluate/1",

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,10 @@ from edge_sdk.errors import GateFailed, ModelError
 from edge_sdk.inference.golden_detections import Bounds, Detections, answered, compare_detections
 from edge_sdk.model.interface import OutputEntry
 from edge_sdk.tensors import TensorSpec, dequantize
+
+if TYPE_CHECKING:
+    from edge_sdk.documents.common import GoldenOutcome
+    from edge_sdk.documents.golden import GoldenFailed
 
 MIN_STEPS = 4
 _RELATIVE, _ABSOLUTE = 1e-3, 1e-5
@@ -59,7 +63,7 @@ class GoldenCheck:
     largest: float
     because: str
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> GoldenOutcome:
         """The JSON form."""
         return {
             "rule": self.rule,
@@ -71,8 +75,8 @@ class GoldenCheck:
 
 
 def rule_for(manifest: Manifest, info: EngineInfo) -> Rule:
-    """Which rule holds for an engine (CONTRACTS.md, "Golden rule"). A post-process that is built in
-    computes in floats, whatever the network does: it is never exact.
+    """The rule that holds for an engine (docs/contracts.md, "Golden rule"). A post-process that is
+    built in computes in floats, whatever the network does: it is never exact.
     """
     golden = manifest.golden
     same = (info.name, info.version, info.resolver, info.delegate) == (
@@ -111,16 +115,17 @@ def require_golden(bundle: Bundle, engine: Engine) -> GoldenCheck:
     check = check_golden(bundle.manifest, bundle.golden(), engine)
     if check.passed is False:
         info = engine.info
+        document: GoldenFailed = {
+            "schema": "edge-sdk/golden/1",
+            "bundle": bundle.identity,
+            "engine": info.as_dict(),
+            "golden": check.as_dict(),
+        }
         raise GateFailed(
             f"{bundle.path}: golden outputs do not match on {info.name} {info.version} "
             f"({info.delegate}): {check.because} (largest difference {check.largest:g})",
             fix=_remedy(bundle, engine),
-            document={
-                "schema": "edge-sdk/golden/1",
-                "bundle": bundle.identity,
-                "engine": info.as_dict(),
-                "golden": check.as_dict(),
-            },
+            document=dict(document),
         )
     return check
 

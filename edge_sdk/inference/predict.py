@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from edge_sdk.bundle.reading import Bundle
 from edge_sdk.cli.console import warn
@@ -18,6 +18,9 @@ from edge_sdk.images.files import SUFFIXES, list_images, read_image, write_image
 from edge_sdk.inference.golden import unproven_warning
 from edge_sdk.inference.recognizer import Recognizer, require_images
 
+if TYPE_CHECKING:
+    from edge_sdk.documents.predict import ImageAnswer, Predict
+
 
 def predict(
     path: str | Path,
@@ -26,8 +29,8 @@ def predict(
     engine: str = "litert",
     threads: int = 1,
     annotate: str | Path | None = None,
-) -> dict[str, Any]:
-    """The predict document of CONTRACTS.md: the answers of bundle `path`, an image at a time.
+) -> Predict:
+    """The predict document of docs/contracts.md: the answers of bundle `path`, an image at a time.
 
     A folder stands for the images in it; those that cannot be read are left out and listed. Of
     images named by themselves every one must be readable: all are tried before any is answered.
@@ -41,7 +44,7 @@ def predict(
     if annotate is not None:
         _check_apart(Path(annotate), images)
         copies = _copies([file for file, _ in files], Path(annotate))
-    results: list[dict[str, Any]] = []
+    results: list[ImageAnswer] = []
     unreadable: list[str] = []
     with ExitStack() as stack:
         bundle = stack.enter_context(Bundle.open(path))
@@ -102,7 +105,7 @@ def _require_readable(named: Sequence[Path]) -> None:
         )
 
 
-def _check_readable(results: list[dict[str, Any]], unreadable: list[str]) -> None:
+def _check_readable(results: list[ImageAnswer], unreadable: list[str]) -> None:
     if unreadable and not results:
         raise DataError(
             f"none of the {len(unreadable)} images can be read: {unreadable[0]}",

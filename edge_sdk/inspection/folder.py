@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,6 +21,9 @@ from edge_sdk.images.contact_sheet import contact_sheet, thumbnail
 from edge_sdk.images.files import SUFFIXES, list_images, read_image
 from edge_sdk.images.perceptual_hash import GRID, look_alikes, near_duplicates
 from edge_sdk.images.scan import Look, look_at_all
+
+if TYPE_CHECKING:
+    from edge_sdk.documents.inspect import InspectFolder, NearDuplicate, Split
 
 MAX_LISTED = 20
 """Near-duplicates that the document lists; it counts them all."""
@@ -36,7 +39,7 @@ Classes = Mapping[str, Sequence[Path]]
 Progress = Callable[[int, int], None]
 
 
-def inspect_folder(folder: Path, progress: Progress | None = None) -> dict[str, Any]:
+def inspect_folder(folder: Path, progress: Progress | None = None) -> InspectFolder:
     """The inspect document of a folder. Raises FileError, DataError (no image, no class)."""
     parts, left_out = _listing(folder)
     looks, unreadable = _look_at(parts, progress)
@@ -47,7 +50,7 @@ def inspect_folder(folder: Path, progress: Progress | None = None) -> dict[str, 
     told = _told(parts, looks)
     compared = _compared(told)
     near = _near(told, looks)
-    document = {
+    document: InspectFolder = {
         "schema": "edge-sdk/inspect/1",
         "path": str(folder),
         "kind": "folder",
@@ -68,11 +71,13 @@ def inspect_folder(folder: Path, progress: Progress | None = None) -> dict[str, 
         "near": near[:MAX_LISTED],
         "splits": _splits(parts, looks),
         "left_out": [str(path) for path in left_out],
+        "warnings": [],
     }
-    return {**document, "warnings": [*_warnings(folder, document), *_alike(parts, looks, near)]}
+    document["warnings"] = [*_warnings(folder, document), *_alike(parts, looks, near)]
+    return document
 
 
-def describe_folder(document: dict[str, Any]) -> str:
+def describe_folder(document: InspectFolder) -> str:
     """The document for people: totals, each class with the split, then what is wrong by name."""
     rows = [
         ["images", f"{document['pictures']:,}"],
@@ -84,8 +89,7 @@ def describe_folder(document: dict[str, Any]) -> str:
     texts = [table(rows)]
     splits = document["splits"]
     lines = [
-        [name, count, *(splits.get(name, {}).get(part, "-") for part in ("train", "val", "test"))]
-        for name, count in document["classes"].items()
+        [name, count, *_split(splits.get(name))] for name, count in document["classes"].items()
     ]
     if lines:
         texts.append(table(lines, head=("class", "images", "train", "val", "test")))
@@ -96,7 +100,12 @@ def describe_folder(document: dict[str, Any]) -> str:
     return "\n\n".join(text for text in texts if text)
 
 
-def near_in_words(document: dict[str, Any]) -> tuple[str, str]:
+def _split(split: Split | None) -> tuple[int | str, ...]:
+    """Images to train, validate and test; dashes for a class with too few."""
+    return (split["train"], split["val"], split["test"]) if split else ("-", "-", "-")
+
+
+def near_in_words(document: InspectFolder) -> tuple[str, str]:
     """How many near-duplicates, and among how many images; "not compared" and why."""
     if document["near_duplicates"] is None:
         return "not compared", f"smaller than {GRID} pixels, blank, or nothing to compare with"
@@ -177,7 +186,7 @@ def _compared(files: Mapping[str, Sequence[Path]]) -> int:
     return sum(counts) if several else 0
 
 
-def _near(files: Mapping[str, Sequence[Path]], looks: Mapping[Path, Look]) -> list[dict[str, Any]]:
+def _near(files: Mapping[str, Sequence[Path]], looks: Mapping[Path, Look]) -> list[NearDuplicate]:
     """Images that look like another, of another part where there are parts, and are not equal."""
     hashes = {part: [looks[path].hash for path in own] for part, own in files.items()}
     if "" in files:
@@ -195,7 +204,7 @@ def _near(files: Mapping[str, Sequence[Path]], looks: Mapping[Path, Look]) -> li
     ]
 
 
-def _splits(parts: Mapping[str, Classes], looks: Mapping[Path, Look]) -> dict[str, dict[str, int]]:
+def _splits(parts: Mapping[str, Classes], looks: Mapping[Path, Look]) -> dict[str, Split]:
     """{class: {"train", "val", "test"}} as a recipe with default values splits the readable ones;
     a class with too few is left out.
     """
@@ -217,11 +226,11 @@ def _splits(parts: Mapping[str, Classes], looks: Mapping[Path, Look]) -> dict[st
     return found
 
 
-def _named(train: int, val: int, test: int) -> dict[str, int]:
+def _named(train: int, val: int, test: int) -> Split:
     return {"train": train, "val": val, "test": test}
 
 
-def _warnings(folder: Path, document: dict[str, Any]) -> list[str]:
+def _warnings(folder: Path, document: InspectFolder) -> list[str]:
     lines = [
         f"{folder / name} stands beside train and test: rename it to {folder / 'val'}, or move it "
         f"elsewhere ({count:,} images)"
@@ -246,7 +255,7 @@ def _warnings(folder: Path, document: dict[str, Any]) -> list[str]:
 
 
 def _alike(
-    parts: Mapping[str, Classes], looks: Mapping[Path, Look], near: Sequence[Any]
+    parts: Mapping[str, Classes], looks: Mapping[Path, Look], near: Sequence[NearDuplicate]
 ) -> list[str]:
     """Warnings of images that are equal where they must not be, or almost equal."""
     across_parts, across_classes = _equal(parts, looks)

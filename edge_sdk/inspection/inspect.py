@@ -10,9 +10,9 @@ import importlib.metadata
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
-from edge_sdk.bundle.reading import load_model
+from edge_sdk.bundle.reading import Bundle, load_model
 from edge_sdk.configuration import as_dict
 from edge_sdk.errors import FileError, MissingPackage
 from edge_sdk.files import is_folder
@@ -20,12 +20,16 @@ from edge_sdk.inspection.folder import Progress, inspect_folder
 from edge_sdk.tflite.graph import Graph, read_graph
 from edge_sdk.tflite.metadata import read_metadata
 
+if TYPE_CHECKING:
+    from edge_sdk.documents.inspect import Graph as GraphRecord
+    from edge_sdk.documents.inspect import Inspect, InspectBundle, InspectModel, Metadata
+
 _GROUP = "edge_sdk.inspectors"
 _BY_CONVERTER = ("toml",)
 """Known even where the converter is not installed, so that the error can say so."""
 
 
-def inspect(path: str | Path, progress: Progress | None = None) -> dict[str, Any]:
+def inspect(path: str | Path, progress: Progress | None = None) -> Inspect:
     """The inspect document of a path; `kind` says what it was. progress: called with the images
     of a folder that are done, and all.
 
@@ -39,25 +43,38 @@ def inspect(path: str | Path, progress: Progress | None = None) -> dict[str, Any
         return _by_package(path)
     model, bundle = load_model(path)
     graph = read_graph(model)
-    document: dict[str, Any] = {
+    return _model(path, model, graph) if bundle is None else _bundle(path, model, graph, bundle)
+
+
+def _model(path: Path, model: bytes, graph: Graph) -> InspectModel:
+    metadata = read_metadata(model, graph)
+    found = {"labels": len(metadata.labels), "mean": metadata.mean, "std": metadata.std}
+    return {
         "schema": "edge-sdk/inspect/1",
         "path": str(path),
-        "kind": "bundle" if bundle else "model",
+        "kind": "model",
         "bytes": len(model),
         "graph": _graph(graph),
+        "metadata": cast("Metadata", as_dict(found)),
     }
-    if bundle is None:
-        metadata = read_metadata(model, graph)
-        found = {"labels": len(metadata.labels), "mean": metadata.mean, "std": metadata.std}
-        return {**document, "metadata": as_dict(found)}
+
+
+def _bundle(path: Path, model: bytes, graph: Graph, bundle: Bundle) -> InspectBundle:
     manifest = as_dict(bundle.manifest)
     manifest["golden"]["from"] = manifest["golden"].pop("origin")
     return {
-        **document,
+        "schema": "edge-sdk/inspect/1",
+        "path": str(path),
+        "kind": "bundle",
+        "bytes": len(model),
+        "graph": _graph(graph),
         "bundle": bundle.identity,
         "manifest": manifest,
         "labels": list(bundle.labels),
-        "accuracy": {side: _accuracy(bundle.build.get(side)) for side in ("float", "converted")},
+        "accuracy": {
+            "float": _accuracy(bundle.build.get("float")),
+            "converted": _accuracy(bundle.build.get("converted")),
+        },
     }
 
 
@@ -66,7 +83,7 @@ def _accuracy(side: object) -> Any:
     return side.get("accuracy") if isinstance(side, dict) else None
 
 
-def _graph(graph: Graph) -> dict[str, Any]:
+def _graph(graph: Graph) -> GraphRecord:
     return {
         "precision": graph.precision,
         "macs": graph.macs,
@@ -77,7 +94,7 @@ def _graph(graph: Graph) -> dict[str, Any]:
     }
 
 
-def _by_package(path: Path) -> dict[str, Any]:
+def _by_package(path: Path) -> Inspect:
     if not path.exists():
         raise FileError(f"{path} does not exist", fix="check the path")
     found = importlib.metadata.entry_points(group=_GROUP, name=path.suffix[1:])
@@ -86,5 +103,5 @@ def _by_package(path: Path) -> dict[str, Any]:
             f"inspecting a {path.suffix} file needs edge-sdk-converter, which is not installed",
             fix="pip install edge-sdk-converter",
         )
-    inspector: Callable[[Path], dict[str, Any]] = next(iter(found)).load()
+    inspector: Callable[[Path], Inspect] = next(iter(found)).load()
     return inspector(path)

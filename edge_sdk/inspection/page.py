@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from edge_sdk.files import write_atomic
 from edge_sdk.inspection.folder import MAX_SHOWN, contact_sheets, near_in_words
@@ -12,10 +12,11 @@ from edge_sdk.report.gallery import Exhibit, Gallery, gallery_section
 from edge_sdk.report.markup import count, escape, facts, table
 from edge_sdk.report.page import Head, Section, Tile, banner, page
 
-_PARTS = ("train", "val", "test")
+if TYPE_CHECKING:
+    from edge_sdk.documents.inspect import Inspect, InspectFolder, Split
 
 
-def write_inspection(folder: Path, path: Path, document: dict[str, Any]) -> Path:
+def write_inspection(folder: Path, path: Path, document: Inspect) -> Path:
     """Write `inspect.json` and `report.html` about `path` into `folder`; the path of the page.
 
     Raises FileError.
@@ -27,13 +28,13 @@ def write_inspection(folder: Path, path: Path, document: dict[str, Any]) -> Path
     return folder / "report.html"
 
 
-def _page(path: Path, document: dict[str, Any]) -> str:
+def _page(path: Path, document: Inspect) -> str:
     head = Head("inspection", path.name, escape(path), "", ())
     return page(head, [Section("contents", "Contents", facts("What is in it", document))])
 
 
-def _folder_page(path: Path, document: dict[str, Any]) -> str:
-    warnings = "".join(banner("warn", "Look:", line) for line in document["warnings"])
+def _folder_page(path: Path, document: InspectFolder) -> str:
+    warnings = "".join(banner("warn", "Note:", line) for line in document["warnings"])
     head = Head("inspection", path.absolute().name, escape(path), warnings, _tiles(document))
     return page(
         head,
@@ -47,7 +48,7 @@ def _folder_page(path: Path, document: dict[str, Any]) -> str:
     )
 
 
-def _tiles(document: dict[str, Any]) -> list[Tile]:
+def _tiles(document: InspectFolder) -> list[Tile]:
     return [
         Tile("images", count(document["pictures"]), f"{len(document['classes'])} classes"),
         Tile("unreadable", count(len(document["unreadable"]))),
@@ -56,13 +57,13 @@ def _tiles(document: dict[str, Any]) -> list[Tile]:
     ]
 
 
-def _classes(document: dict[str, Any]) -> str:
+def _classes(document: InspectFolder) -> str:
     splits = document["splits"]
     rows = [
         (
             escape(name),
             count(images),
-            *(count(splits[name][part]) if name in splits else "-" for part in _PARTS),
+            *(_split(splits[name]) if name in splits else ("-", "-", "-")),
         )
         for name, images in document["classes"].items()
     ]
@@ -73,13 +74,17 @@ def _classes(document: dict[str, Any]) -> str:
     )
 
 
+def _split(split: Split) -> tuple[str, str, str]:
+    return count(split["train"]), count(split["val"]), count(split["test"])
+
+
 def _sheets(path: Path) -> Section:
     exhibits = [Exhibit(png, name or "no class") for name, png in contact_sheets(path).items()]
     words = f"Up to {MAX_SHOWN} of each class, from its first file to its last."
     return gallery_section(Gallery("images", "Images", words, exhibits))
 
 
-def _alike(document: dict[str, Any]) -> str:
+def _alike(document: InspectFolder) -> str:
     rows = [
         (escape(pair["picture"]), escape(pair["other"]), count(pair["bits"]))
         for pair in document["near"]

@@ -4,14 +4,14 @@
     write_report(folder, "run", document, build)    run.json and report.html
     write_build_report(path, document)              build.html
 
-The JSON keeps every digit; the page rounds for people. Documents are those of CONTRACTS.md
+The JSON keeps every digit; the page rounds for people. Documents are those of docs/contracts.md
 (edge-sdk/run/1, bench/1, build/1); whatever a document lacks is left out or said to be absent.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,8 +52,8 @@ def prepare_folder(folder: Path) -> None:
 def write_report(
     folder: Path,
     command: str,
-    document: dict[str, Any],
-    build: dict[str, Any] | None = None,
+    document: Mapping[str, Any],
+    build: Mapping[str, Any] | None = None,
     *,
     galleries: Sequence[Gallery] = (),
 ) -> Path:
@@ -73,7 +73,7 @@ def write_report(
 
 
 def write_build_report(
-    path: Path, document: dict[str, Any], galleries: Sequence[Gallery] = ()
+    path: Path, document: Mapping[str, Any], galleries: Sequence[Gallery] = ()
 ) -> None:
     """Write the page of a build record to `path`, images before the tables of the build itself.
 
@@ -82,7 +82,7 @@ def write_build_report(
     write_atomic(path, _build_page(document, galleries).encode("utf-8", "replace"))
 
 
-def _run_page(command: str, run: dict[str, Any], build: dict[str, Any]) -> str:
+def _run_page(command: str, run: Mapping[str, Any], build: Mapping[str, Any]) -> str:
     accuracy, confusion, *others = build_sections(build)
     head = Head(
         "benchmark report" if command == "bench" else f"{command} report",
@@ -104,7 +104,7 @@ def _run_page(command: str, run: dict[str, Any], build: dict[str, Any]) -> str:
     return page(head, sections)
 
 
-def _build_page(build: dict[str, Any], galleries: Sequence[Gallery]) -> str:
+def _build_page(build: Mapping[str, Any], galleries: Sequence[Gallery]) -> str:
     head = Head("build report", _title(build), "", build_banner(build), build_tiles(build))
     sections = [*build_sections(build), *map(gallery_section, galleries)]
     if build.get("energy_model") or build.get("energy_model_because"):
@@ -112,11 +112,11 @@ def _build_page(build: dict[str, Any], galleries: Sequence[Gallery]) -> str:
     return page(head, [*sections, build_again(build)])
 
 
-def _title(names: dict[str, Any]) -> str:
+def _title(names: Mapping[str, Any]) -> str:
     return f"{names.get('name') or 'Model'} {names.get('version') or ''}".strip()
 
 
-def _json(document: dict[str, Any]) -> bytes:
+def _json(document: Mapping[str, Any]) -> bytes:
     """A file name that is not UTF-8 is kept as the JSON escape that reads back to it."""
     text = json.dumps(document, indent=1, ensure_ascii=False) + "\n"
     return text.encode("utf-8", "backslashreplace")

@@ -6,7 +6,7 @@ import json
 import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from edge_sdk.files import write_atomic
 from edge_sdk.formatting import bare_ms
@@ -37,26 +37,28 @@ from edge_sdk.report.page import Head, Section, Tile, banner, command, figure, n
 from edge_sdk.report.page import side_by_side as columns
 from edge_sdk.report.summary import engine_words
 
-Row = dict[str, Any]
+if TYPE_CHECKING:
+    from edge_sdk.documents.compare import Compare, MeasuredRow, RecordedRow
+
 
 _RULE = (
-    "Dominated by a row that is behind in nothing and surely ahead in something: accuracy,"
-    " preprocess + invoke, or size in the bundle. Accuracies are compared image by image, times"
-    " round by round; surely means at 99 %. An accuracy that is higher, if not surely, still counts"
-    " as not behind."
+    "Dominated: another row is no worse in accuracy, preprocess + invoke and size in the bundle,"
+    " and significantly better in one of them. Accuracies are compared image by image, times round"
+    " by round, at 99 % confidence. A row with a lower accuracy never dominates, however small the"
+    " difference."
 )
 _PLOTS = (
     "Numbers are those of the table. Hollow dots are dominated in that plot, by accuracy and that"
-    " cost alone; filled dots beside the front are not surely worse than those on it."
+    " cost alone; filled dots beside the front are not significantly worse than those on it."
 )
 
 
 class _Cost(NamedTuple):
     """A plot's cost: its key in `dominated_in`, its name, where it is in a row, and its units."""
 
-    key: str
+    key: Literal["latency", "bytes", "macs"]
     name: str
-    value: Callable[[Row], float | None]
+    value: Callable[[MeasuredRow], float | None]
     units: tuple[tuple[float, str], ...]
 
 
@@ -82,7 +84,7 @@ _COSTS = (
 )
 
 
-def write_comparison(folder: Path, document: dict[str, Any]) -> Path:
+def write_comparison(folder: Path, document: Compare) -> Path:
     """Write `compare.json` and `report.html` about a compare document; the path of the page.
 
     Raises FileError.
@@ -93,14 +95,19 @@ def write_comparison(folder: Path, document: dict[str, Any]) -> Path:
     return folder / "report.html"
 
 
-def _page(document: dict[str, Any]) -> str:
+def _page(document: Compare) -> str:
     names = short_names([row["path"] for row in document["rows"]])
     named = [
         (f"{i}.\N{NO-BREAK SPACE}{name}", row)
         for i, (name, row) in enumerate(zip(names, document["rows"], strict=True), 1)
     ]
-    measured = [(name, row) for name, row in named if "invoke_ms" in row]
-    recorded = [(name, row) for name, row in named if "invoke_ms" not in row]
+    measured: list[tuple[str, MeasuredRow]] = []
+    recorded: list[tuple[str, RecordedRow]] = []
+    for name, row in named:
+        if row["kind"] == "bundle" or row["kind"] == "model":
+            measured.append((name, row))
+        else:
+            recorded.append((name, row))
     warnings = [(name, line) for name, row in named for line in row["warnings"]]
     head = Head(
         "comparison report",
@@ -119,13 +126,13 @@ def _page(document: dict[str, Any]) -> str:
     return page(head, sections)
 
 
-def _lede(document: dict[str, Any]) -> str:
+def _lede(document: Compare) -> str:
     data = f"Images: {document['data']}" if document["data"] else "No images were named"
     engine = next((row for row in document["rows"] if "invoke_ms" in row), None)
     return escape(data) + (f"<br>{escape(engine_words(engine))}" if engine else "")
 
 
-def _tiles(document: dict[str, Any]) -> list[Tile]:
+def _tiles(document: Compare) -> list[Tile]:
     rows = document["rows"]
     images = {row["n"] for row in rows if row["n"] is not None}
     ranked = [row for row in rows if row["dominated_by"] is not None]
@@ -138,7 +145,7 @@ def _tiles(document: dict[str, Any]) -> list[Tile]:
     ]
 
 
-def _table(document: dict[str, Any], rows: Sequence[tuple[str, Row]]) -> str:
+def _table(document: Compare, rows: Sequence[tuple[str, MeasuredRow]]) -> str:
     cells = [
         (
             escape(name),
@@ -165,7 +172,7 @@ def _table(document: dict[str, Any], rows: Sequence[tuple[str, Row]]) -> str:
     return table(caption, head, cells, kind="figures") + remark
 
 
-def _plots(rows: Sequence[tuple[str, Row]]) -> str:
+def _plots(rows: Sequence[tuple[str, MeasuredRow]]) -> str:
     known = [(name, row) for name, row in rows if number(row["accuracy"]) is not None]
     if not known:
         return note("Not measured: no bundle answered images (--data SOURCE).") if rows else ""
@@ -177,7 +184,7 @@ def _plots(rows: Sequence[tuple[str, Row]]) -> str:
     return columns(*(_plot(cost, known) for cost in _COSTS)) + note(words)
 
 
-def _plot(cost: _Cost, rows: Sequence[tuple[str, Row]]) -> str:
+def _plot(cost: _Cost, rows: Sequence[tuple[str, MeasuredRow]]) -> str:
     values = [value for _, row in rows if (value := cost.value(row)) is not None]
     largest = max(values, default=0)
     factor, unit = next((one for one in cost.units if largest >= one[0]), cost.units[-1])
@@ -186,7 +193,7 @@ def _plot(cost: _Cost, rows: Sequence[tuple[str, Row]]) -> str:
     return figure(title, scatter(title, [dot for dot in dots if dot is not None]))
 
 
-def _dot(cost: _Cost, name: str, row: Row, factor: float, unit: str) -> Dot | None:
+def _dot(cost: _Cost, name: str, row: MeasuredRow, factor: float, unit: str) -> Dot | None:
     value, accuracy = cost.value(row), number(row["accuracy"])
     if value is None or accuracy is None:
         return None
@@ -204,7 +211,7 @@ def _dot(cost: _Cost, name: str, row: Row, factor: float, unit: str) -> Dot | No
     )
 
 
-def _sizes(rows: Sequence[tuple[str, Row]]) -> str:
+def _sizes(rows: Sequence[tuple[str, MeasuredRow]]) -> str:
     cells = [
         (
             escape(name),
@@ -222,7 +229,7 @@ def _sizes(rows: Sequence[tuple[str, Row]]) -> str:
     return table(caption, head, cells, kind="figures")
 
 
-def _recorded(rows: Sequence[tuple[str, Row]]) -> str:
+def _recorded(rows: Sequence[tuple[str, RecordedRow]]) -> str:
     cells = [
         (
             escape(name),
@@ -238,7 +245,7 @@ def _recorded(rows: Sequence[tuple[str, Row]]) -> str:
     return table("Runs of other times or machines: not ranked", head, cells, kind="figures")
 
 
-def _again(document: dict[str, Any]) -> str:
+def _again(document: Compare) -> str:
     words = ["edge-sdk", "compare", *(row["path"] for row in document["rows"])]
     if document["data"]:
         words += ["--data", document["data"]]

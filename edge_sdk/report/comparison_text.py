@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import PurePath
-from typing import Any
+from typing import TYPE_CHECKING
 
 from edge_sdk.formatting import bare_ms, share, table
 from edge_sdk.report.markup import mapping, number, short_size, significant
+
+if TYPE_CHECKING:
+    from edge_sdk.documents.compare import Compare, MeasuredRow, RecordedRow
 
 _COLUMNS = 99
 _SHORTEST_NAME = 12
 _NONE = "-"
 
 
-def describe(document: dict[str, Any]) -> str:
+def describe(document: Compare) -> str:
     """The table, in less than 100 columns, and below it what dominates what."""
     rows = document["rows"]
     cells = [
@@ -37,7 +40,7 @@ def describe(document: dict[str, Any]) -> str:
     return "\n".join([table(cells, head=head), *_remarks(document)])
 
 
-def dominated_words(document: dict[str, Any], row: dict[str, Any]) -> str:
+def dominated_words(document: Compare, row: MeasuredRow | RecordedRow) -> str:
     """ "by 1, 3" with the numbers of rows (from 1), "no", or "not ranked"."""
     if row["dominated_by"] is None:
         return "not ranked"
@@ -46,7 +49,7 @@ def dominated_words(document: dict[str, Any], row: dict[str, Any]) -> str:
     return f"by {', '.join(found)}" if found else "no"
 
 
-def unranked_words(document: dict[str, Any]) -> list[str]:
+def unranked_words(document: Compare) -> list[str]:
     """Why rows with an accuracy are not ranked; [] where all of them are."""
     rows = document["rows"]
     few = any(row["accuracy"] is not None and row["dominated_by"] is None for row in rows)
@@ -75,8 +78,8 @@ def short_count(value: float) -> str:
     return f"{value:.0f}"
 
 
-def _invoke(row: dict[str, Any]) -> str:
-    if "invoke_ms" in row:
+def _invoke(row: MeasuredRow | RecordedRow) -> str:
+    if row["kind"] == "bundle" or row["kind"] == "model":
         timing = row["invoke_ms"]
         low, high = bare_ms(timing["min"]), bare_ms(timing["max"])
         return f"{bare_ms(timing['median'])} [{low} - {high}]"
@@ -84,7 +87,7 @@ def _invoke(row: dict[str, Any]) -> str:
     return f"{_NONE if recorded is None else bare_ms(recorded)} (recorded p50)"
 
 
-def _remarks(document: dict[str, Any]) -> list[str]:
+def _remarks(document: Compare) -> list[str]:
     rows = document["rows"]
     lines = []
     if any(row["cost_ms"] for row in rows):
@@ -93,7 +96,9 @@ def _remarks(document: dict[str, Any]) -> list[str]:
         if row["dominated_by"]:
             lines.append(f"* {index} is dominated {dominated_words(document, row)}")
     if any(row["dominated_by"] for row in rows):
-        lines.append("  (behind in nothing, surely ahead in accuracy, cost or size)")
+        lines.append(
+            "  (another is no worse in accuracy, cost or size, and significantly better in one)"
+        )
     lines += unranked_words(document)
     return ["", *lines] if lines else []
 

@@ -8,6 +8,7 @@ from typing import Any
 from edge_sdk.report.markup import (
     ABSENT,
     amount,
+    escape,
     listed,
     mapping,
     number,
@@ -19,9 +20,6 @@ from edge_sdk.report.markup import (
     significant,
 )
 from edge_sdk.report.page import Tile, banner, note
-
-_UNREAD_THROTTLING = "throttling cannot be read on this machine"
-"""What `invalid_because` says where no rule was broken that could be looked at."""
 
 _LATENCIES = {
     "p50": "half of the {} are faster",
@@ -87,8 +85,9 @@ def run_banners(run: Mapping[str, Any]) -> str:
     """Whether the run is valid and why not, and a golden check that did not pass."""
     if run.get("valid") is True:
         shown = banner("good", "Valid.", "Steady, not throttled, long enough, enough samples.")
-    elif run.get("invalid_because") == _UNREAD_THROTTLING:
-        shown = note(f"Not marked valid: {_UNREAD_THROTTLING}; all other rules are met.")
+    elif run.get("invalid_codes") == ["throttling-unknown"]:
+        because = escape(run.get("invalid_because"))
+        shown = note(f"Not marked valid: {because}; all other rules are met.")
     else:
         shown = banner("warn", "Not valid as a measurement:", _because(run.get("invalid_because")))
     golden = mapping(run.get("golden"))

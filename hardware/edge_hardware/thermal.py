@@ -14,7 +14,10 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from edge_sdk.documents.run import ThermalRecord
 
 SYS = Path("/sys")
 
@@ -170,7 +173,7 @@ class Thermal:
             self.sample()
 
 
-def thermal_document(watched: Sequence[Thermal]) -> dict[str, Any]:
+def thermal_document(watched: Sequence[Thermal]) -> ThermalRecord:
     """`thermal` of a run or bench document, for one or several stretches of time in their order.
 
     start_c, end_c, max_c; throttled (None: not known of all, and seen in none) and its causes;

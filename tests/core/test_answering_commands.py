@@ -379,7 +379,7 @@ def test_compare_refuses(refused: Make, tiny_bundle: Make, tmp_path: Path) -> No
     bundle = tiny_bundle()
     other = tmp_path / "other.json"
     other.write_text('{"schema": "something/else"}')
-    assert "one thing only" in refused("compare", bundle)
+    assert "compare needs two or more files" in refused("compare", bundle)
     assert "no run.json" in refused("compare", bundle, other)
     text = tmp_path / "notes.txt"
     text.write_text("a text that is not a model")

@@ -25,7 +25,15 @@ from edge_sdk.results import Result
 RUN_KEYS = {
     *("schema", "bundle", "engine", "scenario", "machine", "n", "seconds", "fps", "drops"),
     *("deadline_ms", "deadline_misses", "latency", "frame_age", "stages", "energy_measured"),
-    *("energy_model", "thermal", "preprocess", "valid", "invalid_because", "mlperf"),
+    *(
+        "energy_model",
+        "thermal",
+        "preprocess",
+        "valid",
+        "invalid_because",
+        "invalid_codes",
+        "mlperf",
+    ),
 }
 
 

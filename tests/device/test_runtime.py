@@ -28,9 +28,17 @@ IMAGE = Frame(np.zeros((4, 4, 3), np.uint8), "rgb")
 RUN_KEYS = {
     *("schema", "bundle", "engine", "scenario", "machine", "n", "seconds", "fps", "drops"),
     *("deadline_ms", "deadline_misses", "latency", "frame_age", "stages", "energy_measured"),
-    *("energy_model", "thermal", "preprocess", "valid", "invalid_because", "mlperf"),
+    *(
+        "energy_model",
+        "thermal",
+        "preprocess",
+        "valid",
+        "invalid_because",
+        "invalid_codes",
+        "mlperf",
+    ),
 }
-"""Those of CONTRACTS.md."""
+"""Those of docs/contracts.md."""
 
 EXTENSIONS = {
     *("golden", "energy_model_because", "camera", "replayed", "policy", "unreadable", "notes"),
@@ -305,24 +313,27 @@ def test_golden_outputs_that_do_not_match(tiny_parts: Callable[..., Any], tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("seconds", "n", "steady", "throttled", "because"),
+    ("seconds", "n", "steady", "throttled", "reasons"),
     [
-        (10.0, 662, True, False, None),
-        (9.9, 662, True, False, "9.9 s after the warm-up, at least 10 s are needed"),
-        (9.9, 662, False, False, "9.9 s after the warm-up, at least 10 s are needed"),
-        (10.0, 661, True, False, "661 samples, at least 662 are needed"),
-        (10.0, 662, True, True, "the processor was throttled"),
-        (10.0, 662, True, None, "throttling cannot be read on this machine"),
+        (10.0, 662, True, False, {}),
+        (9.9, 662, True, False, {"short": "9.9 s after the warm-up, at least 10 s are needed"}),
+        (9.9, 662, False, False, {"short": "9.9 s after the warm-up, at least 10 s are needed"}),
+        (10.0, 661, True, False, {"too-few-samples": "661 samples, at least 662 are needed"}),
+        (10.0, 662, True, True, {"throttled": "the processor was throttled"}),
+        (
+            *(10.0, 662, True, None),
+            {"throttling-unknown": "throttling cannot be read on this machine"},
+        ),
         (
             *(10.0, 662, False, False),
-            "not steady: the median latency of the two halves differs by over 10 %",
+            {"not-steady": "not steady: the median latency of the two halves differs by over 10 %"},
         ),
     ],
 )
 def test_when_a_run_is_valid(
-    seconds: float, n: int, steady: bool, throttled: bool | None, because: str | None
+    seconds: float, n: int, steady: bool, throttled: bool | None, reasons: dict[str, str]
 ) -> None:
-    assert why_invalid(seconds, n, steady, throttled) == because
+    assert why_invalid(seconds, n, steady, throttled) == [*reasons.items()]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from edge_device.metrics.recorder import Recorder
-from edge_device.metrics.run_report import UNREAD_THROTTLING, make_report
+from edge_device.metrics.run_report import make_report
 from edge_device.metrics.summary_text import summary
 from edge_device.run.runtime import open_subject
 from edge_hardware.thermal import Thermal, Throttling
@@ -142,7 +142,7 @@ def test_a_run_is_valid_where_nothing_was_throttled_and_only_there(
         assert document["valid"] is (throttled is False)
     assert documents[False]["invalid_because"] is None
     assert documents[True]["invalid_because"] == "the processor was throttled"
-    assert documents[None]["invalid_because"] == UNREAD_THROTTLING
+    assert documents[None]["invalid_codes"] == ["throttling-unknown"]
     words = "not marked valid: throttling cannot be read on this machine; all other rules are met"
     assert words in summary(documents[None])
     assert "no: the processor was throttled" in summary(documents[True])

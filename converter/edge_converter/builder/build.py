@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from edge_converter.builder.galleries import galleries, write_samples
 from edge_converter.builder.packing import check_place, described, labels_text
 from edge_converter.builder.record import (
+    add_energy,
     build_document,
-    energy,
     exceeded,
     json_bytes,
     portable,
@@ -32,6 +31,7 @@ from edge_converter.steps.train import phases
 from edge_converter.weights import check_weights
 from edge_hardware import load_board
 from edge_sdk.bundle.reading import write_bundle
+from edge_sdk.documents.build import Build, Outcome
 from edge_sdk.energy.estimate import Board
 from edge_sdk.errors import GateFailed
 from edge_sdk.files import write_atomic
@@ -44,11 +44,11 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, eq=False)
 class BuildReport:
-    """The outcome of a build. document: the build document of CONTRACTS.md; bundle: its path;
+    """The outcome of a build. document: the build document of docs/contracts.md; bundle: its path;
     galleries: images for its page.
     """
 
-    document: dict[str, Any]
+    document: Build
     bundle: Path
     folder: Path
     galleries: Sequence[Gallery] = ()
@@ -58,13 +58,12 @@ class BuildReport:
         """Float minus converted accuracy on the same test images, -1..1; None where nothing was
         trained (`convert`).
         """
-        loss: float | None = self.document["accuracy_loss"]
-        return loss
+        return self.document["accuracy_loss"]
 
     @property
     def passed(self) -> bool:
         """Whether every gate passed."""
-        return bool(self.document["passed"])
+        return self.document["passed"]
 
 
 def build(
@@ -120,10 +119,10 @@ def _build(
     document = build_document(
         final.recipe, data, final.steps, final.converted, verified, stages.record
     )
-    document |= {"recipe": recipe.as_dict(), "recipe_sha256": recipe.sha256}
-    document |= {"tries": tries, "worst_layers": worst_layers(plain)}
+    document["recipe"], document["recipe_sha256"] = recipe.as_dict(), recipe.sha256
+    document["tries"], document["worst_layers"] = tries, worst_layers(plain)
     document["unrepaired"] = unrepaired(tested) if tries else None
-    document |= energy(board, document["converted"]["macs"])
+    add_energy(document, board)
     for line in document["warnings"][len(warnings(data)) :]:  # those were said before training
         say(f"warning: {line}")
     write_samples(data, folder)
@@ -139,14 +138,15 @@ def _build(
 def describe(report: BuildReport) -> str:
     """The build document for people."""
     document = report.document
-    converted = document["converted"]
+    converted, floats, loss = document["converted"], document["float"], document["accuracy_loss"]
+    assert floats is not None and loss is not None  # a build has both
     low, high = converted["interval"]
     rows = [
-        ["float accuracy", _counted(document["float"])],
+        ["float accuracy", _counted(floats)],
         [f"{converted['quantization']} accuracy", _counted(converted)],
         ["", f"95 % interval {share(low)} to {share(high)}"],
-        ["accuracy loss", f"{100 * document['accuracy_loss']:.2f} points"],
-        ["float model", size(document["float"]["bytes"])],
+        ["accuracy loss", f"{100 * loss:.2f} points"],
+        ["float model", size(floats["bytes"])],
         [f"{converted['quantization']} model", size(converted["bytes"])],
         *_in_the_bundle(converted),
         *_repaired(document),
@@ -156,25 +156,25 @@ def describe(report: BuildReport) -> str:
     return table(rows)
 
 
-def _in_the_bundle(converted: dict[str, Any]) -> list[list[str]]:
+def _in_the_bundle(converted: Outcome) -> list[list[str]]:
     """A row for a model that is compressed there."""
     packed = converted["bundle_bytes"]
     return [["in the bundle", size(packed)]] if packed != converted["bytes"] else []
 
 
-def _repaired(document: dict[str, Any]) -> list[list[str]]:
+def _repaired(document: Build) -> list[list[str]]:
     """Rows for what was repaired, and for what is not in integers."""
     rows = []
     if (before := document["unrepaired"]) is not None:
         rows.append(["int8 before repair", share(before["accuracy"])])
         done = [one for one in document["tries"] if one["passed"]]
-        rows.append(["repaired by", done[0]["name"] if done else "nothing that was tried"])
+        rows.append(["repair", done[0]["name"] if done else "no attempt met the budget"])
     if document["left_in_float"]:
         rows.append(["left in float", ", ".join(document["left_in_float"])])
     return rows
 
 
-def _counted(outcome: dict[str, Any]) -> str:
+def _counted(outcome: Outcome) -> str:
     return f"{share(outcome['accuracy'])} ({outcome['correct']} of {outcome['n']})"
 
 
@@ -190,19 +190,17 @@ def _look(recipe: Recipe, say: Say, progress: Say) -> Dataset:
     return data
 
 
-def _require_budget(recipe: Recipe, document: dict[str, Any], folder: Path) -> None:
+def _require_budget(recipe: Recipe, document: Build, folder: Path) -> None:
     lines = exceeded(recipe, document)
     if lines:
         raise GateFailed(
             f"budget exceeded: {'; '.join(lines)}",
             fix=f"look at {folder / 'build.html'}, then change the recipe or raise [budget]",
-            document=document,
+            document=dict(document),
         )
 
 
-def _pack(
-    recipe: Recipe, data: Dataset, converted: Path, document: dict[str, Any], bundle: Path
-) -> None:
+def _pack(recipe: Recipe, data: Dataset, converted: Path, document: Build, bundle: Path) -> None:
     model = (converted / "model.tflite").read_bytes()
     manifest, golden = described(recipe, data, model)
     write_bundle(

@@ -5,12 +5,12 @@ from __future__ import annotations
 import itertools
 import json
 import platform
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edge_converter.builder.stage_cache import versions
 from edge_converter.datasets import Dataset, warnings
@@ -18,6 +18,15 @@ from edge_converter.recipe.loading import Recipe
 from edge_converter.steps.common import joined
 from edge_sdk.bundle.archive import packed_bytes
 from edge_sdk.data.sample_sets import pack_prefixes
+from edge_sdk.documents.build import (
+    Agreement,
+    Build,
+    BuildDataset,
+    BuildStage,
+    BuildStep,
+    History,
+    Outcome,
+)
 from edge_sdk.energy.estimate import Board, energy_model
 from edge_sdk.evaluation.classification import doubts
 from edge_sdk.evaluation.result import MAX_MATRIX, Evaluation
@@ -34,77 +43,134 @@ MAX_PAIRS = 100
 """Near-duplicates, and files left out, that the record names."""
 
 
+def record(
+    name: str,
+    version: str,
+    labels: Sequence[str],
+    *,
+    recipe: Recipe | None,
+    dataset: BuildDataset | None,
+    floats: Outcome | None,
+    converted: Outcome,
+    quantization: str,
+    macs: int,
+    agreement: Mapping[str, Agreement],
+    warnings: Sequence[str],
+    left_in_float: Sequence[str],
+) -> Build:
+    """The build document with the fields that every one has. A build adds its own; a conversion
+    has no steps, limits or repairs.
+    """
+    document: Build = {
+        "schema": "edge-sdk/build/1",
+        "name": name,
+        "version": version,
+        "recipe_sha256": recipe.sha256 if recipe else None,
+        "recipe": recipe.as_dict() if recipe else None,
+        "labels": list(labels),
+        "dataset": dataset,
+        "stages": [],
+        "steps": [],
+        "float": floats,
+        "converted": converted,
+        "macs": macs,
+        "accuracy_loss": None,
+        "warnings": list(warnings),
+        "left_in_float": list(left_in_float),
+        "agreement": dict(agreement),
+        "budget": None,
+        "passed": True,
+        "tries": [],
+        "worst_layers": [],
+        "versions": {"python": platform.python_version(), **versions()},
+    }
+    converted["quantization"], converted["macs"] = quantization, macs
+    return document
+
+
+def add_loss(document: Build, before: NDArray[np.bool_], after: NDArray[np.bool_]) -> None:
+    """Fill in float minus converted accuracy. before, after: whether each sample was answered
+    rightly in float and converted, bool (n,), the same samples in the same order.
+    """
+    n = len(before)
+    lost, won = int(np.sum(before & ~after)), int(np.sum(after & ~before))
+    document["accuracy_loss"] = int(before.sum()) / n - int(after.sum()) / n
+    document["accuracy_loss_interval"] = paired_difference(lost, won, n).as_list()
+    document["changed_answers"] = {"lost": lost, "won": won}
+
+
 def build_document(
     recipe: Recipe,
     data: Dataset,
     steps: Mapping[str, Path],
     converted: Path,
     verified: Path,
-    stages: list[dict[str, Any]],
-) -> dict[str, Any]:
-    """The build document of CONTRACTS.md, with what the report shows beside it.
+    stages: list[BuildStage],
+) -> Build:
+    """The build document of docs/contracts.md, with the fields that the report shows beside it.
 
     steps: the .keras file that each left. converted, verified: the folders of those stages. stages:
     what each took.
     """
-    records = [json.loads((steps[step].parent / "step.json").read_text()) for step in recipe.steps]
-    floats = json.loads((verified / "float.json").read_text())
-    final = json.loads((verified / "model.json").read_text())
+    left = [json.loads((steps[step].parent / "step.json").read_text()) for step in recipe.steps]
+    floats: Outcome = json.loads((verified / "float.json").read_text())
+    final: Outcome = json.loads((verified / "model.json").read_text())
     model = (converted / "model.tflite").read_bytes()
     graph = read_graph(model)
-    # Where int8 was repaired with layers in float, it is not called int8.
-    partly = recipe.quantize.mode in INTEGERS and graph.precision == "mixed"
-    final["quantization"] = "mixed" if partly else recipe.quantize.mode
-    final["macs"] = graph.macs
-    final["bundle_bytes"] = packed_bytes(model) if shrinks(recipe) else len(model)
+    integers = recipe.quantize.mode in INTEGERS
     names = {sample.sha256: sample.name for sample in data.test}
     for mistake in (*floats["mistakes"], *final["mistakes"]):
         mistake["name"] = names[mistake["sha256"]]  # a reused stage may know an older one
-    right = [np.load(verified / f"{name}-right.npy") for name in ("float", "model")]
-    lost, won = int(np.sum(right[0] & ~right[1])), int(np.sum(right[1] & ~right[0]))
-    document = {
-        "schema": "edge-sdk/build/1",
-        "name": recipe.name,
-        "version": recipe.version,
-        "recipe_sha256": recipe.sha256,
-        "recipe": recipe.as_dict(),
-        "labels": list(data.labels),
-        "dataset": {
-            "source": recipe.data.source,
-            "n_train": len(data.train),
-            "n_val": len(data.val),
-            "n_test": len(data.test),
-            "sha256": data.sha256,
-            "unreadable": list(data.unreadable),
-            "duplicates": data.duplicates,
-            "across_parts": data.across,
-            "compared": data.compared,
-            "near_duplicates": [asdict(pair) for pair in data.near[:MAX_PAIRS]],
-            "left_out": [str(path) for path in data.left_out[:MAX_PAIRS]],
-            "per_class": data.per_class,
-            "train_sha256_prefixes": pack_prefixes(data.train),
-        },
-        "stages": stages,
-        "steps": [
-            {"name": name, **_measured(recipe, name, converted, verified), "note": left["note"]}
-            for name, left in zip(recipe.steps, records, strict=True)
-        ],
-        "float": floats,
-        "converted": final,
-        "accuracy_loss": floats["accuracy"] - final["accuracy"],
-        "accuracy_loss_interval": paired_difference(lost, won, final["n"]).as_list(),
-        "changed_answers": {"lost": lost, "won": won},
-        "warnings": [*warnings(data), *doubts(final["correct"], _counts(final))],
-        "left_in_float": list(graph.left_in_float) if recipe.quantize.mode in INTEGERS else [],
-        "agreement": json.loads((converted / "agreement.json").read_text()),
-        "history": joined([left["history"] for left in records]) if records else None,
-        "budget": asdict(recipe.budget),
-        "tries": [],
-        "worst_layers": json.loads((converted / "worst_layers.json").read_text()),
-        "versions": {"python": platform.python_version(), **versions()},
+    document = record(
+        recipe.name,
+        recipe.version,
+        data.labels,
+        recipe=recipe,
+        dataset=_dataset(recipe, data),
+        floats=floats,
+        converted=final,
+        # Where int8 was repaired with layers in float, it is not called int8.
+        quantization="mixed" if integers and graph.precision == "mixed" else recipe.quantize.mode,
+        macs=graph.macs,
+        agreement=json.loads((converted / "agreement.json").read_text()),
+        warnings=[*warnings(data), *doubts(final["correct"], _counts(final))],
+        left_in_float=graph.left_in_float if integers else (),
+    )
+    add_loss(document, *(np.load(verified / f"{name}-right.npy") for name in ("float", "model")))
+    document["converted"]["bundle_bytes"] = packed_bytes(model) if shrinks(recipe) else len(model)
+    document["stages"] = stages
+    document["steps"] = [
+        _step(recipe, name, converted, verified, one["note"])
+        for name, one in zip(recipe.steps, left, strict=True)
+    ]
+    document["history"] = cast(History, joined([one["history"] for one in left])) if left else None
+    document["budget"] = {
+        "accuracy_loss": recipe.budget.accuracy_loss,
+        "bytes": recipe.budget.bytes,
+        "mapped": recipe.budget.mapped,
+        "latency_ms": recipe.budget.latency_ms,
     }
+    document["worst_layers"] = json.loads((converted / "worst_layers.json").read_text())
     document["passed"] = not exceeded(recipe, document)
     return document
+
+
+def _dataset(recipe: Recipe, data: Dataset) -> BuildDataset:
+    return {
+        "source": recipe.data.source,
+        "n_train": len(data.train),
+        "n_val": len(data.val),
+        "n_test": len(data.test),
+        "sha256": data.sha256,
+        "unreadable": list(data.unreadable),
+        "duplicates": data.duplicates,
+        "across_parts": data.across,
+        "compared": data.compared,
+        "near_duplicates": [pair.as_dict() for pair in data.near[:MAX_PAIRS]],
+        "left_out": [str(path) for path in data.left_out[:MAX_PAIRS]],
+        "per_class": data.per_class,
+        "train_sha256_prefixes": pack_prefixes(data.train),
+    }
 
 
 def shrinks(recipe: Recipe) -> bool:
@@ -124,17 +190,25 @@ def float_models(recipe: Recipe) -> dict[str, str]:
     return {"float": reference, **{f"step-{step}": step for step in others}}
 
 
-def _measured(recipe: Recipe, step: str, converted: Path, verified: Path) -> dict[str, Any]:
-    """Accuracy, bytes and MACs of what a step left, in float32; of qat, as it is converted."""
+def _step(recipe: Recipe, step: str, converted: Path, verified: Path, note: str) -> BuildStep:
+    """Accuracy, bytes and MACs of the model that a step left, in float32; of qat, as it is
+    converted.
+    """
     names = {step: name for name, step in float_models(recipe).items()}
     name = names.get(step, "model")
     found = json.loads((verified / f"{name}.json").read_text())
     graph = read_graph((converted / f"{name}.tflite").read_bytes())
-    return {"accuracy": found["accuracy"], "bytes": found["bytes"], "macs": graph.macs}
+    return {
+        "name": step,
+        "accuracy": found["accuracy"],
+        "bytes": found["bytes"],
+        "macs": graph.macs,
+        "note": note,
+    }
 
 
-def outcome(found: Evaluation, size: int) -> dict[str, Any]:
-    """What the record says of a model of `size` bytes after its evaluation."""
+def outcome(found: Evaluation, size: int) -> Outcome:
+    """The record's entry for a model of `size` bytes after its evaluation."""
     return {
         "accuracy": found.accuracy,
         "correct": found.correct,
@@ -142,30 +216,29 @@ def outcome(found: Evaluation, size: int) -> dict[str, Any]:
         "interval": found.interval.as_list(),
         "bytes": size,
         "macro_f1": found.macro_f1,
-        "per_class": {label: asdict(score) for label, score in found.per_class.items()},
+        "per_class": {label: score.as_dict() for label, score in found.per_class.items()},
         "confusion": found.confusion.tolist() if len(found.labels) <= MAX_MATRIX else None,
-        "confusions": found.confusions,
-        "mistakes": [asdict(mistake) for mistake in found.mistakes],
+        "confusions": [list(pair) for pair in found.confusions],
+        "mistakes": [mistake.as_dict() for mistake in found.mistakes],
     }
 
 
-def energy(board: Board | None, macs: int) -> dict[str, Any]:
-    """The MODEL energy of one inference on `target.board`, or why there is none."""
-    estimate = energy_model(board, macs) if board else None
-    return {
-        "energy_model": estimate.as_dict() if estimate else None,
-        "energy_model_because": (estimate.because or None) if estimate else None,
-    }
+def add_energy(document: Build, board: Board | None) -> None:
+    """Fill in the MODEL energy of one inference on `target.board`, or why there is none."""
+    estimate = energy_model(board, document["macs"]) if board else None
+    document["energy_model"] = estimate.as_dict() if estimate else None
+    document["energy_model_because"] = (estimate.because or None) if estimate else None
 
 
-def exceeded(recipe: Recipe, document: dict[str, Any]) -> list[str]:
+def exceeded(recipe: Recipe, document: Build) -> list[str]:
     """One line for each limit that the build exceeds."""
-    budget, found = recipe.budget, document["converted"]
+    budget, found, floats = recipe.budget, document["converted"], document["float"]
+    assert floats is not None
     lines = []
-    if accuracy_exceeded(recipe, document["float"], found):
+    if accuracy_exceeded(recipe, floats, found):
         lines.append(
             f"accuracy loss {document['accuracy_loss']:.4f} exceeds {budget.accuracy_loss:g} "
-            f"(float {document['float']['accuracy']:.4f}, converted {found['accuracy']:.4f}, "
+            f"(float {floats['accuracy']:.4f}, converted {found['accuracy']:.4f}, "
             f"{found['n']} test images)"
         )
     if budget.bytes is not None and found["bytes"] > budget.bytes:
@@ -182,33 +255,36 @@ def accuracy_exceeded(
     return bool(lost > recipe.budget.accuracy_loss * converted["n"] + 1e-9)
 
 
-def _counts(outcome: dict[str, Any]) -> list[int]:
+def _counts(outcome: Outcome) -> list[int]:
     """Test images of each class."""
     return [one["n"] for one in outcome["per_class"].values()]
 
 
-def portable(document: dict[str, Any]) -> dict[str, Any]:
+def portable(document: Build) -> Build:
     """The record as it travels: without durations, so that the same build gives the same bytes,
     and without the names of files, which are nobody's business on a device. Of those that were
     unreadable it keeps how many.
     """
-    record = {key: value for key, value in document.items() if key != "stages"}
-    final = record["converted"]
+    record = document.copy()
+    del record["stages"]
+    final, dataset = record["converted"].copy(), record["dataset"]
+    floats, recipe = record["float"], record["recipe"]
+    assert dataset is not None and floats is not None and recipe is not None
     record["warnings"] = doubts(final["correct"], _counts(final))
-    unreadable = len(record["dataset"]["unreadable"])
-    record["dataset"] = {
-        **{k: v for k, v in record["dataset"].items() if k not in ("near_duplicates", "left_out")},
-        "unreadable": [f"{unreadable} files"] if unreadable else [],
-        "source": _without_folders(record["dataset"]["source"]),
-    }
+    unreadable = len(dataset["unreadable"])
+    record["dataset"] = dataset = dataset.copy()
+    del dataset["near_duplicates"], dataset["left_out"]
+    dataset["unreadable"] = [f"{unreadable} files"] if unreadable else []
+    dataset["source"] = _without_folders(dataset["source"])
     record["recipe"] = {
         key: {k: _without_folders(v) for k, v in value.items()}
         if isinstance(value, dict)
         else value
-        for key, value in record["recipe"].items()
+        for key, value in recipe.items()
     }
-    for side in ("float", "converted"):
-        record[side] = {k: v for k, v in record[side].items() if k != "mistakes"}
+    record["float"] = floats = floats.copy()
+    del floats["mistakes"], final["mistakes"]
+    record["converted"] = final
     return record
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from edge_converter.builder.record import accuracy_exceeded, float_models
 from edge_converter.recipe.loading import Recipe
 from edge_converter.recipe.schema import Step
+from edge_sdk.documents.build import LayerError, RepairTry, Unrepaired
 from edge_sdk.errors import ConfigError, ModelError, TrainingError
 from edge_sdk.formatting import share
 
@@ -37,7 +38,7 @@ Verify = Callable[[Made, str, str], Path]
 
 def repair(
     plain: Made, verified: Path, make: Make, verify: Verify, say: Callable[[str], None]
-) -> tuple[Made, Path, list[dict[str, Any]]]:
+) -> tuple[Made, Path, list[RepairTry]]:
     """Where `plain` loses more than the budget, try the recipe's repairs in order until one does
     not.
 
@@ -55,10 +56,10 @@ def repair(
     if not _needs_repair(plain.recipe, verified, say):
         return plain, verified, []
     _say_what_is_wrong(plain, verified, say)
-    tries: list[dict[str, Any]] = []
+    tries: list[RepairTry] = []
     for name, variant in _variants(plain):
         label = f"repair{len(tries) + 1}-"
-        entry = {"name": name, **_NOTHING, "float_layers": list(variant.quantize.float_layers)}
+        entry = _untried(name, variant)
         tries.append(entry)
         try:
             _check(variant)
@@ -68,7 +69,7 @@ def repair(
             say(f"repair: {name} is not possible: {error}")
             continue
         accepted = _judge(entry, made, verify(made, "val", label))
-        say(f"repair: {name} {share(entry['accuracy'])}, {_loss(entry['accuracy_loss'])} lost")
+        say(f"repair: {name} {share(entry['accuracy'])}, {_loss(entry['accuracy_loss'] or 0)} lost")
         if not accepted:
             continue
         tested = verify(made, "test", label)
@@ -77,19 +78,25 @@ def repair(
     return plain, verified, tries
 
 
-def worst_layers(plain: Made) -> list[dict[str, Any]]:
-    """What layer_error.py says of the recipe's own int8 model; empty where it has none."""
-    found: list[dict[str, Any]] = json.loads((plain.converted / "worst_layers.json").read_text())
+def worst_layers(plain: Made) -> list[LayerError]:
+    """The errors of the layers of the recipe's own int8 model (layer_error.py), worst first; empty
+    where it has none.
+    """
+    found: list[LayerError] = json.loads((plain.converted / "worst_layers.json").read_text())
     return found
 
 
-def unrepaired(tested: Path) -> dict[str, Any]:
+def unrepaired(tested: Path) -> Unrepaired:
     """{accuracy, accuracy_loss, n, bytes} on the test part, before any repair. tested: that
     evaluation.
     """
     floats, model = (_read(tested, name) for name in ("float", "model"))
-    loss = floats["accuracy"] - model["accuracy"]
-    return {key: model[key] for key in ("accuracy", "n", "bytes")} | {"accuracy_loss": loss}
+    return {
+        "accuracy": model["accuracy"],
+        "accuracy_loss": floats["accuracy"] - model["accuracy"],
+        "n": model["n"],
+        "bytes": model["bytes"],
+    }
 
 
 def _needs_repair(recipe: Recipe, verified: Path, say: Callable[[str], None]) -> bool:
@@ -117,12 +124,20 @@ def _say_what_is_wrong(plain: Made, verified: Path, say: Callable[[str], None]) 
     )
 
 
-_NOTHING: dict[str, Any] = {
-    **dict.fromkeys(("accuracy", "accuracy_loss", "n", "bytes")),
-    **dict.fromkeys(("test_accuracy", "test_accuracy_loss")),
-    "passed": False,
-    "note": "",
-}
+def _untried(name: str, variant: Recipe) -> RepairTry:
+    """The entry of an attempt that has not been measured yet."""
+    return {
+        "name": name,
+        "accuracy": None,
+        "accuracy_loss": None,
+        "n": None,
+        "bytes": None,
+        "test_accuracy": None,
+        "test_accuracy_loss": None,
+        "passed": False,
+        "note": "",
+        "float_layers": list(variant.quantize.float_layers),
+    }
 
 
 def _variants(plain: Made) -> Iterator[tuple[str, Recipe]]:
@@ -141,7 +156,7 @@ def _variants(plain: Made) -> Iterator[tuple[str, Recipe]]:
                 yield name, _with(recipe, float_layers=layers)
 
 
-def _one_more(kept: Sequence[str], worst: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, ...]]:
+def _one_more(kept: Sequence[str], worst: Sequence[LayerError]) -> Iterator[tuple[str, ...]]:
     """float_layers with the worst layer, with the two worst, and so on. A layer whose output is to
     be in float brings along those that share it.
     """
@@ -167,7 +182,7 @@ def _check(recipe: Recipe) -> None:
     Recipe.parse(recipe.as_dict(), where="this try")
 
 
-def _judge(entry: dict[str, Any], made: Made, checked: Path) -> bool:
+def _judge(entry: RepairTry, made: Made, checked: Path) -> bool:
     """Fill in what validation says; whether it is within the budget."""
     floats, model = (_read(checked, name) for name in ("float", "model"))
     entry |= {
@@ -179,7 +194,7 @@ def _judge(entry: dict[str, Any], made: Made, checked: Path) -> bool:
     return not accuracy_exceeded(made.recipe, floats, model)
 
 
-def _test(entry: dict[str, Any], made: Made, tested: Path) -> bool:
+def _test(entry: RepairTry, made: Made, tested: Path) -> bool:
     """Fill in what the test says; whether it is within the budget."""
     floats, model = (_read(tested, name) for name in ("float", "model"))
     entry |= {
@@ -187,7 +202,7 @@ def _test(entry: dict[str, Any], made: Made, tested: Path) -> bool:
         "test_accuracy_loss": floats["accuracy"] - model["accuracy"],
         "passed": not accuracy_exceeded(made.recipe, floats, model),
     }
-    return bool(entry["passed"])
+    return entry["passed"]
 
 
 def _read(folder: Path, name: str) -> dict[str, Any]:

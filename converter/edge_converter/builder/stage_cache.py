@@ -19,6 +19,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from edge_sdk.documents.build import BuildStage
 from edge_sdk.errors import EdgeError, FileError
 from edge_sdk.files import sync_folder
 
@@ -37,7 +38,7 @@ class Stages:
     """The stages of one build folder. `record`: [{name, seconds, cached}] in the order run."""
 
     folder: Path
-    record: list[dict[str, Any]] = field(default_factory=list)
+    record: list[BuildStage] = field(default_factory=list)
 
     def run(self, name: str, inputs: Any, make: Callable[[Path], None]) -> Path:
         """The folder of stage `name` for `inputs` (any JSON value), made by `make` unless it is

@@ -29,6 +29,7 @@ from edge_converter.training.batches import fed_shape
 from edge_converter.training.checkpoints import Checkpoints
 from edge_converter.weights import weights_key
 from edge_sdk.data.samples import LabelledImages
+from edge_sdk.documents.build import BuildStage
 from edge_sdk.engines import open_engine
 from edge_sdk.evaluation.classification import evaluate_images
 from edge_sdk.inference.recognizer import Recognizer
@@ -61,7 +62,7 @@ class BuildStages:
         self._stages = Stages(folder / "stages")
 
     @property
-    def record(self) -> list[dict[str, Any]]:
+    def record(self) -> list[BuildStage]:
         """[{name, seconds, cached}] in the order run."""
         return self._stages.record
 

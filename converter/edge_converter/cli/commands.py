@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -146,7 +147,7 @@ def models(name: str | None, as_json: bool) -> None:
     console.answer(document, describe(document, name), as_json=as_json)
 
 
-def _save_beside(folder: Path, document: dict[str, Any]) -> None:
+def _save_beside(folder: Path, document: Mapping[str, Any]) -> None:
     """Write the report of a build that failed a gate; what hinders that must not hide the gate."""
     from edge_sdk.errors import FileError
     from edge_sdk.report import write_report

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from edge_converter.builder.packing import Contents, make_golden, manifest_for
 from edge_converter.conversion.record import Converted, Measured
@@ -11,6 +10,7 @@ from edge_converter.conversion.sample_images import Images
 from edge_converter.conversion.source_model import Say
 from edge_sdk.data.sample_sets import digest_of
 from edge_sdk.data.samples import LabelledImages
+from edge_sdk.documents.build import BuildDataset
 from edge_sdk.engines import open_engine
 from edge_sdk.errors import DataError
 from edge_sdk.evaluation.classification import doubts, evaluate_images
@@ -52,7 +52,7 @@ def measure(
 
 def dataset_entry(
     folder: Path | None, images: Images, measured: Measured | None
-) -> dict[str, Any] | None:
+) -> BuildDataset | None:
     """`dataset` of the build document; None where no image calibrated or measured."""
     if folder is None or not (images.calibration or measured):
         return None

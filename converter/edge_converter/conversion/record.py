@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
-
-import numpy as np
 
 from edge_converter.builder.build import BuildReport
 from edge_converter.builder.packing import Contents, Origin
-from edge_converter.builder.record import outcome
-from edge_converter.builder.stage_cache import versions
+from edge_converter.builder.record import add_loss, outcome, record
 from edge_converter.conversion.source_model import Opened
 from edge_converter.quantize.to_tflite import Agreement
 from edge_converter.recipe.loading import Recipe
+from edge_sdk.documents.build import Build, BuildDataset, Outcome
 from edge_sdk.evaluation.result import Evaluation
 from edge_sdk.formatting import share, size, table
-from edge_sdk.statistics import paired_difference
 from edge_sdk.tflite.graph import read_graph
 
 
@@ -50,47 +45,37 @@ def conversion_document(
     converted: Converted,
     recipe: Recipe,
     contents: Contents,
-    dataset: dict[str, Any] | None,
+    dataset: BuildDataset | None,
     measured: Measured | None,
     origin: Origin,
     *,
     warnings: Sequence[str] = (),
-) -> dict[str, Any]:
+) -> Build:
     """The build document of a bundle that `convert` packs. It travels: no names of files. warnings:
     what whoever uses the bundle should know, too.
     """
-    graph = read_graph(converted.model)
-    sides = {
-        side: _outcome(blob, getattr(measured, side, None))
-        for side, blob in (("floats", converted.floats), ("model", converted.model))
-    }
     changed = bool(converted.floats)
-    return {
-        "schema": "edge-sdk/build/1",
-        "name": contents.name,
-        "version": contents.version,
-        "recipe_sha256": recipe.sha256 if changed else None,
-        "recipe": recipe.as_dict() if changed else None,
-        "source_sha256": opened.sha256,
-        "source_format": opened.format,
-        "labels": list(contents.labels),
-        "dataset": dataset,
-        "stages": [],
-        "steps": [],
-        "float": sides["floats"] if changed else None,
-        "converted": sides["model"] | {"quantization": graph.precision},
-        **_loss(measured),
-        "agreement": {name: found.as_dict() for name, found in converted.agreement.items()},
-        "warnings": list(warnings),
-        "left_in_float": list(converted.left_in_float),
-        "budget": None,
-        "passed": True,
-        "tries": [],
-        "worst_layers": [],
-        "golden": origin,
-        "macs": graph.macs,
-        "versions": {"python": platform.python_version(), **versions()},
-    }
+    graph = read_graph(converted.model)
+    floats = _outcome(converted.floats, measured.floats if measured else None)
+    document = record(
+        contents.name,
+        contents.version,
+        contents.labels,
+        recipe=recipe if changed else None,
+        dataset=dataset,
+        floats=floats if changed else None,
+        converted=_outcome(converted.model, measured.model if measured else None),
+        quantization=graph.precision,
+        macs=graph.macs,
+        agreement={name: found.as_dict() for name, found in converted.agreement.items()},
+        warnings=warnings,
+        left_in_float=converted.left_in_float,
+    )
+    if measured is not None and measured.floats is not None:
+        add_loss(document, measured.floats.right, measured.model.right)
+    document["source_sha256"], document["source_format"] = opened.sha256, opened.format
+    document["golden"] = origin
+    return document
 
 
 def describe(report: BuildReport) -> str:
@@ -122,21 +107,9 @@ def describe(report: BuildReport) -> str:
     return table([*rows, ["bundle", str(report.bundle)]])
 
 
-def _outcome(blob: bytes, found: Evaluation | None) -> dict[str, Any]:
+def _outcome(blob: bytes, found: Evaluation | None) -> Outcome:
     if found is None:
         return {"accuracy": None, "bytes": len(blob)}
-    # Mistakes name the user's images.
-    return {k: v for k, v in outcome(found, len(blob)).items() if k != "mistakes"}
-
-
-def _loss(measured: Measured | None) -> dict[str, Any]:
-    if measured is None or measured.floats is None:
-        return {"accuracy_loss": None}
-    before, after = measured.floats, measured.model
-    lost = int(np.sum(before.right & ~after.right))
-    won = int(np.sum(after.right & ~before.right))
-    return {
-        "accuracy_loss": before.accuracy - after.accuracy,
-        "accuracy_loss_interval": paired_difference(lost, won, after.n).as_list(),
-        "changed_answers": {"lost": lost, "won": won},
-    }
+    entry = outcome(found, len(blob))
+    del entry["mistakes"]  # they name the user's images
+    return entry

@@ -15,6 +15,8 @@ from edge_sdk.data.sample_sets import check_unreadable, digest_of
 from edge_sdk.data.samples import Image, Sample
 from edge_sdk.data.sources import PARTS, split_spec
 from edge_sdk.data.splits import MIN, imbalance
+from edge_sdk.documents.build import NearPair as NearPairRecord
+from edge_sdk.documents.build import SplitCount
 from edge_sdk.errors import DataError, EdgeError, NotAvailableYet
 from edge_sdk.images.perceptual_hash import Hash, near_duplicates, perceptual_hash
 from edge_sdk.images.scan import in_threads, look_at_all
@@ -58,6 +60,16 @@ class NearPair:
     other_part: str
     bits: int
 
+    def as_dict(self) -> NearPairRecord:
+        """The JSON form."""
+        return {
+            "name": self.name,
+            "part": self.part,
+            "other": self.other,
+            "other_part": self.other_part,
+            "bits": self.bits,
+        }
+
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
@@ -83,11 +95,13 @@ class Dataset:
     what: str = "image"
 
     @property
-    def per_class(self) -> dict[str, dict[str, int]]:
+    def per_class(self) -> dict[str, SplitCount]:
         """{label: {"train": n, "val": n, "test": n}}."""
-        counts = {part: Counter(s.label for s in getattr(self, part)) for part in PARTS}
+        train, val, test = (
+            Counter(sample.label for sample in part) for part in (self.train, self.val, self.test)
+        )
         return {
-            label: {part: counts[part][index] for part in PARTS}
+            label: {"train": train[index], "val": val[index], "test": test[index]}
             for index, label in enumerate(self.labels)
         }
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from edge_converter.models.architectures import (
     ARCHITECTURES,
@@ -13,10 +12,11 @@ from edge_converter.models.architectures import (
     Size,
     find_architecture,
 )
+from edge_sdk.documents.models import ModelEntry, Models, ModelSize
 from edge_sdk.formatting import table
 
 
-def listing(name: str | None = None) -> dict[str, Any]:
+def listing(name: str | None = None) -> Models:
     """The models document: all architectures, or the one that is named.
 
     Raises ConfigError for an unknown name.
@@ -30,7 +30,7 @@ def listing(name: str | None = None) -> dict[str, Any]:
     }
 
 
-def describe(document: dict[str, Any], name: str | None = None) -> str:
+def describe(document: Models, name: str | None = None) -> str:
     """The document for people: a table, or everything about the one that is named."""
     if name:
         return _one(document["models"][0], document["classes"])
@@ -44,7 +44,7 @@ def describe(document: dict[str, Any], name: str | None = None) -> str:
     )
 
 
-def _entry(architecture: Architecture) -> dict[str, Any]:
+def _entry(architecture: Architecture) -> ModelEntry:
     pretrained = architecture.pretrained
     return {
         "name": architecture.name,
@@ -52,35 +52,39 @@ def _entry(architecture: Architecture) -> dict[str, Any]:
         "sizes": [_size(size) for size in architecture.sizes],
         "least": architecture.min_side,
         "options": dict(architecture.options),
-        "pretrained": pretrained
-        and {"color": "rgb", "mean": list(pretrained.mean), "std": list(pretrained.std)},
+        "pretrained": {
+            "color": "rgb",
+            "mean": list(pretrained.mean),
+            "std": list(pretrained.std),
+        }
+        if pretrained
+        else None,
     }
 
 
-def _size(size: Size) -> dict[str, Any]:
-    options = {} if size.width is None else {"width": size.width}
+def _size(size: Size) -> ModelSize:
     return {
         "shape": list(size.shape),
-        "options": options,
+        "options": {} if size.width is None else {"width": size.width},
         "parameters": size.parameters,
         "macs": size.macs,
     }
 
 
-def _rows(entry: dict[str, Any]) -> list[list[str]]:
+def _rows(entry: ModelEntry) -> list[list[str]]:
     """A row for each size; what does not depend on the size stands in the first."""
     rows = [["", *_costs(size), "", ""] for size in entry["sizes"]]
     rows[0][0], rows[0][-2:] = entry["name"], [", ".join(entry["options"]) or "-", entry["suits"]]
     return rows
 
 
-def _costs(size: dict[str, Any]) -> list[str]:
+def _costs(size: ModelSize) -> list[str]:
     shape = " x ".join(map(str, size["shape"]))
     options = "".join(f", {name} {value:g}" for name, value in size["options"].items())
     return [shape + options, f"{size['parameters']:,}", f"{size['macs']:,}"]
 
 
-def _one(entry: dict[str, Any], classes: int) -> str:
+def _one(entry: ModelEntry, classes: int) -> str:
     pretrained = entry["pretrained"]
     rows: list[Sequence[str]] = [("model", entry["name"]), ("suits", entry["suits"])]
     for size in entry["sizes"]:

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +20,7 @@ from edge_converter.recipe.loading import Recipe
 from edge_converter.recipe.schema import Quantize
 from edge_converter.training.batches import stack
 from edge_sdk.data.samples import Sample
+from edge_sdk.documents.build import Agreement as AgreementRecord
 from edge_sdk.engines import open_engine
 from edge_sdk.errors import TrainingError
 from edge_sdk.preprocess import fed_values
@@ -61,9 +61,14 @@ class Agreement:
     bound: float
     same_class: float
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> AgreementRecord:
         """The JSON form."""
-        return asdict(self)
+        return {
+            "samples": self.samples,
+            "distance": self.distance,
+            "bound": self.bound,
+            "same_class": self.same_class,
+        }
 
 
 def convert_model(

@@ -14,6 +14,7 @@ from edge_converter.recipe.checks import check
 from edge_converter.recipe.schema import RecipeTables
 from edge_sdk.configuration import nearest, parse
 from edge_sdk.data.sources import split_spec
+from edge_sdk.documents.inspect import InspectRecipe
 from edge_sdk.errors import ConfigError
 from edge_sdk.files import read_file
 
@@ -65,7 +66,7 @@ def builtin_recipes() -> list[str]:
     return sorted(p.name[:-5] for p in folder.iterdir() if p.name.endswith(".toml"))
 
 
-def inspect(path: Path) -> dict[str, Any]:
+def inspect(path: Path) -> InspectRecipe:
     """The inspect document of a recipe file, every default filled in. Raises as `Recipe.load`."""
     recipe = Recipe.load(path)
     return {

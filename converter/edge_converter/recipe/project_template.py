@@ -6,8 +6,8 @@ import os
 import re
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
+from edge_sdk.documents.init import Init
 from edge_sdk.errors import FileError
 from edge_sdk.files import is_folder, reading, write_atomic
 
@@ -19,7 +19,7 @@ _FILES = {
 """What is written: its name, and the template that it is made from."""
 
 
-def start(folder: Path) -> dict[str, Any]:
+def start(folder: Path) -> Init:
     """Write the files of a new project into `folder`; the init document.
 
     Raises FileError where one of them is there already, or a file where a folder has to be: nothing
@@ -51,7 +51,7 @@ def start(folder: Path) -> dict[str, Any]:
     }
 
 
-def next_steps(document: dict[str, Any]) -> str:
+def next_steps(document: Init) -> str:
     """What to do now, for people."""
     folder = Path(document["folder"])
     return "\n".join(

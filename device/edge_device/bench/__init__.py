@@ -19,14 +19,14 @@ from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from edge_device.bench.loads import FRAME_SIZE, FRAMES, Stop, made_up_frames
 from edge_device.bench.scenarios import SCENARIOS, Options, Scenario
 from edge_device.bench.soak import Soak
 from edge_device.metrics.mlperf import SAMPLES_PER_QUERY
 from edge_device.metrics.recorder import Figures, Recorder
-from edge_device.metrics.run_report import RunReport, Subject, make_report
+from edge_device.metrics.run_report import Percentiles, RunReport, Subject, make_report
 from edge_device.metrics.warmup import UntilSteady
 from edge_device.run.runtime import THREADS
 from edge_device.run.stream import warn_unproven
@@ -34,6 +34,9 @@ from edge_sdk.configuration import nearest
 from edge_sdk.errors import ConfigError
 from edge_sdk.results import Result
 from edge_sdk.statistics import median
+
+if TYPE_CHECKING:
+    from edge_sdk.documents.run import Load, Repeat, Repeats, Spread
 
 SECONDS = 30.0
 
@@ -148,46 +151,61 @@ def _report(
 ) -> RunReport:
     figures = pooled if pooled is not None and len(recorders) > 1 else recorders[0].figures
     width, height = FRAME_SIZE
-    size = {"width": width, "height": height, "color": "rgb", "frames": FRAMES}
+    about: Load = {
+        "workers": load.workers,
+        "input": {
+            "kind": "synthetic",
+            "width": width,
+            "height": height,
+            "color": "rgb",
+            "frames": FRAMES,
+        },
+        "repeats": repeats_detail(recorders),
+    }
+    load.add_detail(about, figures)
+    if watch:
+        about["soak"] = watch.as_dict(figures.n)
     report = make_report(
         "bench",
         load.name,
         subject,
         recorders,
+        load=about,
         figures=figures,
         streams=load.streams,
-        extensions={
-            "workers": load.workers,
-            "input": {"kind": "synthetic", **size},
-            "repeats": repeats_detail(recorders),
-            **load.detail(figures),
-            **({"soak": watch.as_dict(figures.n)} if watch else {}),
-        },
     )
-    result = {"metric": load.metric, "value": load.value(figures, report.fps)}
-    return replace(report, mlperf={**report.mlperf, **result})
+    verdict = report.mlperf.copy()
+    verdict["metric"], verdict["value"] = load.metric, load.value(figures, report.fps)
+    return replace(report, mlperf=verdict)
 
 
-def repeats_detail(recorders: Sequence[Recorder]) -> dict[str, Any]:
+def repeats_detail(recorders: Sequence[Recorder]) -> Repeats:
     """Each repeat's figures, and of each figure the median with its range over the repeats."""
-    latencies = [recorder.figures.latency.summary() for recorder in recorders]
-    rates = [r.figures.n / r.seconds if r.seconds else None for r in recorders]
-    spread = {
-        f"latency_{name}": _spread([latency[name] for latency in latencies])
-        for name in ("p50", "p90", "p99")
+    runs = [_repeat(recorder) for recorder in recorders]
+    return {
+        "count": len(runs),
+        "fps": _spread([one["fps"] for one in runs]),
+        "latency_p50": _spread([one["latency"]["p50"] for one in runs]),
+        "latency_p90": _spread([one["latency"]["p90"] for one in runs]),
+        "latency_p99": _spread([one["latency"]["p99"] for one in runs]),
+        "runs": runs,
     }
-    runs = [
-        {
-            **{"n": recorder.figures.n, "seconds": recorder.seconds, "fps": rate},
-            **{"latency": latency, "warmup": recorder.warmup, "throttled": recorder.throttled},
-            "timeline": [row.as_dict() for row in recorder.timeline.rows],
-        }
-        for recorder, rate, latency in zip(recorders, rates, latencies, strict=True)
-    ]
-    return {"count": len(runs), "fps": _spread(rates), **spread, "runs": runs}
 
 
-def _spread(values: Sequence[float | None]) -> dict[str, float] | None:
+def _repeat(recorder: Recorder) -> Repeat:
+    figures, seconds = recorder.figures, recorder.seconds
+    return {
+        "n": figures.n,
+        "seconds": seconds,
+        "fps": figures.n / seconds if seconds else None,
+        "latency": Percentiles.of(figures.latency).as_dict(),
+        "warmup": recorder.warmup,
+        "throttled": recorder.throttled,
+        "timeline": [row.as_dict() for row in recorder.timeline.rows],
+    }
+
+
+def _spread(values: Sequence[float | None]) -> Spread | None:
     """{median, low, high}; None where a repeat has no value."""
     known = [value for value in values if value is not None]
     if not known or len(known) < len(values):

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING
 
 from edge_device.bench.loads import Stop
 from edge_device.metrics.recorder import Latency
 from edge_sdk.results import Result
 from edge_sdk.statistics import MINIMUM_SAMPLES, Histogram
+
+if TYPE_CHECKING:
+    from edge_sdk.documents.run import TrialRecord
 
 PRECISION = 0.02
 """The search ends where the lowest rate that failed is so little above the highest that held."""
@@ -38,9 +41,15 @@ class Trial:
     p99_ms: float | None
     held: bool
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> TrialRecord:
         """The JSON form."""
-        return asdict(self)
+        return {
+            "rate": self.rate,
+            "queries": self.queries,
+            "late": self.late,
+            "p99_ms": self.p99_ms,
+            "held": self.held,
+        }
 
 
 def may_be_late(queries: int) -> int:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from itertools import takewhile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from edge_device.bench.loads import (
     Now,
@@ -39,6 +39,9 @@ from edge_sdk.errors import ConfigError
 from edge_sdk.frames import Frame
 from edge_sdk.inference.recognizer import Recognizer
 from edge_sdk.results import Result
+
+if TYPE_CHECKING:
+    from edge_sdk.documents.run import Load
 
 
 @dataclass(frozen=True)
@@ -89,9 +92,8 @@ class Scenario(ABC):
         """Whether what was measured stands; where not, it is to be measured once more."""
         return True
 
-    def detail(self, figures: Figures) -> Mapping[str, Any]:
-        """Further keys of the document."""
-        return {}
+    def add_detail(self, load: Load, figures: Figures) -> None:  # noqa: B027
+        """Add the scenario's own key to the document, where it has one."""
 
     def value(self, figures: Figures, fps: float | None) -> float | None:
         """The scenario's result, as LoadGen has it; `metric` is what it means."""
@@ -133,10 +135,10 @@ class MultiStream(Scenario):
         options = self.options
         return multi_stream(self.recognizer, options.frames, self.streams, now_ns=options.now_ns)
 
-    def detail(self, figures: Figures) -> Mapping[str, Any]:
-        """Samples of a query, and how many queries were counted."""
+    def add_detail(self, load: Load, figures: Figures) -> None:
+        """Samples per query, and how many queries were counted."""
         queries = figures.latency.count
-        return {"multi_stream": {"samples_per_query": self.streams, "queries": queries}}
+        load["multi_stream"] = {"samples_per_query": self.streams, "queries": queries}
 
 
 class Offline(Scenario):
@@ -212,16 +214,15 @@ class Server(Scenario):
         self._rate *= self.SLOWER
         return False
 
-    def detail(self, figures: Figures) -> Mapping[str, Any]:
+    def add_detail(self, load: Load, figures: Figures) -> None:
         """The bound, the rate found, what was tried, and whether the rate held when measured."""
-        found = {
+        load["server"] = {
             "latency_bound_ms": self.bound_ms,
             "rate": self._rate,
             "held": _held(figures),
             "alone": self._alone.as_dict() if self._alone else None,
             "trials": [trial.as_dict() for trial in self._trials],
         }
-        return {"server": found}
 
     def value(self, figures: Figures, fps: float | None) -> float | None:
         """The rate, where it held."""

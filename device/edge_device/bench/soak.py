@@ -12,9 +12,12 @@ from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path
 from statistics import NormalDist, median
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from edge_sdk.statistics import Interval
+
+if TYPE_CHECKING:
+    from edge_sdk.documents.run import SoakRecord, SoakSample
 
 MAX_SAMPLES = 256
 """Where there are more, every other one is forgotten and as many come in double the time."""
@@ -34,6 +37,10 @@ class Usage(NamedTuple):
     t_s: float
     rss_bytes: int
     fds: int
+
+    def as_dict(self) -> SoakSample:
+        """The JSON form."""
+        return {"t_s": self.t_s, "rss_bytes": self.rss_bytes, "fds": self.fds}
 
 
 class Soak:
@@ -63,8 +70,8 @@ class Soak:
             del self.samples[1::2]
             self._every_ns *= 2
 
-    def as_dict(self, frames: int) -> dict[str, Any]:
-        """What was found: see docs/bench.md. frames: answered meanwhile."""
+    def as_dict(self, frames: int) -> SoakRecord:
+        """The verdict: see docs/bench.md. frames: answered meanwhile."""
         fds = [sample.fds for sample in self.samples]
         settled = self.samples[len(self.samples) // 2 :]
         slope, interval = theil_sen([(sample.t_s, sample.rss_bytes) for sample in settled])
@@ -81,7 +88,7 @@ class Soak:
             "fds_end": fds[-1] if fds else None,
             "constant": None if interval is None else because is None,
             "because": because,
-            "samples": [sample._asdict() for sample in self.samples],
+            "samples": [sample.as_dict() for sample in self.samples],
         }
 
 

@@ -6,13 +6,16 @@ import importlib
 import importlib.util
 import re
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from edge_device.cameras.backends import BACKENDS
 from edge_device.cameras.v4l2 import Device, query
 from edge_sdk.errors import CameraError, EdgeError
+
+if TYPE_CHECKING:
+    from edge_sdk.documents.cameras import CameraEntry, CameraKind, Cameras
 
 _PI_DRIVERS = ("unicam", "rp1-cfe", "bcm2835-isp", "bcm2835-codec", "pispbe", "rpivid")
 """Kernel drivers of the Pi's camera port, image processor and decoders: libcamera's to use."""
@@ -32,6 +35,17 @@ class Found:
     usable: bool = True
     because: str = ""
     fix: str = ""
+
+    def as_dict(self) -> CameraEntry:
+        """The JSON form."""
+        return {
+            "spec": self.spec,
+            "kind": self.kind,
+            "name": self.name,
+            "usable": self.usable,
+            "because": self.because,
+            "fix": self.fix,
+        }
 
 
 def list_cameras(
@@ -62,9 +76,9 @@ def first_usable(found: list[Found]) -> str:
     )
 
 
-def cameras_document(found: list[Found]) -> dict[str, Any]:
+def cameras_document(found: list[Found]) -> Cameras:
     """The JSON form: what is attached, and every kind with how it is written."""
-    kinds = [
+    kinds: list[CameraKind] = [
         {
             "kind": kind,
             "write": backend.usage(kind),
@@ -75,7 +89,7 @@ def cameras_document(found: list[Found]) -> dict[str, Any]:
     ]
     return {
         "schema": "edge-sdk/cameras/1",
-        "cameras": [asdict(camera) for camera in found],
+        "cameras": [camera.as_dict() for camera in found],
         "kinds": kinds,
     }
 

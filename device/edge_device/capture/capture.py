@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from edge_device.cameras import Camera, open_camera
 from edge_device.cameras.backends import check_spec
@@ -28,6 +28,9 @@ from edge_sdk.files import reading
 from edge_sdk.formatting import table
 from edge_sdk.images.files import class_folders, list_images
 
+if TYPE_CHECKING:
+    from edge_sdk.documents.capture import Capture, CapturedLabel
+
 FILES = ("folder", "video")
 """Kinds of cameras whose images wait for whoever reads them."""
 
@@ -37,7 +40,7 @@ Ended = Literal["count", "camera", "stopped", "error"]
 class Outcome(NamedTuple):
     """The document, and the error that ended it early."""
 
-    document: dict[str, Any]
+    document: Capture
     error: EdgeError | None = None
 
 
@@ -158,7 +161,7 @@ def _ended(takings: Sequence[Taking], count: int, error: EdgeError | None, perso
 
 def _document(
     camera: Camera, out: Path, settings: Settings, takings: Sequence[Taking], ended: Ended
-) -> dict[str, Any]:
+) -> Capture:
     return {
         "schema": "edge-sdk/capture/1",
         "camera": camera.spec.text,
@@ -173,7 +176,7 @@ def _document(
     }
 
 
-def _label(taking: Taking) -> dict[str, Any]:
+def _label(taking: Taking) -> CapturedLabel:
     folder = taking.folder.path
     return {
         "label": taking.folder.label,
@@ -206,7 +209,7 @@ def _warnings(taking: Taking) -> list[str]:
     ]
 
 
-def reviewed(document: dict[str, Any], error: EdgeError | None) -> Outcome:
+def reviewed(document: Capture, error: EdgeError | None) -> Outcome:
     """Write the page of what is in the folder now. An error of that is the error of all where there
     is none yet.
     """
@@ -215,10 +218,12 @@ def reviewed(document: dict[str, Any], error: EdgeError | None) -> Outcome:
         page = write_review(out, document, next_steps(document))
     except EdgeError as failure:
         return Outcome(document, error or failure)
-    return Outcome({**document, "review": str(page)}, error)
+    document = document.copy()
+    document["review"] = str(page)
+    return Outcome(document, error)
 
 
-def describe(document: dict[str, Any]) -> str:
+def describe(document: Capture) -> str:
     """The document for people: each label, then what to do next."""
     rows = [
         [
@@ -232,12 +237,14 @@ def describe(document: dict[str, Any]) -> str:
     ]
     if document["ended"] in _ENDED:
         rows.append(["ended", _ENDED[document["ended"]], ""])
-    rows += [[name, document[name], ""] for name in ("preview", "review") if document[name]]
+    for name, path in (("preview", document["preview"]), ("review", document["review"])):
+        if path:
+            rows.append([name, path, ""])
     steps = "\n".join(f"  {line}" for line in next_steps(document))
     return f"{table(rows)}\n\nnext\n{steps}"
 
 
-def next_steps(document: dict[str, Any]) -> list[str]:
+def next_steps(document: Capture) -> list[str]:
     """Commands to go on with, as one may type them."""
     out = Path(document["folder"])
     lines = []

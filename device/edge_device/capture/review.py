@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,6 +17,9 @@ from edge_sdk.report.gallery import Exhibit, Gallery, gallery_section
 from edge_sdk.report.markup import amount, count, escape, table
 from edge_sdk.report.page import Head, Section, Tile, banner, command, page
 
+if TYPE_CHECKING:
+    from edge_sdk.documents.capture import Capture, CapturedLabel
+
 NAME = "review.html"
 
 MAX_CLASSES = 40
@@ -26,7 +29,7 @@ MAX_SHOWN = 60
 _TILE = 128
 
 
-def write_review(out: Path, document: dict[str, Any], next_steps: Sequence[str]) -> Path:
+def write_review(out: Path, document: Capture, next_steps: Sequence[str]) -> Path:
     """Write `out/review.html` about all classes in `out`, with the warnings of the capture document
     and the commands to go on with; its path. Raises FileError.
     """
@@ -36,7 +39,7 @@ def write_review(out: Path, document: dict[str, Any], next_steps: Sequence[str])
         "captured images",
         out.absolute().name,
         escape(f"{document['camera']} into {out}"),
-        "".join(banner("warn", "Look:", line) for line in document["warnings"]),
+        "".join(banner("warn", "Note:", line) for line in document["warnings"]),
         [
             Tile("captured now", count(document["captured"]), ", ".join(now)),
             Tile("left out", count(document["skipped_similar"]), "almost the same as the last"),
@@ -47,14 +50,14 @@ def write_review(out: Path, document: dict[str, Any], next_steps: Sequence[str])
     shown = list(classes.items())[:MAX_CLASSES]
     sections = [
         Section("classes", "Classes", _counts(classes, now)),
-        *(_gallery(f"class-{i}", *one, now.get(one[0], {})) for i, one in enumerate(shown)),
+        *(_gallery(f"class-{i}", *one, now.get(one[0])) for i, one in enumerate(shown)),
         Section("next", "Next", "".join(map(command, next_steps))),
     ]
     write_atomic(out / NAME, page(head, sections).encode("utf-8", "replace"))
     return out / NAME
 
 
-def _counts(classes: dict[str, list[Path]], now: dict[str, dict[str, Any]]) -> str:
+def _counts(classes: dict[str, list[Path]], now: dict[str, CapturedLabel]) -> str:
     rows = [
         (escape(name), count(len(images)), *_captured(now.get(name)))
         for name, images in classes.items()
@@ -63,15 +66,17 @@ def _counts(classes: dict[str, list[Path]], now: dict[str, dict[str, Any]]) -> s
     return table("Of each class", head, rows, kind="figures")
 
 
-def _captured(entry: dict[str, Any] | None) -> tuple[str, ...]:
+def _captured(entry: CapturedLabel | None) -> tuple[str, ...]:
     if entry is None:
         return ("-",) * 4
-    faulty = (count(len(entry[fault])) for fault in ("dark", "blurred"))
+    faulty = (count(len(files)) for files in (entry["dark"], entry["blurred"]))
     return (count(entry["captured"]), count(entry["skipped_similar"]), *faulty)
 
 
-def _gallery(anchor: str, name: str, images: Sequence[Path], entry: dict[str, Any]) -> Section:
-    faulty = {*entry.get("dark", ()), *entry.get("blurred", ())}
+def _gallery(
+    anchor: str, name: str, images: Sequence[Path], entry: CapturedLabel | None
+) -> Section:
+    faulty = {*entry["dark"], *entry["blurred"]} if entry else set()
     evenly = np.linspace(0, len(images) - 1, min(MAX_SHOWN, len(images))).astype(int)
     chosen = {images[index] for index in evenly}
     chosen |= {path for path in images if str(path) in faulty}

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from edge_sdk import formatting
 from edge_sdk.cli import console
+
+if TYPE_CHECKING:
+    from edge_sdk.documents.cameras import Cameras
 
 
 @click.command()
@@ -20,7 +23,7 @@ def cameras(as_json: bool) -> None:
     console.answer(document, _text(document), as_json=as_json)
 
 
-def _text(document: dict[str, Any]) -> str:
+def _text(document: Cameras) -> str:
     attached = [
         [c["spec"], c["name"] or "-", "usable" if c["usable"] else f"no: {c['because']}", c["fix"]]
         for c in document["cameras"]

@@ -6,10 +6,13 @@ import contextlib
 import os
 import platform
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from edge_sdk.documents.run import Machine
 
 
-def machine_facts(cpuinfo: Path = Path("/proc/cpuinfo")) -> dict[str, Any]:
+def machine_facts(cpuinfo: Path = Path("/proc/cpuinfo")) -> Machine:
     """platform, cpu (None: not readable), cores, usable_cores, memory_bytes, python, kernel."""
     return {
         "platform": platform.platform(),

@@ -10,9 +10,12 @@ result; the rules that are looked at here are those of the load.
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING
 
 from edge_sdk.statistics import Histogram
+
+if TYPE_CHECKING:
+    from edge_sdk.documents.run import MlperfVerdict
 
 SECONDS = 600.0
 """min_duration of every scenario."""
@@ -64,7 +67,7 @@ def mlperf(
     *,
     streams: int = SAMPLES_PER_QUERY,
     late: int | None = None,
-) -> dict[str, Any]:
+) -> MlperfVerdict:
     """How far a run is from LoadGen's rules for its scenario: {scenario, met, because}.
 
     queries: of multi-stream; of the others, where each is one sample, the samples. streams: samples

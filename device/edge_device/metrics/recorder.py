@@ -9,13 +9,17 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from edge_device.metrics.warmup import FirstSecond, Warmup, same
 from edge_hardware.thermal import Thermal
 from edge_sdk.results import Result
 from edge_sdk.statistics import Histogram, median
+
+if TYPE_CHECKING:
+    from edge_sdk.documents.run import TimelineRow
+    from edge_sdk.documents.run import Warmup as WarmupRecord
 
 MAX_ROWS = 3600
 """Seconds of the timeline that are kept: the last hour."""
@@ -88,9 +92,16 @@ class Row:
     frame_age_max_ms: float | None
     latency_p50_ms: float | None
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> TimelineRow:
         """The JSON form."""
-        return asdict(self)
+        return {
+            "t_s": self.t_s,
+            "frames": self.frames,
+            "drops": self.drops,
+            "frame_age_p50_ms": self.frame_age_p50_ms,
+            "frame_age_max_ms": self.frame_age_max_ms,
+            "latency_p50_ms": self.latency_p50_ms,
+        }
 
 
 class Timeline:
@@ -208,7 +219,7 @@ class Recorder:
         return self._all_drops - self._excluded[1]
 
     @property
-    def warmup(self) -> dict[str, Any]:
+    def warmup(self) -> WarmupRecord:
         """What is excluded, and the rule."""
         results, drops, duration = self._excluded
         rule = self._warmup.rule

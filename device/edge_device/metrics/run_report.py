@@ -1,4 +1,4 @@
-"""What a run or a benchmark has to say: the run and bench documents of CONTRACTS.md.
+"""The report of a run or a benchmark: the run and bench documents of docs/contracts.md.
 
 Every number is measured or None. What is missing for a number to count is said beside it.
 """
@@ -6,9 +6,9 @@ Every number is measured or None. What is missing for a number to count is said 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
 from edge_device.metrics.machine import machine_facts
 from edge_device.metrics.mlperf import SAMPLES_PER_QUERY, mlperf
@@ -19,13 +19,34 @@ from edge_sdk.inference.golden import GoldenCheck
 from edge_sdk.statistics import MINIMUM_SAMPLES, Histogram
 
 if TYPE_CHECKING:
+    from edge_sdk.documents.common import BundleIdentity
+    from edge_sdk.documents.run import (
+        Bench,
+        CameraRecord,
+        Course,
+        InvalidCode,
+        Latencies,
+        Load,
+        Measurement,
+        MlperfVerdict,
+        Run,
+        Stages,
+        StageTimes,
+        ThermalRecord,
+        TimelineRow,
+    )
+    from edge_sdk.documents.run import Warmup as WarmupRecord
     from edge_sdk.energy.estimate import Estimate
 
 MIN_SECONDS = 10.0
 MIN_SAMPLES = MINIMUM_SAMPLES["p99"]
 
-UNREAD_THROTTLING = "throttling cannot be read on this machine"
-"""Why a run is not valid that keeps every rule that could be looked at."""
+
+class Reason(NamedTuple):
+    """One reason why figures may not be quoted: its code, and in words."""
+
+    code: InvalidCode
+    text: str
 
 
 @dataclass(frozen=True)
@@ -44,17 +65,24 @@ class Percentiles:
         """Those of a histogram in ns."""
         return cls(**histogram.summary())
 
-    def as_dict(self) -> dict[str, float | None]:
+    def as_dict(self) -> Latencies:
         """The JSON form."""
-        return asdict(self)
+        return {
+            "p50": self.p50,
+            "p90": self.p90,
+            "p95": self.p95,
+            "p99": self.p99,
+            "p999": self.p999,
+            "max": self.max,
+        }
 
 
 @dataclass(frozen=True)
 class Subject:
     """What was measured: a bundle's identity and build record, on an engine, proven how."""
 
-    bundle: dict[str, str]
-    build: dict[str, Any]
+    bundle: BundleIdentity
+    build: Mapping[str, Any]
     engine: EngineInfo
     golden: GoldenCheck
 
@@ -66,8 +94,8 @@ class RunReport:
     n: answers counted, after the warm-up. seconds: the time they took. drops: frames that gave way
     to newer ones in that time; None without a camera. thermal: as edge_hardware.thermal documents
     it. mlperf: as edge_device.mlperf judges it. estimate: MODEL energy for a board. command: the
-    command line that made it, without what changes nothing measured; None from Python. extensions:
-    further keys of the document.
+    command line that made it, without what changes nothing measured; None from Python. course: how
+    it went. camera: of a run; load: of a benchmark.
     """
 
     kind: Literal["run", "bench"]
@@ -80,13 +108,15 @@ class RunReport:
     deadline_misses: int | None
     latency: Percentiles
     frame_age: Percentiles
-    stages: Mapping[str, Mapping[str, float | None]]
-    thermal: Mapping[str, Any]
-    invalid_because: str | None
-    mlperf: Mapping[str, Any]
+    stages: Stages
+    thermal: ThermalRecord
+    invalid: Sequence[Reason]
+    mlperf: MlperfVerdict
+    course: Course
+    camera: CameraRecord | None = None
+    load: Load | None = None
     estimate: Estimate | None = None
     command: Sequence[str] | None = None
-    extensions: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def fps(self) -> float | None:
@@ -96,18 +126,21 @@ class RunReport:
     @property
     def throttled(self) -> bool | None:
         """Whether the processor was; None where this machine does not tell."""
-        found: bool | None = self.thermal["throttled"]
-        return found
+        return self.thermal["throttled"]
 
     @property
     def valid(self) -> bool:
         """Whether the figures may be quoted; `invalid_because` says why not."""
-        return self.invalid_because is None
+        return not self.invalid
 
-    def as_dict(self) -> dict[str, Any]:
-        """The document: every key of CONTRACTS.md, then `extensions`."""
-        return {
-            "schema": f"edge-sdk/{self.kind}/1",
+    @property
+    def invalid_because(self) -> str | None:
+        """The reasons why the figures may not be quoted, joined by "; "; None where they may."""
+        return "; ".join(reason.text for reason in self.invalid) or None
+
+    def as_dict(self) -> Run | Bench:
+        """The document: the fields that every run and benchmark has, then those of its kind."""
+        shared: Measurement = {
             "bundle": self.subject.bundle,
             "engine": self.subject.engine.as_dict(),
             "scenario": self.scenario,
@@ -120,19 +153,23 @@ class RunReport:
             "deadline_misses": self.deadline_misses,
             "latency": self.latency.as_dict(),
             "frame_age": self.frame_age.as_dict(),
-            "stages": {name: dict(values) for name, values in self.stages.items()},
+            "stages": self.stages,
             "energy_measured": None,
             "energy_model": self.estimate.as_dict() if self.estimate else None,
-            "thermal": dict(self.thermal),
+            "thermal": self.thermal,
             "preprocess": {"resized_by": "cv2"},
             "valid": self.valid,
             "invalid_because": self.invalid_because,
-            "mlperf": dict(self.mlperf),
+            "invalid_codes": [reason.code for reason in self.invalid],
+            "mlperf": self.mlperf,
             "energy_model_because": (self.estimate.because or None) if self.estimate else None,
             "golden": self.subject.golden.as_dict(),
             "command": None if self.command is None else list(self.command),
-            **self.extensions,
+            **self.course,
         }
+        own: Mapping[str, Any] = self.camera or self.load or {}
+        document = {"schema": f"edge-sdk/{self.kind}/1", **shared, **own}
+        return cast("Run | Bench", document)
 
     def save(self, folder: str | Path) -> Path:
         """Write KIND.json and report.html into `folder`; the page's path. Raises FileError."""
@@ -148,10 +185,11 @@ def make_report(
     subject: Subject,
     recorders: Sequence[Recorder],
     *,
+    camera: CameraRecord | None = None,
+    load: Load | None = None,
     figures: Figures | None = None,
     estimate: Estimate | None = None,
     streams: int = SAMPLES_PER_QUERY,
-    extensions: Mapping[str, Any] | None = None,
 ) -> RunReport:
     """The report of what `recorders` kept, one for each repeat; `figures` are then those of all.
 
@@ -177,49 +215,75 @@ def make_report(
         figures.misses if one.deadline_ms else None,
         Percentiles.of(figures.latency),
         Percentiles.of(figures.frame_age),
-        {name: histogram.percentiles() for name, histogram in figures.stages.items()},
+        _stages(figures.stages),
         thermal,
         invalid,
-        mlperf(scenario, seconds, queries, invalid is None, streams=streams, late=misses),
+        mlperf(scenario, seconds, queries, not invalid, streams=streams, late=misses),
+        _course(recorders, figures),
+        camera,
+        load,
         estimate,
-        extensions={**_course(recorders, figures), **(extensions or {})},
     )
 
 
-def _course(recorders: Sequence[Recorder], figures: Figures) -> dict[str, Any]:
+def _stages(histograms: Mapping[str, Histogram]) -> Stages:
+    return {
+        "capture": _stage(histograms["capture"]),
+        "preprocess": _stage(histograms["preprocess"]),
+        "invoke": _stage(histograms["invoke"]),
+        "postprocess": _stage(histograms["postprocess"]),
+    }
+
+
+def _stage(histogram: Histogram) -> StageTimes:
+    found = Percentiles.of(histogram)
+    return {"p50": found.p50, "p90": found.p90, "p95": found.p95, "p99": found.p99}
+
+
+def _course(recorders: Sequence[Recorder], figures: Figures) -> Course:
     """How it went. There is no timeline of several repeats: each has its own, from 0 s on."""
-    histograms = {"latency": figures.latency, "frame_age": figures.frame_age}
-    rows = [row.as_dict() for row in recorders[0].timeline.rows]
+    rows: list[TimelineRow] = [row.as_dict() for row in recorders[0].timeline.rows]
     return {
         "results": sum(recorder.results for recorder in recorders),
         "warmup": _warmup([recorder.warmup for recorder in recorders]),
         "timeline": rows if len(recorders) == 1 else None,
-        "histogram": {name: chart_bins(h) for name, h in histograms.items()},
+        "histogram": {
+            "latency": chart_bins(figures.latency),
+            "frame_age": chart_bins(figures.frame_age),
+        },
     }
 
 
-def _warmup(excluded: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """What is excluded of all repeats together, and the rule."""
-    summed = {name: sum(one[name] for one in excluded) for name in ("results", "drops", "seconds")}
+def _warmup(excluded: Sequence[WarmupRecord]) -> WarmupRecord:
+    """The warm-up of all repeats together, and its rule."""
     each = ", in each repeat" if len(excluded) > 1 else ""
     rules = dict.fromkeys(one["rule"] for one in excluded)
-    return {**summed, "rule": "; or ".join(rules) + each}
+    return {
+        "results": sum(one["results"] for one in excluded),
+        "drops": sum(one["drops"] for one in excluded),
+        "seconds": sum(one["seconds"] for one in excluded),
+        "rule": "; or ".join(rules) + each,
+    }
 
 
-def why_invalid(seconds: float, n: int, steady: bool, throttled: bool | None) -> str | None:
-    """Why figures of `n` samples in `seconds` may not be quoted; None where they may.
+def why_invalid(seconds: float, n: int, steady: bool, throttled: bool | None) -> list[Reason]:
+    """Why figures of `n` samples in `seconds` may not be quoted; [] where they may.
 
     throttled: None where this machine does not tell, which is no proof of the contrary.
     """
     reasons = []
     if seconds < MIN_SECONDS:
-        reasons.append(f"{seconds:.1f} s after the warm-up, at least {MIN_SECONDS:g} s are needed")
+        text = f"{seconds:.1f} s after the warm-up, at least {MIN_SECONDS:g} s are needed"
+        reasons.append(Reason("short", text))
     if n < MIN_SAMPLES:
-        reasons.append(f"{n} samples, at least {MIN_SAMPLES} are needed")
+        text = f"{n} samples, at least {MIN_SAMPLES} are needed"
+        reasons.append(Reason("too-few-samples", text))
     if seconds >= MIN_SECONDS and not steady:
-        reasons.append("not steady: the median latency of the two halves differs by over 10 %")
+        text = "not steady: the median latency of the two halves differs by over 10 %"
+        reasons.append(Reason("not-steady", text))
     if throttled is None:
-        reasons.append(UNREAD_THROTTLING)
+        text = "throttling cannot be read on this machine"
+        reasons.append(Reason("throttling-unknown", text))
     elif throttled:
-        reasons.append("the processor was throttled")
-    return "; ".join(reasons) or None
+        reasons.append(Reason("throttled", "the processor was throttled"))
+    return reasons

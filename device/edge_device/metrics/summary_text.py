@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from edge_device.metrics.run_report import UNREAD_THROTTLING
 from edge_sdk.formatting import ms, table
 from edge_sdk.report.markup import amount, joules
 
@@ -94,7 +93,7 @@ def _thermal(thermal: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _valid(document: Mapping[str, Any]) -> str:
     because = document["invalid_because"]
-    if because == UNREAD_THROTTLING:
+    if document["invalid_codes"] == ["throttling-unknown"]:
         return f"not marked valid: {because}; all other rules are met"
     return "yes" if document["valid"] else f"no: {because}"
 

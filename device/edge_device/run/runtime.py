@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal
 
 from edge_device.cameras.base import Camera
 from edge_device.metrics.recorder import Recorder
@@ -24,6 +24,7 @@ from edge_sdk.inference.recognizer import Recognizer, require_images
 from edge_sdk.results import Result
 
 if TYPE_CHECKING:
+    from edge_sdk.documents.run import CameraRecord
     from edge_sdk.energy.estimate import Board
 
 THREADS = 2
@@ -169,8 +170,8 @@ class Runtime:
             "camera",
             self._subject,
             [self._recorder],
+            camera=self._about_camera(),
             estimate=estimate,
-            extensions=self._about_camera(),
         )
 
     def close(self) -> None:
@@ -226,14 +227,14 @@ class Runtime:
         return pipeline.drops + (self._sequences.skipped if self._sequences else 0)
 
     @property
-    def _resized_by(self) -> str:
+    def _resized_by(self) -> Literal["cv2", "isp"]:
         """Who made the model's size of the sensor's: a camera's processor, or OpenCV here."""
         frame = self._frame
         if frame is None or frame.image is None:
             return "cv2"
         return "isp" if (frame.width, frame.height) == self.input_size else "cv2"
 
-    def _about_camera(self) -> dict[str, Any]:
+    def _about_camera(self) -> CameraRecord:
         camera = self._camera
         return {
             "camera": camera.spec.text if camera else None,

@@ -83,7 +83,8 @@ def stream(
         report = runtime.report(board=board)
         if error is not None and not report.n:
             raise error
-    for note in report.extensions["notes"]:
+    assert report.camera is not None
+    for note in report.camera["notes"]:
         warn(note)
     return Outcome(_noted(report, f"ended by an error: {error}") if error else report, error)
 
@@ -128,5 +129,7 @@ def _hand_over(
 
 
 def _noted(report: RunReport, note: str) -> RunReport:
-    notes = [*report.extensions["notes"], note]
-    return replace(report, extensions={**report.extensions, "notes": notes})
+    assert report.camera is not None
+    camera = report.camera.copy()
+    camera["notes"] = [*camera["notes"], note]
+    return replace(report, camera=camera)
