@@ -46,7 +46,10 @@ def predict(
     """Answers of BUNDLE (FILE.edge) for IMAGES: files, or folders of them."""
     from edge_sdk.inference.predict import predict as answer_images
 
-    document = answer_images(bundle, images, engine=engine, threads=threads, annotate=annotate)
+    found = answer_images(bundle, images, engine=engine, threads=threads, annotate=annotate)
+    for line in found.warnings:
+        console.warn(line)
+    document = found.document
     rows = [[entry["path"], _answer(entry)] for entry in document["results"]]
     console.answer(document, formatting.table(rows), as_json=as_json)
 
@@ -70,7 +73,7 @@ def evaluate(bundle: Path, data: str, engine: str, threads: int, as_json: bool) 
     from edge_sdk.evaluation.detection import DetectionEvaluation, evaluate_detections
     from edge_sdk.evaluation.result import Evaluation
 
-    with console.Progress() as progress, Bundle.open(bundle) as opened:
+    with console.Terminal() as terminal, Bundle.open(bundle) as opened:
         detects = opened.manifest.task == "detect"
         run = evaluate_detections if detects else evaluate_classes
         found: Evaluation | DetectionEvaluation = run(
@@ -78,7 +81,7 @@ def evaluate(bundle: Path, data: str, engine: str, threads: int, as_json: bool) 
             data,
             engine=engine,
             threads=threads,
-            progress=lambda done, total: progress(f"{done} of {total} images"),
+            listen=terminal,
         )
         document = found.as_dict(bundle=opened.identity)
     for line in warnings(found):
@@ -121,9 +124,9 @@ def compare(
 
     if report is not None:
         prepare_folder(report)
-    with console.Progress() as progress:
+    with console.Terminal() as terminal:
         document = run_comparison(
-            paths, data=data, engine=engine, threads=threads, rounds=rounds, progress=progress
+            paths, data=data, engine=engine, threads=threads, rounds=rounds, listen=terminal
         )
     for row in document["rows"]:
         for line in row["warnings"]:
@@ -150,11 +153,8 @@ def inspect(path: Path, report: Path | None, as_json: bool) -> None:
 
     if report is not None:
         prepare_folder(report)
-    progress = console.Progress()
-    try:
-        document = look_at(path, lambda done, total: progress(f"{done} of {total} images"))
-    finally:
-        progress.clear()
+    with console.Terminal() as terminal:
+        document = look_at(path, terminal)
     text = formatting.outline(document)
     if document["kind"] == "folder":
         text = describe_folder(document)

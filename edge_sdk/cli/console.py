@@ -20,6 +20,7 @@ import click
 
 from edge_sdk.configuration import MAX_THREADS
 from edge_sdk.errors import EdgeError, FileError, GateFailed, Interrupted
+from edge_sdk.events import Event
 
 F = TypeVar("F", bound=Callable[..., Any])
 _answers_on_stderr = False
@@ -85,10 +86,11 @@ def warn(message: str) -> None:
     note(f"warning: {message}")
 
 
-class Progress:
-    """A line on a terminal that rewrites itself at most ten times a second; silent in a pipe.
+class Terminal:
+    """Shows events: notes and warnings as lines that stay, progress as a line on a terminal that
+    rewrites itself at most ten times a second and is silent in a pipe. All on stderr.
 
-    Leaving its `with` takes the line away.
+    Leaving its `with` takes the progress away.
     """
 
     def __init__(self) -> None:
@@ -96,23 +98,31 @@ class Progress:
         self._last = 0.0
         self._shown = False
 
-    def __call__(self, text: str, *, final: bool = False) -> None:
-        """Show `text`; `final` keeps it and starts a new line."""
-        now = time.monotonic()
-        if not self.enabled or (not final and now - self._last < 0.1):
+    def __call__(self, event: Event) -> None:
+        """Show an event."""
+        if event.kind == "progress":
+            self.status(event.text)
             return
-        self._last, self._shown = now, not final
-        sys.stderr.write(f"\r\x1b[K{text}" + ("\n" if final else ""))
+        self.clear()
+        note(f"warning: {event.text}" if event.kind == "warning" else event.text)
+
+    def status(self, text: str) -> None:
+        """Show `text` as the progress."""
+        now = time.monotonic()
+        if not self.enabled or now - self._last < 0.1:
+            return
+        self._last, self._shown = now, True
+        sys.stderr.write(f"\r\x1b[K{text}")
         sys.stderr.flush()
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> Terminal:
         return self
 
     def __exit__(self, *exception: object) -> None:
         self.clear()
 
     def clear(self) -> None:
-        """Take the line away."""
+        """Take the progress away."""
         if self._shown:
             sys.stderr.write("\r\x1b[K")
             sys.stderr.flush()

@@ -6,6 +6,7 @@ import json
 import zipfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -22,6 +23,7 @@ from edge_sdk.engines import Engine
 from edge_sdk.errors import ConfigError, FileError, ImageError
 from edge_sdk.evaluation.classification import evaluate, warnings
 from edge_sdk.evaluation.result import Evaluation
+from edge_sdk.events import Event, Listener, ignore
 from edge_sdk.files import read_file
 from edge_sdk.inference.admission import open_bare_engine, open_bundle_engine
 from edge_sdk.inference.recognizer import open_preprocessor
@@ -32,7 +34,6 @@ from edge_sdk.tflite.graph import read_graph
 if TYPE_CHECKING:
     from edge_sdk.documents.compare import Compare, MeasuredRow, RecordedRow, Times
 
-Progress = Callable[[str], object]
 Source = Callable[[SequenceEntry | None], LabelledImages | None]
 """The images to answer, cut as a bundle's sequences are; None where none were named."""
 
@@ -49,7 +50,7 @@ def compare(
     engine: str = "litert",
     threads: int = 1,
     rounds: int = ROUNDS,
-    progress: Progress = lambda _: None,
+    listen: Listener = ignore,
 ) -> Compare:
     """The compare document: one row for each path.
 
@@ -60,7 +61,7 @@ def compare(
     is not ranked. run.json and bench.json files are shown as they were recorded.
     bytes, stored_bytes, bundle_bytes: the model, as it is stored in the bundle, and the bundle.
     A row's `warnings`: what a reader of its accuracy must know.
-    progress: takes a line now and then, never while something is timed.
+    listen: is told now and then, never while something is timed.
     Raises FileError, ModelError, ConfigError and what opening bundles and engines raise.
     """
     if len(paths) < 2:
@@ -84,10 +85,10 @@ def compare(
             if path.suffix == ".json":
                 rows.append(_recorded(path))
                 continue
-            progress(f"{path}: opening")
-            measured.append(_open(path, engine, threads, source, progress, stack))
+            listen(Event("progress", str(path), "opening"))
+            measured.append(_open(path, engine, threads, source, listen, stack))
             rows.append(measured[-1].row)
-        _time(measured, rounds, progress)
+        _time(measured, rounds, listen)
     rank(measured)
     return {"schema": "edge-sdk/compare/1", "rounds": rounds, "data": data, "rows": rows}
 
@@ -97,7 +98,7 @@ def _open(
     name: str,
     threads: int,
     source: Source,
-    progress: Progress,
+    listen: Listener,
     stack: ExitStack,
 ) -> Measured:
     model, bundle = load_model(path)
@@ -110,7 +111,7 @@ def _open(
     images = source(bundle.manifest.sequence)
     if images is None:
         return Measured(row, {"invoke_ms": _invoke(engine)})
-    found = _evaluated(bundle, images, name, threads, progress)
+    found = _evaluated(bundle, images, name, threads, listen)
     _add_accuracy(row, found)
     labels, manifest = tuple(sorted(bundle.labels)), bundle.manifest
     question = Question(manifest.task, labels, manifest.sequence, found.unreadable)
@@ -141,12 +142,12 @@ def _stored_bytes(bundle: Bundle) -> int:
 
 
 def _evaluated(
-    bundle: Bundle, source: LabelledImages, engine: str, threads: int, progress: Progress
+    bundle: Bundle, source: LabelledImages, engine: str, threads: int, listen: Listener
 ) -> Evaluation:
-    def show(done: int, total: int) -> None:
-        progress(f"{bundle.path}: {done} of {total} images")
+    def named(event: Event) -> None:
+        listen(replace(event, stage=str(bundle.path)))
 
-    return evaluate(bundle, source, engine=engine, threads=threads, progress=show)
+    return evaluate(bundle, source, engine=engine, threads=threads, listen=named)
 
 
 def _add_accuracy(row: MeasuredRow, found: Evaluation) -> None:
@@ -190,13 +191,13 @@ def _first_value(source: LabelledImages) -> Value:
     raise AssertionError("an evaluated source has an image that can be read")
 
 
-def _time(measured: Sequence[Measured], rounds: int, progress: Progress) -> None:
+def _time(measured: Sequence[Measured], rounds: int, listen: Listener) -> None:
     """Fill in every row's times in ms: median, lowest and highest round, and the 95 % interval of
     the median (null for fewer than 6 rounds).
     """
     jobs = [(one, key, call) for one in measured for key, call in one.calls.items()]
     calls = {str(number): call for number, (_, _, call) in enumerate(jobs)}
-    for (one, key, _), timing in zip(jobs, timed(calls, rounds, progress).values(), strict=True):
+    for (one, key, _), timing in zip(jobs, timed(calls, rounds, listen).values(), strict=True):
         one.times[key] = timing
         one.row[key] = _times(timing)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from edge_sdk.comparison.timing import Timing, interleaved
+from edge_sdk.events import Event, Listener
 
 ROUNDS = 30
 ROUND_MS = 20.0
@@ -12,11 +13,10 @@ ROUND_MS = 20.0
 Call = Callable[[], object]
 
 
-def timed(
-    calls: Mapping[str, Call], rounds: int, progress: Callable[[str], object]
-) -> dict[str, Timing]:
+def timed(calls: Mapping[str, Call], rounds: int, listen: Listener) -> dict[str, Timing]:
     """The rounds of each call, in ns a call. A round of any of them lasts about ROUND_MS, so that
-    short ones are not timed by one tick of the clock. progress: takes a line between rounds.
+    short ones are not timed by one tick of the clock. listen: is told between rounds, never while
+    something is timed.
     """
     if not calls:
         return {}
@@ -25,17 +25,17 @@ def timed(
     repeated = {name: _repeat(call, counts[name]) for name, call in calls.items()}
     return {
         name: Timing(tuple(time / counts[name] for time in times))
-        for name, times in _in_turns(repeated, rounds, progress).items()
+        for name, times in _in_turns(repeated, rounds, listen).items()
     }
 
 
 def _in_turns(
-    calls: Mapping[str, Call], rounds: int, progress: Callable[[str], object]
+    calls: Mapping[str, Call], rounds: int, listen: Listener
 ) -> dict[str, tuple[float, ...]]:
     """`interleaved`, two rounds (there and back) at a time: progress is shown between them."""
     times: dict[str, tuple[float, ...]] = dict.fromkeys(calls, ())
     for done in range(0, rounds, 2):
-        progress(f"measuring: {done} of {rounds} rounds")
+        listen(Event("progress", "measure", done=done, total=rounds, unit="rounds"))
         found = interleaved(calls, rounds=min(2, rounds - done), warmup=int(done == 0))
         times = {name: times[name] + timing.rounds_ns for name, timing in found.items()}
     return times

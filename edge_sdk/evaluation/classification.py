@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -21,6 +21,7 @@ from edge_sdk.data.sources import open_source
 from edge_sdk.errors import ConfigError, DataError, FileError, ImageError
 from edge_sdk.evaluation.detection import DetectionEvaluation, describe_detections
 from edge_sdk.evaluation.result import Evaluation, Mistake
+from edge_sdk.events import Event, Listener, ignore
 from edge_sdk.formatting import share, table
 from edge_sdk.inference.golden import unproven_warning
 from edge_sdk.inference.recognizer import Recognizer
@@ -52,7 +53,7 @@ def evaluate(
     *,
     engine: str = "litert",
     threads: int = 1,
-    progress: Callable[[int, int], None] | None = None,
+    listen: Listener = ignore,
 ) -> Evaluation:
     """Answer every image of `data` (a SOURCE, or images) with the bundle's model.
 
@@ -72,7 +73,7 @@ def evaluate(
     _check_labels(source.labels, bundle.labels, bundle.path.name)
     known = training_prefixes(bundle.build)
     with Recognizer.open(bundle, engine, threads=threads) as recognizer:
-        return evaluate_images(recognizer, source, known=known, progress=progress)
+        return evaluate_images(recognizer, source, known=known, listen=listen)
 
 
 def warnings(found: Evaluation | DetectionEvaluation) -> list[str]:
@@ -143,7 +144,7 @@ def evaluate_images(
     source: LabelledImages,
     *,
     known: frozenset[str] = frozenset(),
-    progress: Callable[[int, int], None] | None = None,
+    listen: Listener = ignore,
 ) -> Evaluation:
     """The same with an open recognizer; `known`: SHA-256 prefixes of the training images."""
     labels = recognizer.labels
@@ -171,8 +172,7 @@ def evaluate_images(
             mistakes = sorted(mistakes, key=_distance)[:MAX_MISTAKES]
         in_top5 += int(wanted in order[:5])
         seen += int(bool(known) and image.sha256[:PREFIX] in known)
-        if progress:
-            progress(done, len(source.images))
+        listen(Event("progress", "evaluate", done=done, total=len(source.images), unit="images"))
     check_unreadable(unreadable, len(source.images), MAX_UNREADABLE)
     if not right:
         raise DataError("no image could be evaluated", fix="name a source with images")

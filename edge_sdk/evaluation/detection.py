@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ from edge_sdk.engines import EngineInfo
 from edge_sdk.errors import ConfigError, DataError, FileError, ImageError
 from edge_sdk.evaluation.average_precision import AveragePrecision
 from edge_sdk.evaluation.result import common
+from edge_sdk.events import Event, Listener, ignore
 from edge_sdk.formatting import share, table
 from edge_sdk.inference.golden import GoldenCheck
 from edge_sdk.inference.recognizer import Recognizer
@@ -26,8 +27,6 @@ from edge_sdk.results import Detection
 if TYPE_CHECKING:
     from edge_sdk.documents.common import BundleIdentity
     from edge_sdk.documents.evaluate import EvaluateDetector, LabelPrecision
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -84,7 +83,7 @@ def evaluate_detections(
     *,
     engine: str = "litert",
     threads: int = 1,
-    progress: Progress | None = None,
+    listen: Listener = ignore,
 ) -> DetectionEvaluation:
     """Look for things in every image of `data` (coco:ANNOTATIONS.json, or Scenes) with the
     bundle's model. Every score counts, whatever the manifest's thresholds. Labels are matched by
@@ -103,7 +102,7 @@ def evaluate_detections(
     _check(source, bundle)
     known = training_prefixes(bundle.build)
     with Recognizer.open(bundle, engine, threads=threads, min_score=0.0) as recognizer:
-        return evaluate_scenes(recognizer, source, known=known, progress=progress)
+        return evaluate_scenes(recognizer, source, known=known, listen=listen)
 
 
 def evaluate_scenes(
@@ -111,7 +110,7 @@ def evaluate_scenes(
     source: LabelledImages,
     *,
     known: frozenset[str] = frozenset(),
-    progress: Progress | None = None,
+    listen: Listener = ignore,
 ) -> DetectionEvaluation:
     """The same with an open recognizer; `known`: SHA-256 prefixes of the training images."""
     labels = recognizer.labels
@@ -129,8 +128,7 @@ def evaluate_scenes(
         _add(precision, scene, recognizer(frame).detections or (), source.labels, first)
         n += 1
         seen += int(bool(known) and scene.sha256[:PREFIX] in known)
-        if progress:
-            progress(done, len(source.images))
+        listen(Event("progress", "evaluate", done=done, total=len(source.images), unit="images"))
     check_unreadable(unreadable, len(source.images), MAX_UNREADABLE)
     averages, counts = precision.by_class(), precision.counts()
     if not averages:

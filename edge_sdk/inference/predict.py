@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_sdk.bundle.reading import Bundle
-from edge_sdk.cli.console import warn
 from edge_sdk.data.sample_sets import skipped_warning
 from edge_sdk.errors import ConfigError, DataError, FileError, ImageError
 from edge_sdk.files import is_folder, prepare_folder
@@ -22,6 +22,14 @@ if TYPE_CHECKING:
     from edge_sdk.documents.predict import ImageAnswer, Predict
 
 
+@dataclass(frozen=True)
+class Predictions:
+    """document: as docs/contracts.md describes it. warnings: what its reader must know."""
+
+    document: Predict
+    warnings: list[str]
+
+
 def predict(
     path: str | Path,
     images: Sequence[str | Path],
@@ -29,8 +37,8 @@ def predict(
     engine: str = "litert",
     threads: int = 1,
     annotate: str | Path | None = None,
-) -> Predict:
-    """The predict document of docs/contracts.md: the answers of bundle `path`, an image at a time.
+) -> Predictions:
+    """The answers of bundle `path`, an image at a time.
 
     A folder stands for the images in it; those that cannot be read are left out and listed. Of
     images named by themselves every one must be readable: all are tried before any is answered.
@@ -46,6 +54,7 @@ def predict(
         copies = _copies([file for file, _ in files], Path(annotate))
     results: list[ImageAnswer] = []
     unreadable: list[str] = []
+    warnings: list[str] = []
     with ExitStack() as stack:
         bundle = stack.enter_context(Bundle.open(path))
         require_images(bundle.manifest)
@@ -54,9 +63,9 @@ def predict(
             prepare_folder(Path(annotate), what="annotated copies", option="--annotate")
         model = stack.enter_context(Recognizer.open(bundle, engine, threads=threads))
         if unproven := unproven_warning(model.golden):
-            warn(unproven)
+            warnings.append(unproven)
         if copies and (line := undrawable(model.labels)):
-            warn(line)
+            warnings.append(line)
         for number, (file, named) in enumerate(files):
             try:
                 frame = read_image(file)
@@ -77,8 +86,8 @@ def predict(
                     "ms": result.stages.latency_ns / 1e6,
                 }
             )
-        _check_readable(results, unreadable)
-        return {
+        warnings += _skipped(results, unreadable)
+        document: Predict = {
             "schema": "edge-sdk/predict/1",
             "bundle": bundle.identity,
             "engine": model.info.as_dict(),
@@ -86,6 +95,7 @@ def predict(
             "results": results,
             "unreadable": unreadable,
         }
+        return Predictions(document, warnings)
 
 
 def _require_readable(named: Sequence[Path]) -> None:
@@ -105,14 +115,14 @@ def _require_readable(named: Sequence[Path]) -> None:
         )
 
 
-def _check_readable(results: list[ImageAnswer], unreadable: list[str]) -> None:
+def _skipped(results: list[ImageAnswer], unreadable: list[str]) -> list[str]:
+    """A warning about images that were left out. Raises DataError where all were."""
     if unreadable and not results:
         raise DataError(
             f"none of the {len(unreadable)} images can be read: {unreadable[0]}",
             fix="remove or replace them",
         )
-    if unreadable:
-        warn(skipped_warning(unreadable))
+    return [skipped_warning(unreadable)] if unreadable else []
 
 
 def _expand(images: Sequence[str | Path]) -> list[tuple[Path, bool]]:

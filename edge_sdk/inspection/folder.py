@@ -5,7 +5,7 @@ how a recipe would split it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +16,7 @@ from edge_sdk.data.class_folders import folders_beside_parts, list_folder
 from edge_sdk.data.sources import part_folders
 from edge_sdk.data.splits import MIN, held_out, imbalance, split_sizes
 from edge_sdk.errors import DataError, EdgeError
+from edge_sdk.events import Event, Listener, ignore
 from edge_sdk.formatting import table
 from edge_sdk.images.contact_sheet import contact_sheet, thumbnail
 from edge_sdk.images.files import SUFFIXES, list_images, read_image
@@ -36,13 +37,12 @@ _COLUMNS = 10
 _TILE = 72
 
 Classes = Mapping[str, Sequence[Path]]
-Progress = Callable[[int, int], None]
 
 
-def inspect_folder(folder: Path, progress: Progress | None = None) -> InspectFolder:
+def inspect_folder(folder: Path, listen: Listener = ignore) -> InspectFolder:
     """The inspect document of a folder. Raises FileError, DataError (no image, no class)."""
     parts, left_out = _listing(folder)
-    looks, unreadable = _look_at(parts, progress)
+    looks, unreadable = _look_at(parts, listen)
     classes = Counter[str]()
     for found in parts.values():
         classes.update({name: len(files) for name, files in found.items()})
@@ -154,9 +154,7 @@ def _listing(folder: Path) -> tuple[dict[str, Classes], list[Path]]:
     return parts, left_out
 
 
-def _look_at(
-    parts: Mapping[str, Classes], progress: Progress | None
-) -> tuple[dict[Path, Look], list[str]]:
+def _look_at(parts: Mapping[str, Classes], listen: Listener) -> tuple[dict[Path, Look], list[str]]:
     """A look at each image that decodes, and why the others do not."""
     paths = [path for classes in parts.values() for files in classes.values() for path in files]
     looks, unreadable = {}, []
@@ -165,8 +163,7 @@ def _look_at(
             looks[path] = found
         else:
             unreadable.append(found)
-        if progress:
-            progress(done, len(paths))
+        listen(Event("progress", "inspect", done=done, total=len(paths), unit="images"))
     return looks, unreadable
 
 

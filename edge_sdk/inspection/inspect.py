@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, cast
 from edge_sdk.bundle.reading import Bundle, load_model
 from edge_sdk.configuration import as_dict
 from edge_sdk.errors import FileError, MissingPackage
+from edge_sdk.events import Listener, ignore
 from edge_sdk.files import is_folder
-from edge_sdk.inspection.folder import Progress, inspect_folder
+from edge_sdk.inspection.folder import inspect_folder
 from edge_sdk.tflite.graph import Graph, read_graph
 from edge_sdk.tflite.metadata import read_metadata
 
@@ -29,15 +30,15 @@ _BY_CONVERTER = ("toml",)
 """Known even where the converter is not installed, so that the error can say so."""
 
 
-def inspect(path: str | Path, progress: Progress | None = None) -> Inspect:
-    """The inspect document of a path; `kind` says what it was. progress: called with the images
-    of a folder that are done, and all.
+def inspect(path: str | Path, listen: Listener = ignore) -> Inspect:
+    """The inspect document of a path; `kind` says what it was. listen: is told how many
+    images of a folder are done.
 
     Raises FileError, BundleError, ModelError, DataError, MissingPackage.
     """
     path = Path(path)
     if is_folder(path):
-        return inspect_folder(path, progress)
+        return inspect_folder(path, listen)
     suffix = path.suffix[1:]
     if suffix in _BY_CONVERTER or suffix in importlib.metadata.entry_points(group=_GROUP).names:
         return _by_package(path)

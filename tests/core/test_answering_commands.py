@@ -329,9 +329,11 @@ def test_compare_says_how_far_it_is(tiny_bundle: Make, write_images: Make, tmp_p
     bundle = tiny_bundle(shape=(8, 8, 3), labels=("a", "b", "c"))
     write_images(tmp_path / "a", 2)
     said: list[str] = []
-    document = compare([bundle, bundle], data=str(tmp_path), rounds=5, progress=said.append)
+    document = compare(
+        [bundle, bundle], data=str(tmp_path), rounds=5, listen=lambda e: said.append(e.text)
+    )
     one = [f"{bundle}: opening", f"{bundle}: 1 of 2 images", f"{bundle}: 2 of 2 images"]
-    assert said == [*one, *one, *(f"measuring: {done} of 5 rounds" for done in (0, 2, 4))]
+    assert said == [*one, *one, *(f"measure: {done} of 5 rounds" for done in (0, 2, 4))]
     assert all(row["invoke_ms"]["median"] > 0 for row in document["rows"])
 
 

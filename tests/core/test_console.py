@@ -289,43 +289,42 @@ def test_an_outline_of_a_document() -> None:
 
 
 PROGRESS = """
-from edge_sdk.cli.console import Progress
-progress = Progress()
-progress("1 of 2")
-progress("too soon")
-progress("done", final=True)
-progress.clear()
-progress("3 of 3", final=False) if not progress.enabled else None
+from edge_sdk.cli.console import Terminal
+from edge_sdk.events import Event
+with Terminal() as terminal:
+    terminal(Event("progress", "data", done=1, total=2, unit="images"))
+    terminal(Event("progress", "data", "too soon"))
+    %s
 """
+
+
+def printed(script: str) -> str:
+    """What it writes on a terminal."""
+    master, slave = os.openpty()
+    subprocess.run([sys.executable, "-c", script], stderr=slave, check=True)
+    os.close(slave)
+    shown = os.read(master, 1000).decode()
+    os.close(master)
+    return shown
 
 
 def test_progress_is_silent_in_a_pipe() -> None:
-    done = subprocess.run([sys.executable, "-c", PROGRESS], capture_output=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRESS % "pass"], capture_output=True, check=True
+    )
     assert (done.stdout, done.stderr) == (b"", b"")
 
 
-def test_progress_rewrites_one_line_on_a_terminal() -> None:
-    master, slave = os.openpty()
-    subprocess.run([sys.executable, "-c", PROGRESS], stderr=slave, check=True)
-    os.close(slave)
-    shown = os.read(master, 1000).decode()
-    os.close(master)
-    assert shown == "\r\x1b[K1 of 2\r\x1b[Kdone\r\n"
+def test_notes_and_warnings_stay_in_a_pipe() -> None:
+    lines = 'terminal(Event("note", "train", "done")); terminal(Event("warning", "", "few images"))'
+    done = subprocess.run([sys.executable, "-c", PROGRESS % lines], capture_output=True, check=True)
+    assert (done.stdout, done.stderr) == (b"", b"train: done\nwarning: few images\n")
 
 
-CLEAR = """
-from edge_sdk.cli.console import Progress
-progress = Progress()
-progress("1 of 2")
-progress.clear()
-progress.clear()
-"""
+def test_progress_rewrites_one_line_on_a_terminal_and_leaves_nothing() -> None:
+    assert printed(PROGRESS % "terminal.clear()") == "\r\x1b[Kdata: 1 of 2 images\r\x1b[K"
 
 
-def test_progress_can_be_taken_away() -> None:
-    master, slave = os.openpty()
-    subprocess.run([sys.executable, "-c", CLEAR], stderr=slave, check=True)
-    os.close(slave)
-    shown = os.read(master, 1000).decode()
-    os.close(master)
-    assert shown == "\r\x1b[K1 of 2\r\x1b[K"
+def test_a_line_that_stays_takes_the_place_of_the_progress() -> None:
+    shown = printed(PROGRESS % 'terminal(Event("note", "data", "2 images"))')
+    assert shown == "\r\x1b[Kdata: 1 of 2 images\r\x1b[Kdata: 2 images\r\n"

@@ -64,9 +64,11 @@ def folder(tmp_path: Path, answered: dict[int, list[Any]]) -> Path:
 
 
 def test_from_end_to_end(tiny_bundle: Callable[..., Path], folder: Path) -> None:
-    seen: list[tuple[int, int]] = []
+    seen: list[tuple[int | None, int | None]] = []
     with Bundle.open(tiny_bundle(labels=LABELS)) as bundle:
-        found = evaluate(bundle, f"folder:{folder}", progress=lambda *p: seen.append(p))
+        found = evaluate(
+            bundle, f"folder:{folder}", listen=lambda e: seen.append((e.done, e.total))
+        )
         document = found.as_dict(bundle=bundle.identity)
     assert (found.n, found.correct, found.part) == (30, 27, "all")
     assert found.accuracy == 0.9

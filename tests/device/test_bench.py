@@ -120,7 +120,7 @@ def test_stop_within_the_warm_up_of_a_later_repeat_keeps_the_first(bundle: Path)
         seconds=0.05,
         repeats=50,
         stop=lambda: "repeat 2 of 50: warm-up" in shown,
-        progress=shown.append,
+        listen=lambda event: shown.append(event.text),
     ).as_dict()
     assert document["repeats"]["count"] == 1
     assert document["warmup"]["seconds"] >= 1.0
@@ -199,7 +199,7 @@ def test_server_stopped_while_it_looks_for_the_rate_is_reported(bundle: Path) ->
         scenario="server",
         latency_bound_ms=10_000,
         stop=lambda: any(line.startswith("trial 1") for line in shown),
-        progress=shown.append,
+        listen=lambda event: shown.append(event.text),
     ).as_dict()
     assert shown[0] == "one after another"
     assert document["n"] == 0

@@ -14,6 +14,7 @@ from edge_device.capture.folder import ClassFolder
 from edge_device.capture.quality import Quality, quality, viewable
 from edge_device.capture.session import STILL, Person, Session, Taking
 from edge_device.capture.settings import Settings
+from edge_sdk.events import Event
 from edge_sdk.frames import Frame
 from edge_sdk.images.files import read_image
 
@@ -66,7 +67,7 @@ def test_the_next_label_begins_with_its_own_delay(tmp_path: Path) -> None:
 def test_enter_that_was_pressed_too_early_does_not_begin(taking: Taking) -> None:
     pressed = iter([True, True, False, False, False, True])
     shown: list[str] = []
-    person = Person(entered=lambda: next(pressed), progress=shown.append)
+    person = Person(entered=lambda: next(pressed), listen=lambda e: shown.append(e.text))
     session = Session(frames(n / 10 for n in range(20)), Settings(1, delay_s=0.0), person)
     session.ask("x")
     assert shown == ["x: press Enter to begin"] * 3
@@ -78,18 +79,19 @@ def test_a_image_that_never_changes_is_told_once(taking: Taking) -> None:
     blocks = np.random.default_rng(0).integers(0, 256, (4, 4, 3), np.uint8)
     pixels = np.kron(blocks, np.ones((16, 16, 1), np.uint8))
     same = (Frame(pixels, "rgb", START_NS + n * 10**8) for n in range(3 * STILL))
-    told: list[str] = []
-    session = Session(same, Settings(interval_s=0.1), Person(notice=told.append))
+    told: list[Event] = []
+    session = Session(same, Settings(interval_s=0.1), Person(listen=told.append))
     session.fill(taking)
     assert (len(taking.files), taking.skipped) == (1, 3 * STILL - 1)
-    (line,) = told
-    assert "move what is seen" in line and "--keep-similar" in line
+    (warning,) = (event for event in told if event.kind == "warning")
+    assert "move the subject" in warning.text and "--keep-similar" in warning.text
 
 
 def test_progress_counts_down_and_then_up(taking: Taking) -> None:
     shown: list[str] = []
     settings = Settings(2, interval_s=0.5, delay_s=2.0)
-    Session(frames(n / 2 for n in range(20)), settings, Person(progress=shown.append)).fill(taking)
+    person = Person(listen=lambda e: shown.append(e.text))
+    Session(frames(n / 2 for n in range(20)), settings, person).fill(taking)
     assert [line.removeprefix("x: ") for line in shown] == [
         *("starts in 2 s", "starts in 2 s", "starts in 1 s", "starts in 1 s"),
         *("1 of 2", "2 of 2"),

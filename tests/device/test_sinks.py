@@ -13,7 +13,6 @@ import pytest
 from edge_device.sinks import BACKENDS, Sink, open_sink
 from edge_device.sinks.console import ConsoleSink, status_line
 from edge_device.sinks.fake import FakeSink
-from edge_sdk.cli.console import Progress
 from edge_sdk.errors import ConfigError, EdgeError, FileError
 from edge_sdk.results import Result
 
@@ -177,11 +176,7 @@ def test_sinks_that_cannot_be_opened(spec: str) -> None:
 def test_the_console_says_once_a_second_how_it_goes(make_result: Make) -> None:
     shown: list[str] = []
 
-    class Kept(Progress):
-        def __call__(self, text: str, *, final: bool = False) -> None:
-            shown.append(text)
-
-    with ConsoleSink(Kept()) as sink:
+    with ConsoleSink(lambda event: shown.append(event.text)) as sink:
         for index in range(25):
             sink.write(make_result(2 * index, at_ms=100 * index))
     assert shown == [

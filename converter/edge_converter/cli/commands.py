@@ -56,15 +56,15 @@ def build(
     loaded = Recipe.load(recipe, dict(parse_setting(text) for text in settings))
     if report is not None:
         prepare_folder(report)
-    progress = console.Progress()
+    terminal = console.Terminal()
     try:
-        result = run_build(loaded, out, say=_say(progress), progress=progress)
+        result = run_build(loaded, out, say=_say(terminal), progress=terminal.status)
     except GateFailed as failed:
         if report is not None:
             _save_beside(report, failed.document)
         raise
     finally:
-        progress.clear()
+        terminal.clear()
     if report is not None:
         write_report(report, "build", result.document, galleries=result.galleries)
     console.answer(result.document, describe(result), as_json=as_json)
@@ -132,7 +132,7 @@ def convert(
 
     leave_out_extras()
     parsed = parse_options(**options)
-    result = run_convert(model, parsed, data=data, out=out, say=_say(console.Progress()))
+    result = run_convert(model, parsed, data=data, out=out, say=_say(console.Terminal()))
     console.answer(result.document, describe(result), as_json=as_json)
 
 
@@ -158,9 +158,9 @@ def _save_beside(folder: Path, document: Mapping[str, Any]) -> None:
         console.warn(str(error))
 
 
-def _say(progress: console.Progress) -> Any:
+def _say(terminal: console.Terminal) -> Any:
     def say(line: str) -> None:
-        progress.clear()
+        terminal.clear()
         console.note(line)
 
     return say

@@ -29,9 +29,10 @@ from edge_device.metrics.recorder import Figures, Recorder
 from edge_device.metrics.run_report import Percentiles, RunReport, Subject, make_report
 from edge_device.metrics.warmup import UntilSteady
 from edge_device.run.runtime import THREADS
-from edge_device.run.stream import warn_unproven
 from edge_sdk.configuration import nearest
 from edge_sdk.errors import ConfigError
+from edge_sdk.events import Event, Listener, ignore
+from edge_sdk.inference.golden import unproven_warning
 from edge_sdk.results import Result
 from edge_sdk.statistics import median
 
@@ -41,8 +42,6 @@ if TYPE_CHECKING:
 SECONDS = 30.0
 
 _SHOWN_EVERY_NS = 500_000_000
-
-Say = Callable[[str], object]
 
 
 def run_bench(
@@ -57,35 +56,34 @@ def run_bench(
     streams: int = SAMPLES_PER_QUERY,
     soak: bool = False,
     stop: Stop = lambda: False,
-    progress: Say = lambda _: None,
+    listen: Listener = ignore,
 ) -> RunReport:
     """Measure `bundle` for `seconds` after the warm-up, `repeats` times, each on a fresh engine.
 
     seconds: None is SECONDS, of a soak no end. latency_bound_ms: of server; None takes the bundle's
     budget.latency_ms. streams: samples of a multi-stream query. soak: also watch memory and open
     files.
-    `stop` is asked between frames; what was measured until then is reported. `progress` takes a
-    line twice a second, between frames. Answers that are unproven on this engine are warned about
-    on stderr.
+    `stop` is asked between frames; what was measured until then is reported. `listen` is told
+    twice a second, between frames, and once where answers are unproven on this engine.
     Raises ConfigError for an option, or where server holds its bound at no rate; and as Runtime
     does.
     """
     seconds = (math.inf if soak else SECONDS) if seconds is None else seconds
     _check(scenario, seconds, repeats, soak)
     _check_used(scenario, latency_bound_ms, streams)
-    given = (latency_bound_ms, streams, stop, progress)
+    given = (latency_bound_ms, streams, stop, listen)
     load = SCENARIOS[scenario](Options(bundle, engine, threads, made_up_frames(), *given))
     watch = Soak() if soak else None
     subject: Subject | None = None
     pooled: Figures | None = None
     recorders: list[Recorder] = []
     while len(recorders) < repeats and not (recorders and stop()):
-        which = f"repeat {len(recorders) + 1} of {repeats}: " if repeats > 1 else ""
-        show = partial(_show, progress, which, seconds)
+        which = f"repeat {len(recorders) + 1} of {repeats}" if repeats > 1 else ""
+        show = partial(_show, listen, which, seconds)
         with ExitStack() as stack:
             opened = load.open(stack)
-            if subject is None:
-                warn_unproven(opened.golden)
+            if subject is None and (line := unproven_warning(opened.golden)):
+                listen(Event("warning", message=line))
             subject = opened
             if repeats > 1 and not recorders:
                 pooled = Figures(load.bound_ms, camera=False, latency=load.latency)
@@ -135,11 +133,11 @@ def _measure(
     return recorder
 
 
-def _show(progress: Say, which: str, seconds: float, recorder: Recorder) -> None:
+def _show(listen: Listener, which: str, seconds: float, recorder: Recorder) -> None:
     """For example "repeat 2 of 5: 12 of 30 s, 812 answers"."""
     wanted = "" if math.isinf(seconds) else f" of {seconds:g}"
     so_far = f"{recorder.seconds:.0f}{wanted} s, {recorder.figures.n:,} answers"
-    progress(which + (so_far if recorder.warm else "warm-up"))
+    listen(Event("progress", which, so_far if recorder.warm else "warm-up"))
 
 
 def _report(

@@ -36,6 +36,7 @@ from edge_device.metrics.run_report import Subject
 from edge_device.metrics.warmup import UntilSteady
 from edge_device.run.runtime import open_subject
 from edge_sdk.errors import ConfigError
+from edge_sdk.events import Event, Listener, ignore
 from edge_sdk.frames import Frame
 from edge_sdk.inference.recognizer import Recognizer
 from edge_sdk.results import Result
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Options:
     """What a scenario is given. bound_ms: of the latency of server; None takes the bundle's
-    budget.latency_ms. streams: samples of a multi-stream query. say: takes a line of progress.
+    budget.latency_ms. streams: samples of a multi-stream query. listen: is told of progress.
     """
 
     bundle: str | Path
@@ -57,7 +58,7 @@ class Options:
     bound_ms: float | None = None
     streams: int = SAMPLES_PER_QUERY
     stop: Stop = lambda: False
-    say: Callable[[str], object] = lambda _: None
+    listen: Listener = ignore
     now_ns: Now = time.monotonic_ns
     sleep: Callable[[float], object] = time.sleep
 
@@ -247,7 +248,7 @@ class Server(Scenario):
     def _one_after_another(self) -> Trial:
         """Warmed up, without any waiting: its rate is what this machine can do at most."""
         stop = self.options.stop
-        self.options.say("one after another")
+        self.options.listen(Event("progress", message="one after another"))
         results = single_stream(self.recognizer, self.options.frames)
         warmup = UntilSteady()
         next(result for result in results if stop() or warmup.over(result))
@@ -258,7 +259,9 @@ class Server(Scenario):
         return replace(trial, rate=max(1, trial.queries) / seconds)
 
     def _try(self, rate: float) -> Trial:
-        self.options.say(f"trial {len(self._trials) + 1}: {rate:.4g} a second")
+        self.options.listen(
+            Event("progress", f"trial {len(self._trials) + 1}", f"{rate:.4g} a second")
+        )
         queries = queries_of(rate, self.bound_ms)
         trial = attempt(self._at(rate), rate, self.bound_ms, queries, from_scheduled)
         if not self.options.stop():

@@ -11,6 +11,7 @@ from edge_device.capture.folder import ClassFolder
 from edge_device.capture.quality import Fault, quality, viewable
 from edge_device.capture.settings import Settings
 from edge_device.sinks.preview import PREVIEW_S, write_preview
+from edge_sdk.events import Event, Listener, ignore
 from edge_sdk.frames import Frame
 from edge_sdk.images.perceptual_hash import MAX_BITS, Hash, perceptual_hash
 
@@ -23,14 +24,13 @@ Frames = Generator[Frame, None, None]
 @dataclass(frozen=True)
 class Person:
     """Who stands at the camera. stop: asked now and then, True ends it. entered: True once for each
-    time that Enter was pressed; None where nobody can. progress: told what happens; notice: told
-    what needs a hand.
+    time that Enter was pressed; None where nobody can. listen: told what happens, by a warning what
+    needs a hand.
     """
 
     stop: Callable[[], bool] = lambda: False
     entered: Callable[[], bool] | None = None
-    progress: Callable[[str], object] = lambda text: None
-    notice: Callable[[str], object] = lambda text: None
+    listen: Listener = ignore
 
 
 @dataclass
@@ -76,7 +76,7 @@ class Session:
         while entered():  # pressed before it was asked for
             pass
         for frame in self._frames:
-            self._person.progress(f"{label}: press Enter to begin")
+            self._person.listen(Event("progress", label, "press Enter to begin"))
             self._show(frame)
             if entered():
                 return
@@ -108,14 +108,19 @@ class Session:
     def _say(self, taking: Taking, left_ns: int = 0) -> None:
         label = taking.folder.label
         if not taking.files and not taking.skipped and left_ns:
-            self._person.progress(f"{label}: starts in {math.ceil(left_ns / 1e9)} s")
+            self._person.listen(Event("progress", label, f"starts in {math.ceil(left_ns / 1e9)} s"))
             return
         alike = f", {taking.skipped} almost the same left out" if taking.skipped else ""
-        self._person.progress(f"{label}: {len(taking.files)} of {self._settings.count}{alike}")
+        taken = f"{len(taking.files)} of {self._settings.count}{alike}"
+        self._person.listen(Event("progress", label, taken))
         if taking.still == STILL and not left_ns:
-            self._person.notice(
-                f"{label}: the last {STILL} looked almost like the one before: move what is seen, "
-                "or keep them with --keep-similar"
+            self._person.listen(
+                Event(
+                    "warning",
+                    label,
+                    f"the last {STILL} looked almost like the one before: move the subject, "
+                    "or keep them with --keep-similar",
+                )
             )
 
 

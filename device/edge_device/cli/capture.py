@@ -80,20 +80,15 @@ def capture(
 ) -> None:
     """Fill class folders with images from a camera, until there are enough or Ctrl-C."""
     stopped: list[bool] = []
-    with console.stop_signals(lambda: stopped.append(True)), console.Progress() as progress:
+    with console.stop_signals(lambda: stopped.append(True)), console.Terminal() as terminal:
         from edge_device.capture.capture import capture as run_capture
         from edge_device.capture.capture import describe, reviewed
         from edge_device.capture.session import Person
 
-        def notice(line: str) -> None:
-            progress.clear()
-            console.warn(line)
-
         person = Person(
             stop=lambda: bool(stopped),
             entered=(lambda: _entered(stopped)) if _terminal() else None,
-            progress=progress,
-            notice=notice,
+            listen=terminal,
         )
         document, error = run_capture(camera, labels, out, Settings(**settings), person)
         if review:

@@ -16,6 +16,7 @@ from edge_sdk.errors import EdgeError
 
 if TYPE_CHECKING:
     from edge_device.run.stream import Outcome
+    from edge_device.sinks import Sink
 
 _BUNDLE = click.argument("bundle", metavar="FILE.edge", type=console.PATH)
 _ENGINE = click.option("--engine", default="auto", show_default=True, help="Which interpreter.")
@@ -91,18 +92,23 @@ def run(
     """Stream a camera through FILE.edge, until the camera ends or Ctrl-C."""
     with _until_stopped() as stop:
         from edge_device.run.stream import stream
+        from edge_device.sinks.console import ConsoleSink
 
         known = None
         if board:
             from edge_hardware import load_board
 
             known = load_board(board)
-        sinks = ["console", *([f"jsonl:{jsonl}"] if jsonl else [])]
-        _answer(
-            lambda: stream(bundle, sinks=sinks, board=known, stop=stop, **_given(options)),
-            folder,
-            as_json,
-        )
+
+        def measure() -> Outcome:
+            with console.Terminal() as terminal:
+                jsonls = [f"jsonl:{jsonl}"] if jsonl else []
+                sinks: list[str | Sink] = [ConsoleSink(terminal), *jsonls]
+                return stream(
+                    bundle, sinks=sinks, board=known, stop=stop, listen=terminal, **_given(options)
+                )
+
+        _answer(measure, folder, as_json)
 
 
 @click.command()
@@ -147,8 +153,8 @@ def bench(bundle: Path, folder: Path | None, as_json: bool, **options: Any) -> N
         from edge_device.run.stream import Outcome
 
         def measure() -> Outcome:
-            with console.Progress() as progress:
-                return Outcome(run_bench(bundle, stop=stop, progress=progress, **options))
+            with console.Terminal() as terminal:
+                return Outcome(run_bench(bundle, stop=stop, listen=terminal, **options))
 
         _answer(measure, folder, as_json)
 

@@ -15,9 +15,9 @@ from edge_device.metrics.run_report import RunReport
 from edge_device.run.pipeline import Policy
 from edge_device.run.runtime import THREADS, Runtime
 from edge_device.sinks import Sink, open_sink
-from edge_sdk.cli.console import warn
 from edge_sdk.errors import EdgeError
-from edge_sdk.inference.golden import GoldenCheck, unproven_warning
+from edge_sdk.events import Event, Listener, ignore
+from edge_sdk.inference.golden import unproven_warning
 from edge_sdk.results import Result
 
 if TYPE_CHECKING:
@@ -44,14 +44,16 @@ def stream(
     track: bool = False,
     seconds: float = math.inf,
     frames: float = math.inf,
-    sinks: Sequence[str] = (),
+    sinks: Sequence[str | Sink] = (),
     preview: Path | None = None,
     board: Board | None = None,
     stop: Callable[[], bool] = lambda: False,
+    listen: Listener = ignore,
 ) -> Outcome:
     """Answer about the camera's frames and hand each result to every sink.
 
-    camera: None is the first that is usable. preview: an image file that is replaced with the
+    camera: None is the first that is usable. sinks: SPECs, or sinks that are open. listen: is told
+    the warnings. preview: an image file that is replaced with the
     newest answer, again and again (preview.Preview). What goes wrong before the first answer is
     raised: EdgeError; CameraError where there is no camera. An error after that (a disk full) ends
     the run with the report of what was measured until then.
@@ -74,10 +76,14 @@ def stream(
                 track=track,
             )
         )
-        warn_unproven(runtime.golden)
+        if line := unproven_warning(runtime.golden):
+            listen(Event("warning", message=line))
         source = stack.enter_context(open_camera(camera, inference=runtime.input_size, stop=stop))
         # Last, for opening one may make a file: not for a run that cannot begin.
-        opened = [stack.enter_context(open_sink(spec)) for spec in sinks]
+        opened = [
+            stack.enter_context(open_sink(sink) if isinstance(sink, str) else sink)
+            for sink in sinks
+        ]
         results = runtime.run(source, seconds=seconds, frames=frames, stop=stop)
         error = _hand_over(results, runtime, opened, shown)
         report = runtime.report(board=board)
@@ -85,14 +91,8 @@ def stream(
             raise error
     assert report.camera is not None
     for note in report.camera["notes"]:
-        warn(note)
+        listen(Event("warning", message=note))
     return Outcome(_noted(report, f"ended by an error: {error}") if error else report, error)
-
-
-def warn_unproven(golden: GoldenCheck) -> None:
-    """A line on stderr where nothing says how far this engine's answers may be off."""
-    if line := unproven_warning(golden):
-        warn(line)
 
 
 def _open_preview(path: Path | None) -> Preview | None:

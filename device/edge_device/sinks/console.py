@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from edge_device.sinks import Sink
-from edge_sdk.cli.console import Progress
+from edge_sdk.events import Event, Listener, ignore
 from edge_sdk.results import Classification, Detection, Result
 
 _SECOND_NS = 1_000_000_000
 
 
 class ConsoleSink(Sink):
-    """Writes to stderr, and only where that is a terminal. Times are those of the results."""
+    """Reports the line as progress to `listen`, a terminal. Times are those of the results."""
 
     name = "the terminal"
 
-    def __init__(self, progress: Progress | None = None) -> None:
-        self._progress = progress or Progress()
+    def __init__(self, listen: Listener = ignore) -> None:
+        self._listen = listen
         self._first_ns: int | None = None
         self._shown_ns = 0
         self._count = self._shown_count = 0
@@ -31,10 +31,8 @@ class ConsoleSink(Sink):
         fps = (self._count - self._shown_count) * _SECOND_NS / since
         seconds = (result.result_ns - self._first_ns) // _SECOND_NS
         self._shown_ns, self._shown_count = result.result_ns, self._count
-        self._progress(status_line(result, seconds, fps, result.index + 1 - self._count))
-
-    def _close(self) -> None:
-        self._progress.clear()
+        line = status_line(result, seconds, fps, result.index + 1 - self._count)
+        self._listen(Event("progress", message=line))
 
 
 def status_line(result: Result, seconds: int, fps: float, dropped: int) -> str:
@@ -54,5 +52,5 @@ def _answer(result: Result) -> str:
 
 
 def open_backend(_address: str) -> ConsoleSink:
-    """The status line on this process's stderr."""
+    """A status line that nobody sees: `edge-sdk run` opens its own, with the terminal."""
     return ConsoleSink()
