@@ -1,5 +1,5 @@
 """What every test may ask for: the session's state, the command, the shared data, a clock. Bundles,
-detectors, images and network cameras are in fixtures/.
+detectors, images, results and network cameras are in fixtures/.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ pytest_plugins = (
     "written_images",
     "camera_servers",
     "captures",
+    "made_results",
 )
 
 REPOSITORY = Path(__file__).parent.parent

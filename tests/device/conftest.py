@@ -1,4 +1,4 @@
-"""For the device's tests: results made by hand, and a clock that two threads share."""
+"""For the device's tests: a clock that two threads share."""
 
 from __future__ import annotations
 
@@ -8,10 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from edge_sdk.results import Classification, Result, StageTimes
 from waiting import PATIENCE_S, wait_until
-
-_MS = 1_000_000
 
 
 class SharedClock:
@@ -95,23 +92,3 @@ def wait_for() -> Callable[[Callable[[], bool], subprocess.Popen[str]], None]:
         wait_until(met, "what a process does")
 
     return wait
-
-
-@pytest.fixture
-def make_result() -> Callable[..., Result]:
-    """`make_result(index, at_ms=…, age_ms=…, invoke_ms=…)`: a result that came at that time."""
-
-    def make(
-        index: int = 0,
-        *,
-        at_ms: float = 0.0,
-        age_ms: float = 5.0,
-        invoke_ms: float = 2.0,
-        label: str = "cat",
-    ) -> Result:
-        done = round(at_ms * _MS)
-        stages = StageTimes(1 * _MS, round(0.5 * _MS), round(invoke_ms * _MS), round(0.25 * _MS))
-        classes = (Classification(label, 0, 0.75),) if label else ()
-        return Result(classes, index, done - round(age_ms * _MS), done, stages, "a.png")
-
-    return make

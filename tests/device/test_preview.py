@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge_device.sinks.preview import PREVIEW_S, PREVIEW_SIDE, Preview
-from edge_sdk.errors import ConfigError, FileError
+from edge_device.sinks.preview import PREVIEW_S, PREVIEW_SIDE, PreviewSink
+from edge_sdk.errors import ConfigError, EdgeError, FileError
 from edge_sdk.frames import Frame
 from edge_sdk.images.drawing import annotated
 from edge_sdk.images.files import read_image
@@ -41,39 +41,39 @@ def test_run_leaves_the_last_answer_in_the_preview(
 
 def test_it_is_renewed_when_it_is_time(tmp_path: Path) -> None:
     now = [0]
-    preview = Preview(tmp_path / "now.png", now_ns=lambda: now[0])
+    preview = PreviewSink(tmp_path / "now.png", now_ns=lambda: now[0])
     seen = []
     for label, at_s in (("a", 0.0), ("b", 0.4), ("c", PREVIEW_S), ("d", 0.6)):
         now[0] = round(at_s * 1e9)
-        preview.show(STILL, answer(label))
-        preview.close()
+        preview.write(STILL, answer(label))
+        assert preview.flush()
         seen.append(read_image(tmp_path / "now.png").pixels.tobytes())
     assert seen[0] == seen[1] != seen[2] == seen[3]
     drawn = annotated(STILL, answer("c"))
     assert PREVIEW_SIDE * drawn.height // drawn.width == read_image(tmp_path / "now.png").height
 
 
-@pytest.mark.parametrize("later", ["show", "close"])
+@pytest.mark.parametrize("later", ["write", "close"])
 def test_what_cannot_be_written_is_said_once(tmp_path: Path, later: str) -> None:
     (tmp_path / "file").mkdir()
-    preview = Preview(tmp_path / "file" / "now.png")
+    preview = PreviewSink(tmp_path / "file" / "now.png")
     (tmp_path / "file").rmdir()
     (tmp_path / "file").write_text("not a folder")
-    preview.show(STILL, answer("a"))
+    preview.write(STILL, answer("a"))
     with pytest.raises(FileError, match=r"now\.png"):
         if later == "close":
             preview.close()
         while True:
-            preview.show(STILL, answer("a"))
+            preview.write(STILL, answer("a"))
     preview.close()
 
 
 def test_what_nobody_expected_is_raised_where_it_is_shown(tmp_path: Path) -> None:
     """Not printed by a thread that nobody waits for."""
     endless = Detection("a", 0, 0.5, BBox(0.0, 0.0, math.inf, 1.0))
-    preview = Preview(tmp_path / "now.png")
-    preview.show(STILL, Result((), 0, 0, 0, StageTimes(), detections=(endless,)))
-    with pytest.raises(OverflowError):
+    preview = PreviewSink(tmp_path / "now.png")
+    preview.write(STILL, Result((), 0, 0, 0, StageTimes(), detections=(endless,)))
+    with pytest.raises(EdgeError, match="infinity"):
         preview.close()
 
 
@@ -94,5 +94,5 @@ def test_a_preview_that_cannot_be_written_ends_a_run_with_its_report(
 
 def test_a_name_that_is_no_image_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no image file") as caught:
-        Preview(tmp_path / "now.txt")
+        PreviewSink(tmp_path / "now.txt")
     assert ".jpg" in caught.value.fix

@@ -10,9 +10,11 @@ from pathlib import Path
 from edge_device.capture.folder import ClassFolder
 from edge_device.capture.quality import Fault, quality, viewable
 from edge_device.capture.settings import Settings
-from edge_device.sinks.preview import PREVIEW_S, write_preview
+from edge_device.sinks.preview import PREVIEW_S, PREVIEW_SIDE
 from edge_sdk.events import Event, Listener, ignore
 from edge_sdk.frames import Frame
+from edge_sdk.images.contact_sheet import thumbnail
+from edge_sdk.images.files import write_image
 from edge_sdk.images.perceptual_hash import MAX_BITS, Hash, perceptual_hash
 
 STILL = 20
@@ -103,7 +105,7 @@ class Session:
         path = self._settings.preview
         if path is not None and (now or frame.sensor_ns >= self._preview_ns):
             self._preview_ns = frame.sensor_ns + round(PREVIEW_S * 1e9)
-            write_preview(path, viewable(frame))
+            write_image(path, thumbnail(viewable(frame), PREVIEW_SIDE), durable=False)
 
     def _say(self, taking: Taking, left_ns: int = 0) -> None:
         label = taking.folder.label

@@ -85,6 +85,7 @@ def run(
     bundle: Path,
     board: str | None,
     jsonl: str | None,
+    preview: Path | None,
     folder: Path | None,
     as_json: bool,
     **options: Any,
@@ -93,6 +94,7 @@ def run(
     with _until_stopped() as stop:
         from edge_device.run.stream import stream
         from edge_device.sinks.console import ConsoleSink
+        from edge_sdk.specs import write_spec
 
         known = None
         if board:
@@ -102,8 +104,11 @@ def run(
 
         def measure() -> Outcome:
             with console.Terminal() as terminal:
-                jsonls = [f"jsonl:{jsonl}"] if jsonl else []
-                sinks: list[str | Sink] = [ConsoleSink(terminal), *jsonls]
+                sinks: list[str | Sink] = [ConsoleSink(terminal)]
+                if jsonl:
+                    sinks.append(write_spec("jsonl", jsonl))
+                if preview is not None:
+                    sinks.append(write_spec("preview", str(preview)))
                 return stream(
                     bundle, sinks=sinks, board=known, stop=stop, listen=terminal, **_given(options)
                 )

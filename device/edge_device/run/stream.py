@@ -21,7 +21,6 @@ from edge_sdk.inference.golden import unproven_warning
 from edge_sdk.results import Result
 
 if TYPE_CHECKING:
-    from edge_device.sinks.preview import Preview
     from edge_sdk.energy.estimate import Board
 
 
@@ -45,26 +44,25 @@ def stream(
     seconds: float = math.inf,
     frames: float = math.inf,
     sinks: Sequence[str | Sink] = (),
-    preview: Path | None = None,
     board: Board | None = None,
     stop: Callable[[], bool] = lambda: False,
     listen: Listener = ignore,
 ) -> Outcome:
-    """Answer about the camera's frames and hand each result to every sink.
+    """Answer about the camera's frames and hand each answer to every sink.
 
-    camera: None is the first that is usable. sinks: SPECs, or sinks that are open. listen: is told
-    the warnings. preview: an image file that is replaced with the
-    newest answer, again and again (preview.Preview). What goes wrong before the first answer is
-    raised: EdgeError; CameraError where there is no camera. An error after that (a disk full) ends
-    the run with the report of what was measured until then.
+    camera: None is the first that is usable. sinks: SPECs, or sinks that are open; all are closed
+    at the end. listen: is told the warnings. What goes wrong before the first answer is raised:
+    EdgeError; CameraError where there is no camera. An error after that (the disk of a required
+    sink is full) ends the run with the report of what was measured until then; what other sinks
+    lost is in the report's notes.
     """
-    if camera is None:
-        from edge_device.cameras.listing import first_usable, list_cameras
-
-        camera = first_usable(list_cameras())
-    check_spec(camera)
-    shown = _open_preview(preview)
     with ExitStack() as stack:
+        opened = [stack.enter_context(sink) for sink in sinks if isinstance(sink, Sink)]
+        if camera is None:
+            from edge_device.cameras.listing import first_usable, list_cameras
+
+            camera = first_usable(list_cameras())
+        check_spec(camera)
         runtime = stack.enter_context(
             Runtime(
                 bundle,
@@ -80,56 +78,44 @@ def stream(
             listen(Event("warning", message=line))
         source = stack.enter_context(open_camera(camera, inference=runtime.input_size, stop=stop))
         # Last, for opening one may make a file: not for a run that cannot begin.
-        opened = [
-            stack.enter_context(open_sink(sink) if isinstance(sink, str) else sink)
-            for sink in sinks
-        ]
+        specs = [sink for sink in sinks if isinstance(sink, str)]
+        opened += [stack.enter_context(open_sink(spec)) for spec in specs]
         results = runtime.run(source, seconds=seconds, frames=frames, stop=stop)
-        error = _hand_over(results, runtime, opened, shown)
+        error = _hand_over(results, runtime, opened)
         report = runtime.report(board=board)
         if error is not None and not report.n:
             raise error
+    report = _noted(report, [note for sink in opened for note in sink.notes])
     assert report.camera is not None
     for note in report.camera["notes"]:
         listen(Event("warning", message=note))
-    return Outcome(_noted(report, f"ended by an error: {error}") if error else report, error)
-
-
-def _open_preview(path: Path | None) -> Preview | None:
-    if path is None:
-        return None
-    from edge_device.sinks.preview import Preview  # few runs draw
-
-    return Preview(path)
+    return Outcome(_noted(report, [f"ended by an error: {error}"] if error else []), error)
 
 
 def _hand_over(
-    results: Generator[Result, None, None],
-    runtime: Runtime,
-    sinks: Sequence[Sink],
-    preview: Preview | None,
+    results: Generator[Result, None, None], runtime: Runtime, sinks: Sequence[Sink]
 ) -> EdgeError | None:
-    """Each result to every sink and the preview, and at the end all closed; the first error."""
+    """Each answer to every sink, and at the end all closed; the first error."""
     errors = []
     try:
         with closing(results):
             for result in results:
+                frame = runtime.frame
+                assert frame is not None
                 for sink in sinks:
-                    sink.write(result)
-                if preview is not None and runtime.frame is not None:
-                    preview.show(runtime.frame, result)
+                    sink.write(frame, result)
     except EdgeError as error:
         errors.append(error)
-    for close in [sink.close for sink in sinks] + ([preview.close] if preview else []):
+    for sink in sinks:
         try:
-            close()
+            sink.close()
         except EdgeError as error:
             errors.append(error)
     return errors[0] if errors else None
 
 
-def _noted(report: RunReport, note: str) -> RunReport:
+def _noted(report: RunReport, notes: Sequence[str]) -> RunReport:
     assert report.camera is not None
     camera = report.camera.copy()
-    camera["notes"] = [*camera["notes"], note]
+    camera["notes"] = [*camera["notes"], *notes]
     return replace(report, camera=camera)

@@ -2,37 +2,52 @@
 
 from __future__ import annotations
 
-from edge_device.sinks import Sink
+from typing import Any
+
+from edge_device.sinks.base import Sink
+from edge_sdk.frames import Frame
 from edge_sdk.results import Result
 
 
 class FakeSink(Sink):
-    """results: what it was given, in order. calls: what was asked of it ("write", "close").
+    """answers: what it was given, in order, as (frame, result). calls: what was asked of it
+    ("write", "close").
 
-    fail_at: the number of the result, from 0, at which `error` is raised.
-    Strict: a result that does not come after the one before it is an error.
+    fail_at: the number of the answer, from 0, at which `error` is raised.
+    Strict: a result that does not come after the one before it is an error. It is required and
+    writes where it is called, unless told otherwise.
     """
 
     name = "a fake sink"
+    required = True
+    capacity = 0
 
-    def __init__(self, *, fail_at: int | None = None, error: Exception | None = None) -> None:
-        self.results: list[Result] = []
+    def __init__(
+        self, *, fail_at: int | None = None, error: Exception | None = None, **options: Any
+    ) -> None:
+        super().__init__(**options)
+        self.answers: list[tuple[Frame, Result]] = []
         self.calls: list[str] = []
         self._fail_at = fail_at
         self._error = error or OSError("told to fail")
 
-    def _write(self, result: Result) -> None:
+    @property
+    def results(self) -> list[Result]:
+        """Of the answers."""
+        return [result for _, result in self.answers]
+
+    def _write(self, frame: Frame, result: Result) -> None:
         self.calls.append("write")
-        if len(self.results) == self._fail_at:
+        if len(self.calls) - 1 == self._fail_at:
             raise self._error
-        if self.results and result.index <= self.results[-1].index:
-            raise ValueError(f"result {result.index} after {self.results[-1].index}")
-        self.results.append(result)
+        if self.answers and result.index <= self.answers[-1][1].index:
+            raise ValueError(f"result {result.index} after {self.answers[-1][1].index}")
+        self.answers.append((frame, result))
 
     def _close(self) -> None:
         self.calls.append("close")
 
 
-def open_backend(_address: str) -> FakeSink:
+def open_backend(_address: str, **options: Any) -> FakeSink:
     """A sink that remembers."""
-    return FakeSink()
+    return FakeSink(**options)
