@@ -7,7 +7,6 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from edge_sdk.bundle.manifest_checks import check_manifest
 from edge_sdk.configuration import as_dict, limits, parse
 from edge_sdk.errors import BundleError, ConfigError
 from edge_sdk.model.interface import (
@@ -17,7 +16,8 @@ from edge_sdk.model.interface import (
     SequenceEntry,
     TaskName,
 )
-from edge_sdk.model.postprocess import DETECTION_ONLY, Postprocess
+from edge_sdk.model.postprocess import Postprocess
+from edge_sdk.tasks import task_of
 
 SCHEMA = "edge-sdk/manifest/1"
 MIN_SAMPLES = 10
@@ -112,9 +112,8 @@ class Manifest:
         data["golden"]["from"] = data["golden"].pop("origin")
         if self.sequence is None:
             del data["sequence"]
-        if self.task != "detect":
-            for key in DETECTION_ONLY:
-                del data["postprocess"][key]
+        keys = task_of(self).keys
+        data["postprocess"] = {k: v for k, v in data["postprocess"].items() if k in keys}
         for entry in data["models"].values():
             for key in ("min_runtime", "compiler", "mapped_ops", "ops"):
                 if entry[key] is None:
@@ -139,8 +138,17 @@ def parse_manifest(data: bytes, *, where: str = "manifest.json") -> Manifest:
         check_name(manifest.name, manifest.version, where)
     except ConfigError as error:
         raise BundleError(str(error), fix=error.fix) from error
-    check_manifest(manifest, where)
+    _check_contents(manifest, where)
     return manifest
+
+
+def _check_contents(manifest: Manifest, where: str) -> None:
+    """Raises BundleError for models, tensors, labels and settings that do not belong together."""
+    if "litert" not in manifest.models:
+        raise BundleError(f'{where}: models has no "litert"', fix="build the bundle again")
+    if not manifest.outputs:
+        raise BundleError(f"{where}: outputs is empty", fix="build the bundle again")
+    task_of(manifest).check(manifest.interface, manifest.labels.count, where)
 
 
 def check_name(name: str, version: str, where: str) -> None:

@@ -66,17 +66,12 @@ def predict(
 @_THREADS
 @console.json_option
 def evaluate(bundle: Path, data: str, engine: str, threads: int, as_json: bool) -> None:
-    """Accuracy of BUNDLE on the images of SOURCE; mAP of one that finds things."""
+    """Accuracy of BUNDLE on the images of SOURCE; mAP for detectors."""
     from edge_sdk.bundle.reading import Bundle
-    from edge_sdk.evaluation.classification import describe, warnings
-    from edge_sdk.evaluation.classification import evaluate as evaluate_classes
-    from edge_sdk.evaluation.detection import DetectionEvaluation, evaluate_detections
-    from edge_sdk.evaluation.result import Evaluation
+    from edge_sdk.evaluation.metrics import evaluate_bundle, warnings
 
     with console.Terminal() as terminal, Bundle.open(bundle) as opened:
-        detects = opened.manifest.task == "detect"
-        run = evaluate_detections if detects else evaluate_classes
-        found: Evaluation | DetectionEvaluation = run(
+        found = evaluate_bundle(
             opened,
             data,
             engine=engine,
@@ -86,7 +81,7 @@ def evaluate(bundle: Path, data: str, engine: str, threads: int, as_json: bool) 
         document = found.as_dict(bundle=opened.identity)
     for line in warnings(found):
         console.warn(line)
-    console.answer(document, describe(found), as_json=as_json)
+    console.answer(document, found.describe(), as_json=as_json)
 
 
 @click.command()

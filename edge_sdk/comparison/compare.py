@@ -21,7 +21,8 @@ from edge_sdk.data.samples import LabelledImages, Value
 from edge_sdk.data.sources import open_source
 from edge_sdk.engines import Engine
 from edge_sdk.errors import ConfigError, FileError, ImageError
-from edge_sdk.evaluation.classification import evaluate, warnings
+from edge_sdk.evaluation.classification import evaluate
+from edge_sdk.evaluation.metrics import warnings
 from edge_sdk.evaluation.result import Evaluation
 from edge_sdk.events import Event, Listener, ignore
 from edge_sdk.files import read_file

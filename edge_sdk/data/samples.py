@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,7 +39,13 @@ Target = int | tuple[Truth, ...]
 
 @dataclass(frozen=True, eq=False)
 class Sample(ABC):
-    """What a model answers about, and the right answer. path: its file, where it has one."""
+    """What a model answers about, and the right answer. path: its file, where it has one.
+
+    plural, advice: for error messages, what such samples are and how they are named.
+    """
+
+    plural: ClassVar[str]
+    advice: ClassVar[str]
 
     target: Target
     name: str
@@ -72,6 +78,8 @@ class Sample(ABC):
 class Image(Sample):
     """An image on disk (`path`) or in memory (`pixels`, `color`)."""
 
+    plural: ClassVar[str] = "single images"
+    advice: ClassVar[str] = "name images: --data folder:PATH"
     pixels: NDArray[Any] | None = None
     color: Color = "rgb"
 
@@ -97,6 +105,8 @@ class Scene(Image):
     refer to, None where the annotations do not say.
     """
 
+    plural: ClassVar[str] = "images with boxes"
+    advice: ClassVar[str] = "name boxes: --data coco:ANNOTATIONS.json"
     size: tuple[int, int] | None = None
 
     @property
@@ -122,6 +132,8 @@ class Scene(Image):
 class Clip(Sample):
     """`frames` frames of the video at `path`, from frame number `start` on."""
 
+    plural: ClassVar[str] = "clips of a video"
+    advice: ClassVar[str] = "name clips: --data video:PATH"
     start: int = 0
     frames: int = 1
 
@@ -143,6 +155,8 @@ class Clip(Sample):
 class FeatureRow(Sample):
     """A sequence of features in memory: `values`, float32, shape (frames, features)."""
 
+    plural: ClassVar[str] = "rows of features"
+    advice: ClassVar[str] = "name rows: --data csv:PATH"
     values: NDArray[np.float32] = field(default_factory=lambda: np.zeros((1, 1), np.float32))
 
     def read(self) -> NDArray[np.float32]:

@@ -1,28 +1,28 @@
-"""How well a bundle finds things: COCO's mAP, in all and for each label."""
+"""How well a detector finds objects: COCO's mAP, in all and for each label."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_sdk.bundle.reading import Bundle
-from edge_sdk.data.sample_sets import MAX_UNREADABLE, PREFIX, check_unreadable, training_prefixes
-from edge_sdk.data.samples import LabelledImages, Scene
-from edge_sdk.data.sources import open_source
+from edge_sdk.data.samples import LabelledImages, Sample, Truth
 from edge_sdk.engines import EngineInfo
-from edge_sdk.errors import ConfigError, DataError, FileError, ImageError
+from edge_sdk.errors import DataError
 from edge_sdk.evaluation.average_precision import AveragePrecision
-from edge_sdk.evaluation.result import common
-from edge_sdk.events import Event, Listener, ignore
+from edge_sdk.evaluation.result import Outcome, common
+from edge_sdk.evaluation.scoring import Measure, Pass, Scoring, evaluate_with
+from edge_sdk.events import Listener, ignore
 from edge_sdk.formatting import share, table
 from edge_sdk.inference.golden import GoldenCheck
 from edge_sdk.inference.recognizer import Recognizer
-from edge_sdk.results import Detection
+from edge_sdk.results import Result
+from edge_sdk.tasks import task_of
 
 if TYPE_CHECKING:
     from edge_sdk.documents.common import BundleIdentity
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ClassPrecision:
-    """One label. n: things to be found. ap: COCO's average precision, IoU .50:.95; None where there
-    is nothing to be found.
+    """One label. n: annotated objects. ap: COCO's average precision, IoU .50:.95; None without
+    objects.
     """
 
     n: int
@@ -44,13 +44,15 @@ class ClassPrecision:
 
 
 @dataclass(frozen=True, eq=False)
-class DetectionEvaluation:
-    """The outcome. Precisions are 0..1.
+class DetectionEvaluation(Outcome):
+    """The outcome for a detector. Precisions are 0..1.
 
-    n: images answered. mean_ap: mAP, the mean over the labels that there are things of, at IoU
-    .50:.95; mean_ap_50: at .50 alone. per_class: each label of the bundle; labels that are equal
-    are one class. The rest is as in edge_sdk.Evaluation.
+    mean_ap: mAP, the mean over the labels that have objects, at IoU .50:.95; mean_ap_50: at .50
+    alone. per_class: each label of the bundle; labels that are equal are one class. The rest is as
+    in Outcome.
     """
+
+    metric: ClassVar[str] = "mAP"
 
     labels: tuple[str, ...]
     n: int
@@ -76,6 +78,16 @@ class DetectionEvaluation:
             "mAP_50": self.mean_ap_50,
         }
 
+    def describe(self) -> str:
+        """The outcome for people: mAP, then each label that has objects."""
+        summary = [
+            ["mAP (IoU .50:.95)", share(self.mean_ap)],
+            ["mAP (IoU .50)", share(self.mean_ap_50)],
+            ["images", str(self.n)],
+        ]
+        rows = [[label, s.n, share(s.ap)] for label, s in self.per_class.items() if s.n]
+        return f"{table(summary)}\n\n{table(rows, head=('class', 'objects', 'AP'))}"
+
 
 def evaluate_detections(
     bundle: Bundle,
@@ -85,7 +97,7 @@ def evaluate_detections(
     threads: int = 1,
     listen: Listener = ignore,
 ) -> DetectionEvaluation:
-    """Look for things in every image of `data` (coco:ANNOTATIONS.json, or Scenes) with the
+    """Look for objects in every image of `data` (coco:ANNOTATIONS.json, or Scenes) with the
     bundle's model. Every score counts, whatever the manifest's thresholds. Labels are matched by
     name.
 
@@ -93,97 +105,72 @@ def evaluate_detections(
     that the bundle does not know or more than 1 % unreadable images, and what opening the source
     and the engine raise.
     """
-    if bundle.manifest.task != "detect":
-        raise ConfigError(
-            f"{bundle.path.name} finds nothing in images: its task is {bundle.manifest.task}",
-            fix="measure its accuracy: edge_sdk.evaluate",
-        )
-    source = open_source(data) if isinstance(data, str) else data
-    _check(source, bundle)
-    known = training_prefixes(bundle.build)
-    with Recognizer.open(bundle, engine, threads=threads, min_score=0.0) as recognizer:
-        return evaluate_scenes(recognizer, source, known=known, listen=listen)
-
-
-def evaluate_scenes(
-    recognizer: Recognizer,
-    source: LabelledImages,
-    *,
-    known: frozenset[str] = frozenset(),
-    listen: Listener = ignore,
-) -> DetectionEvaluation:
-    """The same with an open recognizer; `known`: SHA-256 prefixes of the training images."""
-    labels = recognizer.labels
-    first = {label: labels.index(label) for label in labels}
-    precision = AveragePrecision()
-    unreadable: list[str] = []
-    n = seen = 0
-    for done, scene in enumerate(source.images, start=1):
-        assert isinstance(scene, Scene)
-        try:
-            frame = scene.read()
-        except (ImageError, FileError) as error:
-            unreadable.append(str(error))
-            continue
-        _add(precision, scene, recognizer(frame).detections or (), source.labels, first)
-        n += 1
-        seen += int(bool(known) and scene.sha256[:PREFIX] in known)
-        listen(Event("progress", "evaluate", done=done, total=len(source.images), unit="images"))
-    check_unreadable(unreadable, len(source.images), MAX_UNREADABLE)
-    averages, counts = precision.by_class(), precision.counts()
-    if not averages:
-        raise DataError("no image has anything to be found in it", fix="name other annotations")
-    return DetectionEvaluation(
-        labels,
-        n,
-        float(np.mean([values.mean() for values in averages.values()])),
-        float(np.mean([values[0] for values in averages.values()])),
-        {
-            label: ClassPrecision(
-                counts.get(number, 0),
-                float(averages[number].mean()) if number in averages else None,
-            )
-            for label, number in first.items()
-        },
-        tuple(unreadable),
-        seen,
-        source.part,
-        recognizer.info,
-        recognizer.golden,
+    return evaluate_with(
+        MEAN_AVERAGE_PRECISION, bundle, data, engine=engine, threads=threads, listen=listen
     )
 
 
-def describe_detections(found: DetectionEvaluation) -> str:
-    """The outcome for people: mAP, then each label that there are things of."""
-    summary = [
-        ["mAP (IoU .50:.95)", share(found.mean_ap)],
-        ["mAP (IoU .50)", share(found.mean_ap_50)],
-        ["images", str(found.n)],
-    ]
-    rows = [[label, s.n, share(s.ap)] for label, s in found.per_class.items() if s.n]
-    return f"{table(summary)}\n\n{table(rows, head=('class', 'things', 'AP'))}"
+class _MeanAveragePrecision(Measure[DetectionEvaluation]):
+    metric: Literal["mAP"] = "mAP"
+    kind = "a detector"
+    otherwise = "measure its accuracy: edge_sdk.evaluate"
+    min_score = 0.0
+
+    def fitted(self, source: LabelledImages, bundle: Bundle) -> LabelledImages:
+        _check(source, bundle)
+        return source
+
+    def scoring(
+        self, recognizer: Recognizer, labels: tuple[str, ...]
+    ) -> Scoring[DetectionEvaluation]:
+        return _Precision(recognizer.labels, labels)
 
 
-def _add(
-    precision: AveragePrecision,
-    scene: Scene,
-    detections: Sequence[Detection],
-    names: Sequence[str],
-    first: dict[str, int],
-) -> None:
-    """One image, class by class, by the numbers of the bundle's labels."""
-    truths, found = defaultdict(list), defaultdict(list)
-    for truth in scene.truths:
-        truths[first[names[truth.label]]].append(truth)
-    for detection in detections:
-        found[first[detection.label]].append(detection)
-    for number in sorted({*truths, *found}):
-        precision.add(
-            number,
-            _boxes([truth.box for truth in truths[number]]),
-            np.array([truth.crowd for truth in truths[number]], bool),
-            _boxes([detection.box for detection in found[number]]),
-            np.array([detection.score for detection in found[number]], np.float64),
+MEAN_AVERAGE_PRECISION = _MeanAveragePrecision()
+
+
+class _Precision(Scoring[DetectionEvaluation]):
+    """Collects boxes by the numbers of the bundle's labels. names: those of the annotations."""
+
+    def __init__(self, labels: tuple[str, ...], names: tuple[str, ...]) -> None:
+        self._labels, self._names = labels, names
+        self._first = {label: labels.index(label) for label in labels}
+        self._precision = AveragePrecision()
+        self._n = 0
+
+    def add(self, sample: Sample, result: Result) -> None:
+        truths, found = defaultdict(list), defaultdict(list)
+        for truth in _truths(sample):
+            truths[self._first[self._names[truth.label]]].append(truth)
+        for detection in result.detections or ():
+            found[self._first[detection.label]].append(detection)
+        for number in sorted({*truths, *found}):
+            self._precision.add(
+                number,
+                _boxes([truth.box for truth in truths[number]]),
+                np.array([truth.crowd for truth in truths[number]], bool),
+                _boxes([detection.box for detection in found[number]]),
+                np.array([detection.score for detection in found[number]], np.float64),
+            )
+        self._n += 1
+
+    def outcome(self, done: Pass) -> DetectionEvaluation:
+        averages, counts = self._precision.by_class(), self._precision.counts()
+        if not averages:
+            raise DataError("no image has annotated objects", fix="name other annotations")
+        return DetectionEvaluation(
+            self._labels,
+            self._n,
+            float(np.mean([values.mean() for values in averages.values()])),
+            float(np.mean([values[0] for values in averages.values()])),
+            {
+                label: ClassPrecision(
+                    counts.get(number, 0),
+                    float(averages[number].mean()) if number in averages else None,
+                )
+                for label, number in self._first.items()
+            },
+            **vars(done),
         )
 
 
@@ -191,13 +178,18 @@ def _boxes(boxes: Sequence[Sequence[float]]) -> NDArray[np.float64]:
     return np.array(boxes, np.float64).reshape(-1, 4)
 
 
+def _truths(sample: Sample) -> tuple[Truth, ...]:
+    assert isinstance(sample.target, tuple)
+    return sample.target
+
+
 def _check(source: LabelledImages, bundle: Bundle) -> None:
-    if not all(isinstance(sample, Scene) for sample in source.images):
+    wanted = task_of(bundle.manifest).sample_type(bundle.manifest.interface)
+    if not all(isinstance(sample, wanted) for sample in source.images):
         raise DataError(
-            f"{bundle.path.name} answers with boxes, the data has none",
-            fix="name boxes: --data coco:ANNOTATIONS.json",
+            f"{bundle.path.name} answers with boxes, the data has none", fix=wanted.advice
         )
-    used = {truth.label for scene in source.images for truth in scene.truths}  # type: ignore[attr-defined]
+    used = {truth.label for sample in source.images for truth in _truths(sample)}
     strange = [source.labels[i] for i in sorted(used) if source.labels[i] not in bundle.labels]
     if strange:
         raise DataError(

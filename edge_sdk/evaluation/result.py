@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_sdk.engines import EngineInfo
+from edge_sdk.formatting import share, table
 from edge_sdk.inference.golden import GoldenCheck
 from edge_sdk.statistics import Interval, wilson
 
 if TYPE_CHECKING:
     from edge_sdk.documents.common import BundleIdentity
-    from edge_sdk.documents.evaluate import ClassAccuracy, EvaluateClassifier, EvaluateHead
+    from edge_sdk.documents.evaluate import (
+        ClassAccuracy,
+        Evaluate,
+        EvaluateClassifier,
+        EvaluateHead,
+    )
     from edge_sdk.documents.evaluate import Mistake as MistakeEntry
 
 MAX_MATRIX = 100
 """Classes up to which the document has the whole confusion matrix: 1,001 of them take 6 MB."""
+
+SHOWN = 5
+"""Mistakes that people are shown."""
 
 MAX_CONFUSIONS = 200
 """Confused pairs that the document lists, most frequent first."""
@@ -61,16 +71,43 @@ class Mistake:
         }
 
 
+class Outcome(ABC):
+    """The outcome of an evaluation, by whatever metric; `metric` names it in sentences.
+
+    n: samples answered. unreadable: samples skipped. seen_in_training: samples whose SHA-256 is in
+    the bundle's training record. part: "test", or "all". engine, golden: what answered, and how the
+    bundle's samples came out on it.
+    """
+
+    metric: ClassVar[str]
+    labels: tuple[str, ...]
+    unreadable: tuple[str, ...]
+    seen_in_training: int
+    part: str
+    engine: EngineInfo | None
+    golden: GoldenCheck | None
+    n: int
+
+    @abstractmethod
+    def as_dict(self, *, bundle: BundleIdentity) -> Evaluate:
+        """The evaluate document of docs/contracts.md."""
+
+    @abstractmethod
+    def describe(self) -> str:
+        """The outcome for people."""
+
+
 @dataclass(frozen=True, eq=False)
-class Evaluation:
-    """The outcome. Shares are 0..1; interval is Wilson's at 95 %.
+class Evaluation(Outcome):
+    """The outcome for a classifier. Shares are 0..1; interval is Wilson's at 95 %.
 
     confusion: (classes, classes), rows the truth, columns the answers; labels that are equal are
     one class, the first of them. right: for each image, in order, whether the best class was the
-    label. unreadable: images skipped. seen_in_training: images whose SHA-256 is in the bundle's
-    training record. engine, golden: what answered, and how the bundle's samples came out on it.
-    mistakes: wrong answers, those furthest from the truth first, only some of them.
+    label. mistakes: wrong answers, those furthest from the truth first, only some of them. The rest
+    is as in Outcome.
     """
+
+    metric: ClassVar[str] = "the accuracy"
 
     labels: tuple[str, ...]
     confusion: NDArray[np.int64]
@@ -84,7 +121,7 @@ class Evaluation:
     mistakes: tuple[Mistake, ...] = ()
 
     @property
-    def n(self) -> int:
+    def n(self) -> int:  # type: ignore[override]
         """Images answered."""
         return len(self.right)
 
@@ -153,11 +190,34 @@ class Evaluation:
             "mistakes": [mistake.as_dict() for mistake in self.mistakes],
         }
 
+    def describe(self) -> str:
+        """The outcome for people: totals, then each class with its recall and precision."""
+        interval = self.interval
+        summary = [
+            ["accuracy", f"{share(self.accuracy)} ({self.correct} of {self.n})"],
+            ["95 % interval", f"{share(interval.low)} to {share(interval.high)}"],
+            ["macro F1", f"{self.macro_f1:.4f}"],
+        ]
+        if self.top5 is not None:
+            summary.append(["top 5", share(self.top5)])
+        rows = [
+            [label, score.n, share(score.recall), share(score.precision)]
+            for label, score in self.per_class.items()
+            if score.n
+        ]
+        head = ("class", "images", "recall", "precision")
+        parts = [table(summary), table(rows, head=head)]
+        if self.mistakes:
+            wrong = [
+                [mistake.name, mistake.truth, f"{mistake.answer} {mistake.score:.3f}"]
+                for mistake in self.mistakes[:SHOWN]
+            ]
+            parts.append(table(wrong, head=("surest mistakes", "truth", "answer")))
+        return "\n\n".join(parts)
 
-def common(found: Any, bundle: BundleIdentity) -> EvaluateHead:
-    """The fields of the evaluate document that classifiers and detectors share. found: Evaluation
-    or DetectionEvaluation.
-    """
+
+def common(found: Outcome, bundle: BundleIdentity) -> EvaluateHead:
+    """The fields of the evaluate document that all metrics share."""
     return {
         "schema": "edge-sdk/evaluate/1",
         "bundle": bundle,

@@ -10,7 +10,6 @@ unproven   anything else: no bound is known until a device accepts it
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -21,30 +20,16 @@ from edge_sdk.bundle.manifest import Manifest
 from edge_sdk.bundle.reading import Bundle, Golden
 from edge_sdk.engines import Engine, EngineInfo
 from edge_sdk.errors import GateFailed, ModelError
-from edge_sdk.inference.golden_detections import Bounds, Detections, answered, compare_detections
-from edge_sdk.model.interface import OutputEntry
-from edge_sdk.tensors import TensorSpec, dequantize
+from edge_sdk.model.interface import ModelInterface
+from edge_sdk.tasks import task_of
+from edge_sdk.tasks.base import Tolerance
+from edge_sdk.tensors import TensorSpec
 
 if TYPE_CHECKING:
     from edge_sdk.documents.common import GoldenOutcome
     from edge_sdk.documents.golden import GoldenFailed
 
 MIN_STEPS = 4
-_RELATIVE, _ABSOLUTE = 1e-3, 1e-5
-_STEPS_OF_RANGE = 255
-"""Steps of 8 bits: what was computed in them has them still where it is handed over as floats."""
-
-_IN_FLOATS = ("float32", "float16", "int16x8")
-"""Precisions whose activations have more than 8 bits."""
-
-_RAW = ("raw_boxes", "raw_scores")
-"""What a detector's network answers: numbers of any size, of which boxes are made."""
-
-_IOU = 0.9
-"""Least overlap of two boxes that were computed in floats, and are one."""
-
-_MEASURED = Bounds(32 / _STEPS_OF_RANGE, iou=_IOU)
-"""Which detections are surely the same, where it is asked how many steps they differ by."""
 
 Rule = Literal["exact", "tolerance", "unproven"]
 
@@ -85,8 +70,8 @@ def rule_for(manifest: Manifest, info: EngineInfo) -> Rule:
         golden.resolver,
         golden.delegate,
     )
-    whole = manifest.models["litert"].precision == "int8" and not _built_in(manifest.outputs)
-    if same and whole:
+    int8 = manifest.models["litert"].precision == "int8"
+    if same and int8 and task_of(manifest).bit_exact(manifest.interface):
         return "exact"
     return "tolerance" if info.name in ("litert", "tflite-runtime") else "unproven"
 
@@ -96,10 +81,13 @@ def check_golden(manifest: Manifest, golden: Golden, engine: Engine) -> GoldenCh
 
     Raises ModelError when the engine's tensors are not the manifest's.
     """
-    check_tensors(manifest, engine)
+    check_tensors(manifest.interface, engine)
     rule = rule_for(manifest, engine.info)
     outputs = answers(engine, golden.inputs)
-    largest, because = _compare(manifest, golden.outputs, outputs)
+    tolerance = Tolerance(manifest.models["litert"].precision, manifest.golden.steps)
+    largest, because = task_of(manifest).compare(
+        manifest.interface, golden.outputs, outputs, tolerance
+    )
     count = len(golden.inputs[0])
     if rule == "unproven":
         because = f"no bound is known for engine {engine.info.name}"
@@ -137,12 +125,13 @@ def unproven_warning(check: GoldenCheck | None) -> str | None:
     return f"answers are unproven on this engine: {check.because}"
 
 
-def check_tensors(manifest: Manifest, engine: Engine) -> None:
-    """Raises ModelError when the engine's inputs and outputs are not those of the manifest."""
-    wanted = (manifest.input.tensor.spec, *(output.tensor.spec for output in manifest.outputs))
+def check_tensors(interface: ModelInterface, engine: Engine) -> None:
+    """Raises ModelError when the engine's inputs and outputs are not those of the interface."""
+    inputs, outputs = interface.inputs, interface.outputs
+    wanted = [tensor.spec for tensor in (*(i.tensor for i in inputs), *(o.tensor for o in outputs))]
     found = (*engine.inputs, *engine.outputs)
-    one_input = len(engine.inputs) == 1
-    if not one_input or len(wanted) != len(found) or not all(map(_alike, wanted, found)):
+    same = len(engine.inputs) == len(inputs)
+    if not same or len(wanted) != len(found) or not all(map(_alike, wanted, found)):
         raise ModelError(
             f"the manifest's tensors {wanted} are not the model's {found}",
             fix="build the bundle again",
@@ -165,13 +154,6 @@ def answers(engine: Engine, inputs: tuple[NDArray[Any], ...]) -> tuple[NDArray[A
     return tuple(np.stack(column) for column in zip(*rows, strict=True))
 
 
-def difference(wanted: NDArray[Any], found: NDArray[Any]) -> float:
-    """The largest absolute difference; inf where one of them is not a number."""
-    with np.errstate(invalid="ignore"):
-        gap = np.abs(wanted.astype(np.float64) - found.astype(np.float64))
-    return float(np.max(np.where(np.isnan(gap), np.inf, gap), initial=0.0))
-
-
 def _alike(wanted: TensorSpec, found: TensorSpec) -> bool:
     """Same shape, dtype and quantization, by any name; a scale may have lost digits as text."""
     if (wanted.shape, wanted.dtype) != (found.shape, found.dtype):
@@ -180,115 +162,3 @@ def _alike(wanted: TensorSpec, found: TensorSpec) -> bool:
         return wanted.quant is found.quant
     near = abs(wanted.quant.scale - found.quant.scale) <= 1e-6 * found.quant.scale
     return near and wanted.quant.zero_point == found.quant.zero_point
-
-
-def steps_apart(
-    outputs: Sequence[OutputEntry],
-    precision: str,
-    wanted: Sequence[NDArray[Any]],
-    found: Sequence[NDArray[Any]],
-) -> float:
-    """The largest difference in steps, where the rule counts steps; 0 where it does not."""
-    if _built_in(outputs):
-        one, other = _detections(outputs, wanted), _detections(outputs, found)
-        gap, _ = compare_detections(one, other, _MEASURED)
-        return 0.0 if precision in _IN_FLOATS else gap * _STEPS_OF_RANGE
-    gaps = [
-        difference(*pair) / step
-        for output, *pair in zip(outputs, wanted, found, strict=True)
-        if (step := _step(output, precision, pair[0]))
-    ]
-    return max(gaps, default=0.0)
-
-
-def _built_in(outputs: Sequence[OutputEntry]) -> bool:
-    """Whether the outputs are those of TFLite_Detection_PostProcess."""
-    return any(output.role == "count" for output in outputs)
-
-
-def _compare(
-    manifest: Manifest, wanted: Sequence[NDArray[Any]], found: Sequence[NDArray[Any]]
-) -> tuple[float, str]:
-    """The largest difference, and why `found` is outside the tolerance, or ""."""
-    precision, steps = manifest.models["litert"].precision, manifest.golden.steps
-    if _built_in(manifest.outputs):
-        one, other = (_detections(manifest.outputs, values) for values in (wanted, found))
-        return compare_detections(one, other, _bounds(manifest))
-    both = list(zip(manifest.outputs, wanted, found, strict=True))
-    reasons = [_outside(output, precision, one, other, steps) for output, one, other in both]
-    return max(difference(*pair) for _, *pair in both), next(filter(None, reasons), "")
-
-
-def _bounds(manifest: Manifest) -> Bounds:
-    post = manifest.postprocess
-    least = min(post.min_score, *post.min_scores.values(), 1.0)
-    if manifest.models["litert"].precision in _IN_FLOATS:
-        return Bounds(_ABSOLUTE, _RELATIVE, _IOU, post.iou, least)
-    return Bounds(manifest.golden.steps / _STEPS_OF_RANGE, 0.0, post.iou, post.iou, least)
-
-
-def _detections(outputs: Sequence[OutputEntry], values: Sequence[NDArray[Any]]) -> list[Detections]:
-    """What a built-in post-process found in each sample."""
-    real = {
-        output.role: dequantize(stored, output.tensor.spec).reshape(len(stored), -1)
-        for output, stored in zip(outputs, values, strict=True)
-    }
-    boxes = real["boxes"].reshape(len(real["boxes"]), -1, 4)
-    rows = zip(boxes, real["classes"], real["scores"], real["count"][:, 0], strict=True)
-    return [answered(*row) for row in rows]
-
-
-def _step(output: OutputEntry, precision: str, wanted: NDArray[Any]) -> float:
-    """How large a step is, as the output's numbers go; 0 where floats are compared as floats.
-
-    What a detector computed in 8 bits and hands over as floats has steps of at least a 255th of
-    the range that was seen.
-    """
-    if np.issubdtype(wanted.dtype, np.integer):
-        return 1.0
-    if output.role not in _RAW or precision in _IN_FLOATS:
-        return 0.0
-    return _range(wanted) / _STEPS_OF_RANGE
-
-
-def _range(values: NDArray[Any]) -> float:
-    """The largest value less the smallest; 0, so that nothing may differ, where there is none."""
-    if not np.all(np.isfinite(values)):
-        return 0.0
-    return float(np.ptp(values.astype(np.float64)))
-
-
-def _outside(
-    output: OutputEntry, precision: str, wanted: NDArray[Any], found: NDArray[Any], steps: int
-) -> str:
-    """Why `found` is outside the tolerance, or ""."""
-    real, seen = wanted.astype(np.float64), found.astype(np.float64)
-    step = _step(output, precision, wanted)
-    what = output.role if output.role in _RAW else "outputs"
-    if step:
-        allowed: Any = steps * step
-        kind = "steps" if step == 1.0 else "255ths of their range"
-        reason = f"{what} differ by more than {steps} {kind}"
-    elif output.role in _RAW:
-        # Offsets near 0 are sums of large numbers: their errors are those of the large ones.
-        allowed = _ABSOLUTE + _RELATIVE * _range(wanted)
-        reason = f"{what} differ by more than {_RELATIVE:g} of their range"
-    else:
-        allowed = _ABSOLUTE + _RELATIVE * np.abs(real)
-        reason = f"outputs differ by more than {_RELATIVE:g} relative, {_ABSOLUTE:g} absolute"
-    if not np.all(np.isfinite(seen)) or not np.all(np.abs(real - seen) <= allowed):
-        return reason
-    if output.role == "scores" and real.shape[-1] > 1 and _another_best(real, seen, allowed):
-        return "another best class"
-    return ""
-
-
-def _another_best(real: NDArray[Any], seen: NDArray[Any], allowed: Any) -> bool:
-    """Whether the best class is another one where the golden margin is larger than `allowed`."""
-    rows, seen_rows = real.reshape(-1, real.shape[-1]), seen.reshape(-1, real.shape[-1])
-    bounds = np.broadcast_to(allowed, real.shape).reshape(rows.shape)
-    best = rows.argmax(1)
-    ordered = np.sort(rows, axis=1)
-    margin = ordered[:, -1] - ordered[:, -2]
-    bound = np.take_along_axis(bounds, best[:, None], 1)[:, 0]
-    return bool(np.any((margin > bound) & (best != seen_rows.argmax(1))))

@@ -57,7 +57,7 @@ def predict(
     warnings: list[str] = []
     with ExitStack() as stack:
         bundle = stack.enter_context(Bundle.open(path))
-        require_images(bundle.manifest)
+        require_images(bundle.manifest.interface)
         _require_readable([file for file, named in files if named])
         if annotate is not None:
             prepare_folder(Path(annotate), what="annotated copies", option="--annotate")

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_sdk.bundle.manifest import Manifest
 from edge_sdk.bundle.reading import Bundle
 from edge_sdk.engines import Engine, EngineInfo
 from edge_sdk.errors import ConfigError, NotAvailableYet
@@ -22,10 +21,12 @@ from edge_sdk.frames import Frame
 from edge_sdk.inference.admission import open_bundle_engine
 from edge_sdk.inference.golden import GoldenCheck, check_tensors
 from edge_sdk.inference.prefetch import Prepared, Preparer
+from edge_sdk.model.interface import ModelInterface
 from edge_sdk.preprocess import Placement, Preprocessor, PreprocessSpec
-from edge_sdk.results import Classification, Detection, Result, StageTimes
-from edge_sdk.tasks import classify
-from edge_sdk.tasks.detect import Detector
+from edge_sdk.results import Result, StageTimes
+from edge_sdk.tasks import task_of
+from edge_sdk.tasks.base import Threshold
+from edge_sdk.tasks.classify import all_scores
 from edge_sdk.tasks.sequence import ClipPreprocessor, FeaturePreprocessor
 from edge_sdk.tensors import TensorSpec
 
@@ -40,17 +41,17 @@ _NO_FRAME = Frame(np.zeros((0, 0), np.uint8), "gray")
 
 
 class Recognizer:
-    """An engine with the preprocessing and postprocessing that its manifest asks for.
+    """An engine with the preprocessing and postprocessing that the model's interface asks for.
 
-    min_score: answers below it are left out; None takes what the manifest says. top: at most so
+    min_score: answers below it are left out; None takes what the interface says. top: at most so
     many classes. golden: how the bundle's samples came out on this engine, None where not asked.
     Not thread-safe. Raises ConfigError for a min_score that is none, ModelError when the engine's
-    tensors are not the manifest's.
+    tensors are not the interface's.
     """
 
     def __init__(
         self,
-        manifest: Manifest,
+        interface: ModelInterface,
         labels: tuple[str, ...],
         engine: Engine,
         *,
@@ -61,27 +62,18 @@ class Recognizer:
     ) -> None:
         if min_score is not None and not 0 <= min_score <= 1:
             raise ConfigError(f"min_score is {min_score}", fix="use 0 to 1")
-        self.manifest = manifest
+        self.interface = interface
         self.labels = labels
         self.engine = engine
         self.golden = golden
-        self.min_score = manifest.postprocess.min_score if min_score is None else min_score
+        self.min_score = interface.postprocess.min_score if min_score is None else min_score
         self.top = top
         self._now_ns = now_ns
-        check_tensors(manifest, engine)
-        self.preprocessor = open_preprocessor(manifest.input.preprocess, engine.inputs[0])
-        self._detector: Detector | None = None
-        if manifest.task == "detect":
-            self._detector = Detector(manifest, labels, engine.outputs, min_score=min_score)
-        else:
-            self._scores = [o.role for o in manifest.outputs].index("scores")
-            self._classifier = classify.Classifier(
-                engine.outputs[self._scores],
-                labels,
-                top,
-                self.min_score,
-                manifest.postprocess.activation,
-            )
+        check_tensors(interface, engine)
+        self.preprocessor = open_preprocessor(interface.input.preprocess, engine.inputs[0])
+        self._decode = task_of(interface).decoder(
+            interface, labels, engine.outputs, Threshold(min_score, top)
+        )
 
     @classmethod
     def open(
@@ -100,7 +92,7 @@ class Recognizer:
         opened, golden = open_bundle_engine(bundle, engine, threads=threads)
         try:
             return cls(
-                bundle.manifest,
+                bundle.manifest.interface,
                 bundle.labels,
                 opened,
                 min_score=min_score,
@@ -129,8 +121,8 @@ class Recognizer:
 
     def preparer(self) -> Preparer | None:
         """What prepares frames in another thread; None where single frames are not answered."""
-        spec = self.manifest.input.preprocess
-        if spec is None or self.manifest.sequence is not None:
+        spec = self.interface.input.preprocess
+        if spec is None or not self.interface.takes_single_images:
             return None
         return Preparer(spec, self.engine.inputs[0], self._now_ns)
 
@@ -143,7 +135,7 @@ class Recognizer:
         filled = self._now_ns()
         self.engine.invoke()
         invoked = self._now_ns()
-        classes, detections = self._answers(placement, frame)
+        classes, detections = self._decode(self.engine.output, placement, frame)
         done = self._now_ns()
         stages = StageTimes(
             capture_ns, prepared_ns + filled - started, invoked - filled, done - invoked
@@ -151,18 +143,8 @@ class Recognizer:
         return Result(classes, frame.index, frame.sensor_ns, done, stages, frame.source, detections)
 
     def scores(self) -> NDArray[np.float32]:
-        """All scores of the last invoke, shape (classes,), float32; not for task "detect"."""
-        stored = self.engine.output(self._scores)
-        spec = self.engine.outputs[self._scores]
-        return classify.scores(stored, spec, self.manifest.postprocess.activation)
-
-    def _answers(
-        self, placement: Placement | None, frame: Frame
-    ) -> tuple[tuple[Classification, ...], tuple[Detection, ...] | None]:
-        """Classes, and detections where the model finds things in an image."""
-        if self._detector is not None and placement is not None:
-            return (), self._detector(self.engine.output, placement, frame)
-        return self._classifier(self.engine.output(self._scores)), None
+        """All scores of a classifier's last invoke: float32, shape (classes,)."""
+        return all_scores(self.interface, self.engine.output, self.engine.outputs)
 
     def close(self) -> None:
         """Close the engine."""
@@ -175,14 +157,14 @@ class Recognizer:
         self.close()
 
 
-def require_images(manifest: Manifest) -> None:
-    """Raises NotAvailableYet for a bundle that does not answer about single images."""
-    if manifest.sequence is not None:
+def require_images(interface: ModelInterface) -> None:
+    """Raises NotAvailableYet for a model that does not answer about single images."""
+    if interface.sequence is not None:
         streamed = "stream frames through it with `edge-sdk run`, or "
         raise NotAvailableYet(
-            f"{manifest.name} answers about sequences of {manifest.sequence.frames} frames; that "
+            f"{interface.name} answers about sequences of {interface.sequence.frames} frames; that "
             "is not available yet here",
-            fix=f"{streamed if manifest.input.preprocess else ''}use `edge-sdk evaluate`",
+            fix=f"{streamed if interface.input.preprocess else ''}use `edge-sdk evaluate`",
         )
 
 

@@ -1,6 +1,4 @@
-"""`inspect` of a folder of images: what is there, what is broken, what stands there twice, and
-how a recipe would split it.
-"""
+"""`inspect` of a folder of images: contents, broken files, duplicates, and a recipe's splits."""
 
 from __future__ import annotations
 
@@ -240,7 +238,7 @@ def _warnings(folder: Path, document: InspectFolder) -> list[str]:
         if name not in splits
     ]
     if len(document["classes"]) == 1:
-        lines.append("there is one class only: add a second one to tell apart")
+        lines.append("there is only one class: add a second one")
     if splits and (line := imbalance({name: own["train"] for name, own in splits.items()})):
         lines.append(line)
     if document["left_out"]:
@@ -259,18 +257,18 @@ def _alike(
     lines = []
     if across_parts:
         lines.append(
-            f"equal files in more than one part: {len(across_parts):,} images, for example "
-            f"{across_parts[0]}; keep each in one, or the test is too easy"
+            f"equal files in several splits: {len(across_parts):,} images, for example "
+            f"{across_parts[0]}; keep each in one, or test accuracy will be too high"
         )
     if across_classes:
         lines.append(
-            f"equal files in more than one class: {len(across_classes):,} images, for example "
+            f"equal files in several classes: {len(across_classes):,} images, for example "
             f"{across_classes[0]}; keep each in the class that it shows"
         )
     if near:
         lines.append(
-            f"look almost like another: {len(near):,} images; keep such ones in one part, with "
-            "folders train/, val/ and test/, or the test is too easy"
+            f"near-duplicates: {len(near):,} images; keep them in one split, with folders train/, "
+            "val/ and test/, or test accuracy will be too high"
         )
     return lines
 

@@ -84,6 +84,11 @@ class ModelInterface:
     sequence: SequenceEntry | None = None
 
     @property
+    def takes_single_images(self) -> bool:
+        """Whether one sample is one image."""
+        return self.sequence is None and self.input.preprocess is not None
+
+    @property
     def input(self) -> InputEntry:
         """The input of a model that has one."""
         return self.inputs[0]

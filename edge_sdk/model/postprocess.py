@@ -17,9 +17,6 @@ Role = Literal["scores", "boxes", "classes", "count", "raw_boxes", "raw_scores",
 Decode = Literal["none", "ssd", "blazeface"]
 """Who makes boxes of what a detector's network answers: the model itself, or edge_sdk.tasks."""
 
-DETECTION_ONLY = ("decode", "anchors", "iou", "label_offset", "classes", "min_scores")
-"""Keys that manifests of other tasks do not have."""
-
 
 @dataclass(frozen=True)
 class Postprocess:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_sdk.data.samples import FeatureRow, Image, Sample
+from edge_sdk.model.interface import ModelInterface, TaskName
 from edge_sdk.model.postprocess import Activation
 from edge_sdk.results import Classification
+from edge_sdk.tasks.base import Answer, Decoder, Output, Outputs, Task, Threshold, Tolerance
+from edge_sdk.tasks.checks import check_single_image, require
+from edge_sdk.tasks.tolerance import compare_numbers, numbers_apart
 from edge_sdk.tensors import TensorSpec, dequantize
 
 
@@ -93,3 +99,67 @@ def top(
         for index, score in zip(order.tolist(), values[order].tolist(), strict=True)
         if score >= min_score
     )
+
+
+def all_scores(
+    interface: ModelInterface, output: Output, specs: Sequence[TensorSpec]
+) -> NDArray[np.float32]:
+    """The scores of every class after an invoke: float32, shape (classes,)."""
+    number = interface.output("scores")
+    return scores(output(number), specs[number], interface.postprocess.activation)
+
+
+class Classify(Task):
+    """Which class is a single image of?"""
+
+    name: ClassVar[TaskName] = "classify"
+    kind = "a classifier"
+    metric = "accuracy"
+
+    def check(self, interface: ModelInterface, labels: int, where: str) -> None:
+        """Scores for the labels, and an image for input."""
+        self._check_scores(interface, labels, where)
+        check_single_image(interface, where)
+
+    def _check_scores(self, interface: ModelInterface, labels: int, where: str) -> None:
+        roles = [output.role for output in interface.outputs]
+        require("scores" in roles, f'{where}: no output has the role "scores"')
+        count = math.prod(interface.outputs[roles.index("scores")].tensor.shape)
+        require(
+            count == labels,
+            f"{where}: {labels} labels for {count} scores",
+            fix="give one label for each score, in the model's order",
+        )
+
+    def sample_type(self, interface: ModelInterface) -> type[Sample]:
+        """Images; features where nothing is preprocessed."""
+        return FeatureRow if interface.input.preprocess is None else Image
+
+    def decoder(
+        self,
+        interface: ModelInterface,
+        labels: Sequence[str],
+        specs: Sequence[TensorSpec],
+        threshold: Threshold,
+    ) -> Decoder:
+        """The best classes."""
+        number, post = interface.output("scores"), interface.postprocess
+        least = post.min_score if threshold.min_score is None else threshold.min_score
+        best = Classifier(specs[number], labels, threshold.top, least, post.activation)
+        return lambda output, _placement, _frame: Answer(best(output(number)))
+
+    def bit_exact(self, interface: ModelInterface) -> bool:
+        """Always."""
+        return True
+
+    def compare(
+        self, interface: ModelInterface, wanted: Outputs, found: Outputs, tolerance: Tolerance
+    ) -> tuple[float, str]:
+        """Number by number, and the same best class."""
+        return compare_numbers(interface.outputs, wanted, found, tolerance)
+
+    def steps_apart(
+        self, interface: ModelInterface, wanted: Outputs, found: Outputs, precision: str
+    ) -> float:
+        """Of the outputs that are integers."""
+        return numbers_apart(interface.outputs, wanted, found, precision)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_sdk.errors import ModelError
+from edge_sdk.data.samples import Clip, FeatureRow, Sample
+from edge_sdk.errors import BundleError, ModelError
 from edge_sdk.frames import Frame
+from edge_sdk.model.interface import ModelInterface, TaskName
 from edge_sdk.preprocess import Preprocessor, PreprocessSpec
+from edge_sdk.tasks.checks import REBUILD, check_pixels, require
+from edge_sdk.tasks.classify import Classify
 from edge_sdk.tensors import TensorSpec, quantize
 
 
@@ -110,3 +114,32 @@ def _check(fits: bool, what: str, tensor: TensorSpec) -> None:
             f"{what} do not fit input {tensor.name} of shape {list(tensor.shape)}",
             fix="feed what the manifest's input and sequence say",
         )
+
+
+class ClassifySequence(Classify):
+    """Which class are the frames of a clip, or rows of features, of?"""
+
+    name: ClassVar[TaskName] = "sequence"
+    kind = "a sequence classifier"
+
+    def check(self, interface: ModelInterface, labels: int, where: str) -> None:
+        """Scores for the labels; [1, frames, height, width, channels] or [1, frames, features] for
+        input.
+        """
+        self._check_scores(interface, labels, where)
+        sequence, shape = interface.sequence, list(interface.input.tensor.shape)
+        if sequence is None:
+            raise BundleError(f'{where}: task "sequence" needs "sequence"', fix=REBUILD)
+        require(
+            len(shape) >= 3 and shape[1] == sequence.frames,
+            f"{where}: input shape {shape} does not fit sequence.frames {sequence.frames}",
+        )
+        check_pixels(interface, 5, where)
+        require(
+            interface.input.preprocess is not None or len(shape) == 3,
+            f"{where}: input shape {shape} is not [1, frames, features]",
+        )
+
+    def sample_type(self, interface: ModelInterface) -> type[Sample]:
+        """Clips, or features where nothing is preprocessed."""
+        return FeatureRow if interface.input.preprocess is None else Clip

@@ -33,7 +33,7 @@ def count(path: str) -> None:
     """Inferences and frame steps (preprocess, invoke, postprocess) of one bundle, one thread."""
     with Bundle.open(path) as bundle:
         engine = open_engine("litert", bundle.model(), threads=1)
-        recognizer = Recognizer(bundle.manifest, bundle.labels, engine)
+        recognizer = Recognizer(bundle.manifest.interface, bundle.labels, engine)
     pixels = np.random.default_rng(0).integers(0, 256, (480, 640, 3), np.uint8)
     frame = Frame(pixels, "rgb", 1)
     recognizer(frame)

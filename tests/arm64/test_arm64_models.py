@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from edge_sdk.engines import open_engine
-from edge_sdk.inference.golden import answers, difference
+from edge_sdk.inference.golden import answers
+from edge_sdk.tasks.tolerance import difference
 
 WORK = Path("/edge/case")
 MODELS = sorted(path.stem for path in (WORK / "models").glob("*.tflite"))

@@ -127,7 +127,7 @@ def _recognizer(path: Path) -> Recognizer:
         engine = open_engine("fake", bundle.model())
         assert isinstance(engine, FakeEngine)
         engine.invoke_s = INVOKE_S
-        return Recognizer(bundle.manifest, bundle.labels, engine)
+        return Recognizer(bundle.manifest.interface, bundle.labels, engine)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from edge_sdk import Bundle, evaluate
 from edge_sdk.cli.table import main
 from edge_sdk.data.samples import LabelledImages
 from edge_sdk.errors import ConfigError, FileError, GateFailed
-from edge_sdk.evaluation.classification import warnings
+from edge_sdk.evaluation.metrics import warnings
 from edge_sdk.inference.recognizer import open_recognizer
 
 pytestmark = pytest.mark.slow

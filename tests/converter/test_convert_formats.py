@@ -399,11 +399,11 @@ def test_options_that_do_not_go_together(given: Given, tmp_path: Path) -> None:
     assert "quantized already: int8" in says("int8.tflite", ModelError, quantize="int8")
     assert "is a float32 model" in says("float.tflite", ConfigError, quantize="float32")
     assert "no uint8 input" in says("float.tflite", ConfigError, quantize="int8", io="uint8")
-    assert "--io has no meaning" in says("float.tflite", ConfigError, io="int8")
+    assert "--io does not apply" in says("float.tflite", ConfigError, io="int8")
     said = says("fixed.keras", ConfigError, quantize="float16", io="int8")
     assert "--io is int8, but float16 has float32" in said
-    assert "--size has no meaning" in says("int8.tflite", ConfigError, size=(16, 16))
-    assert "--signature has no meaning" in says("fixed.keras", ConfigError, signature="serve")
+    assert "--size does not apply" in says("int8.tflite", ConfigError, size=(16, 16))
+    assert "--signature applies only to" in says("fixed.keras", ConfigError, signature="serve")
     (tmp_path.parent / "two.txt").write_text("a\nb\n")
     said = says("fixed.keras", DataError, labels=tmp_path.parent / "two.txt")
     assert "has 2 labels, the model has 3 scores" in said and "give 3 lines" in said

@@ -162,7 +162,7 @@ def test_numbers_that_are_not_divisible_into_steps(tmp_path: Path) -> None:
 
 def test_one_class_only(tmp_path: Path) -> None:
     error = refused(write(tmp_path, rows(*["a"] * 8)))
-    assert "one class only: a" in str(error) and "second class" in error.fix
+    assert "only one class: a" in str(error) and "second class" in error.fix
 
 
 def test_a_class_of_two(tmp_path: Path) -> None:

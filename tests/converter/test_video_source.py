@@ -195,7 +195,7 @@ def test_folders_without_clips(tmp_path: Path) -> None:
 
 def test_one_class_only(tmp_path: Path) -> None:
     write_clips(tmp_path, {"a": {f"{n}.avi": 12 for n in range(4)}})
-    assert "one class only: a" in str(refused(tmp_path))
+    assert "only one class: a" in str(refused(tmp_path))
 
 
 def test_files_of_other_kinds_are_counted(clips: Path) -> None:

@@ -21,7 +21,7 @@ from edge_sdk.errors import BundleError, ModelError
 from edge_sdk.frames import Frame
 from edge_sdk.inference.recognizer import open_recognizer
 from edge_sdk.preprocess import Placement, Preprocessor, PreprocessSpec
-from edge_sdk.tasks.detect import in_frame, scores_above
+from edge_sdk.tasks.detector import in_frame, scores_above
 from edge_sdk.tensors import QuantParams, TensorSpec, dequantize
 
 Make = Callable[..., Any]
@@ -86,7 +86,7 @@ def test_a_threshold_of_no_label(detector_parts: Make) -> None:
         open_engine("litert", members["model.tflite"]) as engine,
         pytest.raises(ModelError, match="'reds', which is no label") as caught,
     ):
-        Recognizer(manifest, ("red", "green", "blue"), engine)
+        Recognizer(manifest.interface, ("red", "green", "blue"), engine)
     assert 'did you mean "red"' in caught.value.fix
 
 
@@ -181,7 +181,7 @@ def test_outputs_that_are_no_numbers_are_left_out(detector_parts: Make) -> None:
     for count, wanted in ((7.0, 4), (1.0, 1), (nan, 0), (-3.0, 0), (1e30, 4)):
         answer = (boxes, classes, scores, np.array([count], np.float32))
         engine = FakeEngine(inputs, specs, answer=lambda _, answer=answer: answer)
-        with Recognizer(manifest, ("red", "green", "blue"), engine) as recognizer:
+        with Recognizer(manifest.interface, ("red", "green", "blue"), engine) as recognizer:
             found = recognizer(image()).detections
         assert found is not None and len(found) == wanted
         for one in found:

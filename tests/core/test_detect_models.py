@@ -66,7 +66,7 @@ def labels(shared_data: Path) -> tuple[str, ...]:
 @pytest.fixture(scope="module")
 def whole(model: bytes, labels: tuple[str, ...]) -> Iterator[Recognizer]:
     manifest = manifest_of(model, len(labels), Postprocess(min_score=0.4, classes=90))
-    with Recognizer(manifest, labels, open_engine("litert", model)) as recognizer:
+    with Recognizer(manifest.interface, labels, open_engine("litert", model)) as recognizer:
         yield recognizer
 
 
@@ -75,7 +75,7 @@ def raw(model: bytes, labels: tuple[str, ...]) -> Iterator[Recognizer]:
     model = without_post_process(model)
     post = Postprocess(min_score=0.4, decode="ssd", anchors=Anchors(), iou=0.6, label_offset=1)
     manifest = manifest_of(model, len(labels), post)
-    with Recognizer(manifest, labels, open_engine("litert", model)) as recognizer:
+    with Recognizer(manifest.interface, labels, open_engine("litert", model)) as recognizer:
         yield recognizer
 
 
@@ -150,8 +150,8 @@ def test_another_fit_finds_the_same(fit: Any, whole: Recognizer, shared_data: Pa
     """It shows the model another image; the boxes come back to the same places."""
     frame = read_image(shared_data / "images" / "owl.jpg")
     (wanted, *_) = whole(frame).detections or ()
-    entry = replace(whole.manifest.input, preprocess=PreprocessSpec(fit=fit))
-    other = Recognizer(replace(whole.manifest, input=entry), whole.labels, whole.engine)
+    entry = replace(whole.interface.input, preprocess=PreprocessSpec(fit=fit))
+    other = Recognizer(replace(whole.interface, inputs=(entry,)), whole.labels, whole.engine)
     (best, *_) = other(frame).detections or ()
     assert best.label == wanted.label == "bird"
     assert overlap(np.array(best.box), np.array(wanted.box)) > 0.75

@@ -17,7 +17,7 @@ from edge_sdk.data.sample_sets import pack_prefixes
 from edge_sdk.data.samples import Scene
 from edge_sdk.data.sources import open_source
 from edge_sdk.errors import ConfigError, DataError, EdgeError, FileError
-from edge_sdk.evaluation.classification import describe, warnings
+from edge_sdk.evaluation.metrics import warnings
 from edge_sdk.images.files import write_image
 from edge_sdk.results import BBox
 
@@ -76,7 +76,7 @@ def test_all_found(ending: str, detector_bundle: Make, tmp_path: Path) -> None:
         "blue": (0, None),
     }
     assert found.engine is not None and found.engine.threads == 2
-    text = describe(found)
+    text = found.describe()
     assert "100.00 %" in text and "red" in text and "blue" not in text
     assert warnings(found) == ["the source has no test part: every image was used"]
 
@@ -157,13 +157,13 @@ def test_tasks_and_data_that_do_not_meet(
     scenes = f"coco:{write_coco(tmp_path, SCENES)}"
     write_images(tmp_path / "folders" / "red", 1)
     with Bundle.open(detector_bundle()) as bundle:
-        with pytest.raises(ConfigError, match="answers with boxes: there is no accuracy"):
+        with pytest.raises(ConfigError, match="is a detector, not a classifier"):
             evaluate(bundle, scenes)
         with pytest.raises(DataError, match="the data has none") as caught:
             evaluate_detections(bundle, str(tmp_path / "folders"))
         assert "coco:" in caught.value.fix
     with Bundle.open(tiny_bundle(shape=(8, 8, 3), labels=tuple(COLORS))) as bundle:
-        with pytest.raises(ConfigError, match="its task is classify"):
+        with pytest.raises(ConfigError, match="is a classifier, not a detector"):
             evaluate_detections(bundle, scenes)
         with pytest.raises(DataError, match="the data holds images with boxes"):
             evaluate(bundle, scenes)
@@ -208,7 +208,7 @@ def test_nothing_to_be_found(detector_bundle: Make, tmp_path: Path) -> None:
     path = write_coco(tmp_path, [[], []])
     with (
         Bundle.open(detector_bundle()) as bundle,
-        pytest.raises(DataError, match="no image has anything to be found"),
+        pytest.raises(DataError, match="no image has annotated objects"),
     ):
         evaluate_detections(bundle, f"coco:{path}")
 

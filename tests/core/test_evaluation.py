@@ -19,7 +19,7 @@ from edge_sdk.data.samples import Image, LabelledImages
 from edge_sdk.data.sources import open_source
 from edge_sdk.engines import open_engine
 from edge_sdk.errors import DataError
-from edge_sdk.evaluation.classification import describe, doubts, evaluate_images
+from edge_sdk.evaluation.classification import doubts, evaluate_images
 from edge_sdk.images.files import write_image
 from edge_sdk.statistics import wilson
 from edge_sdk.tflite.tiny import tiny_classifier
@@ -96,7 +96,7 @@ def test_from_end_to_end(tiny_bundle: Callable[..., Path], folder: Path) -> None
     assert {m["name"] for m in document["mistakes"]} == {
         str(folder / name) for name in ("cat/0.png", "cat/1.png", "owl/9.png")
     }
-    shown = describe(found)
+    shown = found.describe()
     assert all(mistake["name"] in shown for mistake in document["mistakes"])
 
 

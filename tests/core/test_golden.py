@@ -24,11 +24,11 @@ from edge_sdk.inference.golden import (
     answers,
     check_golden,
     check_tensors,
-    difference,
     require_golden,
     rule_for,
 )
 from edge_sdk.model.interface import OutputEntry, TensorEntry
+from edge_sdk.tasks.tolerance import difference
 from edge_sdk.tensors import QuantParams, TensorSpec
 from edge_sdk.tflite.tiny import tiny_classifier
 
@@ -280,7 +280,7 @@ def test_a_manifest_about_another_model_is_a_model_error(what: str, manifest: Ma
 def test_names_and_lost_digits_do_not_matter(manifest: Manifest) -> None:
     entry = replace(SCORES, name="StatefulPartitionedCall:0", scale=0.003906250001)
     with litert() as engine:
-        check_tensors(replace(manifest, outputs=(OutputEntry("scores", entry),)), engine)
+        check_tensors(replace(manifest.interface, outputs=(OutputEntry("scores", entry),)), engine)
 
 
 def test_a_model_with_two_inputs_is_refused(manifest: Manifest) -> None:
@@ -288,4 +288,4 @@ def test_a_model_with_two_inputs_is_refused(manifest: Manifest) -> None:
         image, scores = engine.inputs[0], engine.outputs[0]
     two = FakeEngine((image, image), (scores,))
     with pytest.raises(ModelError, match="are not the model's"):
-        check_tensors(manifest, two)
+        check_tensors(manifest.interface, two)

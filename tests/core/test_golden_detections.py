@@ -29,9 +29,9 @@ from edge_sdk.inference.golden import (
     check_golden,
     require_golden,
     rule_for,
-    steps_apart,
 )
 from edge_sdk.model.interface import OutputEntry, TensorEntry
+from edge_sdk.tasks import task_of
 from edge_sdk.tensors import QuantParams, TensorSpec
 
 Parts = tuple[Manifest, dict[str, bytes]]
@@ -378,7 +378,8 @@ def test_a_real_detector_is_the_same_on_other_interpreters(
         outputs = tuple(OutputEntry(o.role, TensorEntry.of(spec)) for o, spec in entries)
         image = TensorEntry.of(engine.inputs[0])
     with open_engine("litert", model, resolver="builtin-without-delegates") as engine:
-        seen = steps_apart(outputs, "uint8", golden.outputs, answers(engine, golden.inputs))
+        found = answers(engine, golden.inputs)
+        seen = apart(replace(built_in, outputs=outputs), golden.outputs, found, "uint8")
     manifest = replace(
         built_in,
         models={"litert": ModelEntry("model.tflite", "uint8")},
@@ -397,15 +398,19 @@ def test_a_real_detector_is_the_same_on_other_interpreters(
 # -- what a build notes
 
 
+def apart(manifest: Manifest, wanted: Outputs, found: Outputs, precision: str) -> float:
+    return task_of(manifest).steps_apart(manifest.interface, wanted, found, precision)
+
+
 def test_steps_are_counted_where_the_rule_counts_them(raw: Manifest, built_in: Manifest) -> None:
     one = offsets("float32")
     other = (one[0] + np.float32(200 * 7 / 255), one[1])
-    assert steps_apart(raw.outputs, "int8", one, other) == pytest.approx(7, abs=0.01)
-    assert steps_apart(raw.outputs, "float32", one, other) == 0
+    assert apart(raw, one, other, "int8") == pytest.approx(7, abs=0.01)
+    assert apart(raw, one, other, "float32") == 0
     stored = offsets("uint8")
-    assert steps_apart(raw.outputs, "uint8", stored, (stored[0], stored[1] ^ 1)) == 1
+    assert apart(raw, stored, (stored[0], stored[1] ^ 1), "uint8") == 1
     wanted = images([8], EQUAL)
     found = taken(wanted, np.arange(PLACES))
     found[2][0, 0, 2] += 11 / 255
-    assert steps_apart(built_in.outputs, "uint8", wanted, found) == pytest.approx(11, abs=0.01)
-    assert steps_apart(built_in.outputs, "float32", wanted, found) == 0
+    assert apart(built_in, wanted, found, "uint8") == pytest.approx(11, abs=0.01)
+    assert apart(built_in, wanted, found, "float32") == 0

@@ -76,7 +76,7 @@ def test_near_duplicates_are_named_and_equal_ones_counted(answers: Answers, tmp_
     (pair,) = document["near"]
     assert {Path(pair["picture"]).name, Path(pair["other"]).name} == {"again.jpg", "001.png"}
     assert 0 <= pair["bits"] <= 4
-    assert any("almost like another: 1 images" in line for line in document["warnings"])
+    assert any("near-duplicates: 1 images" in line for line in document["warnings"])
 
 
 def small_photos(folder: Path, first: int = 0) -> None:
@@ -118,9 +118,9 @@ def test_equal_files_in_two_parts_and_in_two_classes(answers: Answers, tmp_path:
     assert not any("equal files" in line for line in answers(tmp_path)["warnings"])
     shutil.copy(one, same)
     (line,) = (line for line in answers(tmp_path)["warnings"] if "equal files" in line)
-    assert "more than one part: 1 images" in line and str(same) in line
+    assert "several splits: 1 images" in line and str(same) in line
     shutil.copy(tmp_path / "train" / "dog" / "001.png", tmp_path / "train" / "cat" / "dog.png")
-    (line,) = (line for line in answers(tmp_path)["warnings"] if "more than one class" in line)
+    (line,) = (line for line in answers(tmp_path)["warnings"] if "several classes" in line)
     assert "1 images" in line and "dog/001.png" in line and "cat/dog.png" in line
 
 
@@ -168,7 +168,7 @@ def test_what_is_left_out_is_named(answers: Answers, tmp_path: Path) -> None:
     [
         ({"cat": 40, "dog": 3}, "class 'dog' has 1 image to train, 'cat' has 28"),
         ({"cat": 9, "dog": 2}, "class 'dog' has too few readable images"),
-        ({"cat": 9}, "one class only"),
+        ({"cat": 9}, "only one class"),
     ],
     ids=str,
 )
@@ -210,7 +210,7 @@ def test_for_people(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert re.search(r"cat +21 +14 +3 +3", printed.out)
     assert f"unreadable: {tmp_path / 'cat' / 'broken.jpg'}" in printed.out
     assert "alike: " in printed.out and "again.jpg" in printed.out
-    assert "warning: look almost like another: 1 images" in printed.err
+    assert "warning: near-duplicates: 1 images" in printed.err
 
 
 # --- the report ----------------------------------------------------------------------------------

@@ -102,7 +102,7 @@ def test_an_engine_on_another_model(tiny_parts: Callable[..., Parts]) -> None:
     _, members = tiny_parts(shape=(8, 8, 1))
     engine = open_engine("litert", members["model.tflite"])
     with engine, pytest.raises(ModelError, match="are not the model's"):
-        Recognizer(manifest, ("a", "b", "c"), engine)
+        Recognizer(manifest.interface, ("a", "b", "c"), engine)
 
 
 def test_the_engine_is_closed_when_the_rest_fails(

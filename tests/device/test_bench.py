@@ -161,7 +161,7 @@ def test_a_worker_that_fails_ends_the_iteration(tiny_parts: Callable[..., Any]) 
 
     specs = (manifest.input.tensor.spec,), (manifest.outputs[0].tensor.spec,)
     labels = tuple(members["labels.txt"].decode().splitlines())
-    recognizer = Recognizer(manifest, labels, FakeEngine(*specs, answer=answer))
+    recognizer = Recognizer(manifest.interface, labels, FakeEngine(*specs, answer=answer))
     with (
         Workers([recognizer], made_up_frames()) as workers,
         pytest.raises(EngineError, match="overheated"),

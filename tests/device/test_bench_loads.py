@@ -50,7 +50,7 @@ def timed(tiny_parts: Callable[..., Any], driven_clock: Any) -> Callable[..., Re
 
         labels = tuple(members["labels.txt"].decode().splitlines())
         engine = FakeEngine(*specs, answer=answer)
-        return Recognizer(manifest, labels, engine, now_ns=driven_clock.now_ns)
+        return Recognizer(manifest.interface, labels, engine, now_ns=driven_clock.now_ns)
 
     return make
 

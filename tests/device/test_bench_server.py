@@ -60,7 +60,7 @@ def served(
             return (np.zeros((1, 3), np.int8),)
 
         engine = FakeEngine(*specs, answer=answer)
-        timed = Recognizer(manifest, labels, engine, now_ns=driven_clock.now_ns)
+        timed = Recognizer(manifest.interface, labels, engine, now_ns=driven_clock.now_ns)
         clock = {"now_ns": driven_clock.now_ns, "sleep": driven_clock.sleep}
         return Served(Options("", "", 1, FRAMES, bound_ms, **clock), timed, subject)
 

@@ -207,7 +207,7 @@ def test_the_runtime_numbers_what_stays(detector_bundle: Make, tmp_path: Path) -
 
 
 def test_a_classifier_finds_nothing_to_track(command: Make, tiny_bundle: Make) -> None:
-    with pytest.raises(ConfigError, match="finds nothing to track"):
+    with pytest.raises(ConfigError, match="is a classifier, not a detector"):
         Runtime(tiny_bundle(), track=True)
     done = command("run", tiny_bundle(), "--camera", "synthetic?fps=max", "--track")
     assert done.returncode == 1 and done.stdout == ""

@@ -27,11 +27,19 @@ from edge_sdk.engines import Engine, EngineInfo, open_engine
 from edge_sdk.errors import FileError, ModelError
 from edge_sdk.files import is_folder
 from edge_sdk.frames import Frame
-from edge_sdk.inference.golden import MIN_STEPS, answers, steps_apart
+from edge_sdk.inference.golden import MIN_STEPS, answers
 from edge_sdk.inference.recognizer import open_preprocessor
-from edge_sdk.model.interface import InputEntry, OutputEntry, SequenceEntry, TensorEntry
+from edge_sdk.model.interface import (
+    InputEntry,
+    ModelInterface,
+    OutputEntry,
+    SequenceEntry,
+    TaskName,
+    TensorEntry,
+)
 from edge_sdk.model.postprocess import Postprocess, Role
 from edge_sdk.preprocess import PreprocessSpec
+from edge_sdk.tasks import task_of
 from edge_sdk.tensors import TensorSpec
 from edge_sdk.tflite.graph import read_graph
 
@@ -52,13 +60,7 @@ class Contents:
     postprocess: Postprocess = field(default_factory=Postprocess)
     sequence: SequenceEntry | None = None
     roles: tuple[Role, ...] = ("scores",)
-
-    @property
-    def task(self) -> Literal["classify", "sequence", "detect"]:
-        """What the model is for."""
-        if self.sequence is not None:
-            return "sequence"
-        return "classify" if self.roles == ("scores",) else "detect"
+    task: TaskName = "classify"
 
 
 def check_place(bundle: Path) -> None:
@@ -91,7 +93,9 @@ def described(recipe: Recipe, data: Dataset, model: bytes) -> tuple[Manifest, Go
     budget, preprocess = recipe.budget, recipe.preprocess
     limits = Budget(budget.accuracy_loss, budget.bytes, budget.mapped, budget.latency_ms)
     contents = Contents(
-        recipe.name, recipe.version, data.labels, preprocess, limits, sequence=recipe.cut
+        *(recipe.name, recipe.version, data.labels, preprocess, limits),
+        sequence=recipe.cut,
+        task=recipe.task,
     )
     golden, origin = make_golden(model, preprocess, data.test, recipe.data.golden, seed=recipe.seed)
     return manifest_for(model, contents, golden, origin), golden
@@ -109,19 +113,25 @@ def manifest_for(model: bytes, contents: Contents, golden: Golden, origin: Origi
             OutputEntry(role, TensorEntry.of(spec))
             for role, spec in zip(contents.roles, engine.outputs, strict=True)
         )
-    steps = _steps(model, golden, outputs, graph.precision)
+    entry, post, sequence = (
+        InputEntry(tensor, contents.preprocess),
+        contents.postprocess,
+        contents.sequence,
+    )
+    interface = ModelInterface(contents.name, contents.task, (entry,), outputs, post, sequence)
+    steps = _steps(model, golden, interface, graph.precision)
     return Manifest(
         contents.name,
         contents.version,
         contents.task,
         {"litert": ModelEntry("model.tflite", graph.precision, graph.macs)},
-        InputEntry(tensor, contents.preprocess),
+        entry,
         outputs,
         LabelsEntry("labels.txt", len(contents.labels)),
         _golden_entry(info, golden, origin, steps),
-        contents.postprocess,
+        post,
         contents.budget,
-        sequence=contents.sequence,
+        sequence=sequence,
     )
 
 
@@ -205,13 +215,13 @@ def patches(
     return frames
 
 
-def _steps(model: bytes, golden: Golden, outputs: Sequence[OutputEntry], precision: str) -> int:
+def _steps(model: bytes, golden: Golden, interface: ModelInterface, precision: str) -> int:
     """CONTRACTS.md: max(4, 1 + the largest difference between XNNPACK and no delegate), in output
     steps; for float outputs the rule needs none and 4 stands.
     """
     with open_engine("litert", model, resolver="builtin-without-delegates") as engine:
         other = answers(engine, golden.inputs)
-    seen = steps_apart(outputs, precision, golden.outputs, other)
+    seen = task_of(interface).steps_apart(interface, golden.outputs, other, precision)
     return max(MIN_STEPS, 1 + math.ceil(seen))
 
 

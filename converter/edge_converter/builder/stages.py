@@ -86,7 +86,9 @@ class BuildStages:
                 model = (made.converted / f"{name}.tflite").read_bytes()
                 manifest, _ = described(made.recipe, data, model)
                 with open_engine("litert", model) as engine:
-                    found = evaluate_images(Recognizer(manifest, data.labels, engine), images)
+                    found = evaluate_images(
+                        Recognizer(manifest.interface, data.labels, engine), images
+                    )
                 (folder / f"{name}.json").write_text(json.dumps(outcome(found, len(model))))
                 np.save(folder / f"{name}-right.npy", found.right)
 

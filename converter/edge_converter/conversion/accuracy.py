@@ -16,6 +16,7 @@ from edge_sdk.errors import DataError
 from edge_sdk.evaluation.classification import doubts, evaluate_images
 from edge_sdk.evaluation.result import Evaluation
 from edge_sdk.inference.recognizer import Recognizer
+from edge_sdk.tasks import TASKS
 
 
 def measure(
@@ -24,7 +25,7 @@ def measure(
     """What both answer to `labelled`; None, with the reason said, where that cannot be told, and
     for a detector: folders do not say where things are.
     """
-    if labelled is None or contents.task == "detect":
+    if labelled is None or TASKS[contents.task].metric != "accuracy":
         return None
     strange = [label for label in labelled.labels if label not in contents.labels]
     if strange:
@@ -73,4 +74,4 @@ def _evaluated(model: bytes, contents: Contents, images: LabelledImages) -> Eval
     golden, origin = make_golden(model, contents.preprocess, [], "synthetic")
     manifest = manifest_for(model, contents, golden, origin)
     with open_engine("litert", model) as engine:
-        return evaluate_images(Recognizer(manifest, contents.labels, engine), images)
+        return evaluate_images(Recognizer(manifest.interface, contents.labels, engine), images)

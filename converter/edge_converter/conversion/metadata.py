@@ -14,6 +14,7 @@ from edge_sdk.errors import ConfigError, DataError, ModelError
 from edge_sdk.files import read_file
 from edge_sdk.frames import Color
 from edge_sdk.preprocess import PreprocessSpec, fed_values
+from edge_sdk.tasks import TASKS
 from edge_sdk.tensors import TensorSpec
 from edge_sdk.tflite.metadata import ModelMetadata
 
@@ -78,7 +79,7 @@ def preprocessing(
     say(f"normalisation: mean {list(mean)}, std {list(std)} (from {whence})")
     if not all(map(math.isfinite, (*mean, *std))) or min(std) <= 0:
         raise ConfigError(
-            f"mean {list(mean)}, std {list(std)} do not make numbers of pixels",
+            f"mean is {list(mean)}, std {list(std)}: both must be finite, std above 0",
             fix="give --mean, and --std above 0",
         )
     found = PreprocessSpec(color, _fit(options), options.resize, tuple(mean), tuple(std))
@@ -92,7 +93,7 @@ def _fit(options: ConvertOptions) -> Fit:
         return options.fit
     if options.preset == "blazeface":
         return "letterbox"
-    return "stretch" if options.task == "detect" else "crop"
+    return TASKS[options.task].fit
 
 
 def labels_for(
@@ -107,7 +108,7 @@ def labels_for(
 
     Raises DataError for a file with another number of them, FileError.
     """
-    answers = "classes" if options.task == "detect" else "scores"
+    answers = TASKS[options.task].classes
     if options.labels is not None:
         return _from_file(options.labels, count, answers, say)
     if options.preset == "blazeface":

@@ -12,6 +12,7 @@ from edge_converter.recipe.schema import Io, Mode
 from edge_sdk.configuration import nearest
 from edge_sdk.errors import ConfigError
 from edge_sdk.frames import Color
+from edge_sdk.model.interface import TaskName
 
 BACKGROUND = ("???", "background", "__background__")
 """What files of a detector's labels begin with where class 0 is nothing."""
@@ -33,7 +34,7 @@ class ConvertOptions:
     of a SavedModel that has several.
     """
 
-    task: Literal["classify", "sequence", "detect"] = "classify"
+    task: TaskName = "classify"
     labels: Path | None = None
     color: Color | None = None
     fit: Fit | None = None

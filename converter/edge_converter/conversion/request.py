@@ -17,6 +17,7 @@ from edge_sdk.bundle.manifest import check_name
 from edge_sdk.errors import ConfigError, FileError, ModelError, NotAvailableYet
 from edge_sdk.files import is_folder, reading
 from edge_sdk.preprocess import PreprocessSpec
+from edge_sdk.tasks import TASKS
 from edge_sdk.tensors import TensorSpec
 
 Kind = Literal["tflite", "keras", "saved_model", "onnx"]
@@ -108,24 +109,22 @@ def _kind(path: Path) -> Kind:
 
 def _check_unused(kind: Kind, options: ConvertOptions) -> None:
     if options.size is not None and kind == "tflite":
-        raise ConfigError("--size has no meaning for a .tflite", fix="leave --size out")
-    if options.task == "detect" and (kind != "tflite" or options.quantize is not None):
+        raise ConfigError("--size does not apply to a .tflite", fix="leave --size out")
+    if TASKS[options.task].finds_objects and (kind != "tflite" or options.quantize is not None):
         raise NotAvailableYet(
             "detectors are packed as they are, from a .tflite", fix="name one, without --quantize"
         )
-    if options.min_scores and options.task != "detect":
+    if options.min_scores and "min_scores" not in TASKS[options.task].keys:
         raise ConfigError("thresholds of single labels are for detectors", fix="add --task detect")
     if options.signature and kind != "saved_model":
-        raise ConfigError(
-            "--signature has no meaning but for a SavedModel", fix="leave --signature out"
-        )
+        raise ConfigError("--signature applies only to a SavedModel", fix="leave --signature out")
 
 
 def _io(mode: Mode | None, options: ConvertOptions) -> Io:
     """That of the model's tensors. Raises ConfigError for one that the mode does not have."""
     if mode is None and options.io is not None:
         raise ConfigError(
-            "--io has no meaning for a .tflite that is packed as it is",
+            "--io does not apply to a .tflite that is packed as it is",
             fix="leave --io out, or add --quantize int8",
         )
     if mode != "int8" and options.io not in (None, "float32"):

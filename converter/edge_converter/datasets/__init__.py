@@ -110,16 +110,16 @@ def warnings(data: Dataset) -> list[str]:
     """What whoever builds on this data must know, one line each."""
     lines = []
     if data.across:
-        stand = "s stand" if data.across > 1 else " stands"
+        appear = "s appear" if data.across > 1 else " appears"
         lines.append(
-            f"{data.across} {data.what}{stand} in more than one part: the test is too easy"
+            f"{data.across} {data.what}{appear} in several splits; test accuracy will be too high"
         )
     if data.near:
         pair = data.near[0]
         lines.append(
-            f"almost like one in another part: {len(data.near)} {data.what}s (first: {pair.name} "
-            f"in {pair.part}, {pair.other} in {pair.other_part}); the test is too easy: put what "
-            "belongs together into one part, with folders train/, val/ and test/"
+            f"near-duplicates across splits: {len(data.near)} {data.what}s (first: {pair.name} in "
+            f"{pair.part}, {pair.other} in {pair.other_part}); test accuracy will be too high: "
+            "keep near-duplicates in one split, with folders train/, val/ and test/"
         )
     if data.left_out:
         shown = ", ".join(map(str, data.left_out[:_NAMED]))
@@ -271,9 +271,7 @@ def _look_into(source: Source, sample: Sample) -> _Look:
 def _check_classes(source: Source, parts: Parts, unreadable: tuple[str, ...]) -> None:
     labels, what = source.labels, source.what
     if len(labels) < 2:
-        raise DataError(
-            f"there is one class only: {labels[0]}", fix="add a second class to tell apart"
-        )
+        raise DataError(f"there is only one class: {labels[0]}", fix="add a second class")
     least = MIN if "all" in parts else 1
     for name, part in parts.items():
         for label, own in zip(labels, by_file(part, len(labels)), strict=True):

@@ -196,7 +196,7 @@ class Server(Scenario):
         """
         subject = super().open(stack)
         if self._alone is None:
-            self.bound_ms = self._bound()
+            self.bound_ms = self._bound(subject)
             self._find()
         return subject
 
@@ -229,8 +229,8 @@ class Server(Scenario):
         """The rate, where it held."""
         return self._rate if _held(figures) else None
 
-    def _bound(self) -> float:
-        bound = self.options.bound_ms or self.recognizer.manifest.budget.latency_ms
+    def _bound(self, subject: Subject) -> float:
+        bound = self.options.bound_ms or subject.manifest.budget.latency_ms
         if bound is None:
             raise ConfigError(
                 "server needs a latency bound, and the bundle's budget has none",

@@ -14,6 +14,7 @@ from edge_device.metrics.machine import machine_facts
 from edge_device.metrics.mlperf import SAMPLES_PER_QUERY, mlperf
 from edge_device.metrics.recorder import Figures, Recorder, chart_bins
 from edge_hardware.thermal import thermal_document
+from edge_sdk.bundle.manifest import Manifest
 from edge_sdk.engines import EngineInfo
 from edge_sdk.inference.golden import GoldenCheck
 from edge_sdk.statistics import MINIMUM_SAMPLES, Histogram
@@ -79,12 +80,13 @@ class Percentiles:
 
 @dataclass(frozen=True)
 class Subject:
-    """What was measured: a bundle's identity and build record, on an engine, proven how."""
+    """What was measured: a bundle with its build record, on an engine, with the golden check."""
 
     bundle: BundleIdentity
     build: Mapping[str, Any]
     engine: EngineInfo
     golden: GoldenCheck
+    manifest: Manifest
 
 
 @dataclass(frozen=True)

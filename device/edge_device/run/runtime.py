@@ -22,6 +22,7 @@ from edge_sdk.frames import Frame
 from edge_sdk.inference.golden import GoldenCheck
 from edge_sdk.inference.recognizer import Recognizer, require_images
 from edge_sdk.results import Result
+from edge_sdk.tasks import task_of
 
 if TYPE_CHECKING:
     from edge_sdk.documents.run import CameraRecord
@@ -76,17 +77,18 @@ class Runtime:
         self._recognizer, self._subject = open_subject(
             bundle_path, engine, threads=threads, min_score=min_score, now_ns=now_ns, sequences=True
         )
-        if track and self.manifest.task != "detect":
+        task = task_of(self.manifest)
+        if track and not task.finds_objects:
             self.close()
             raise ConfigError(
-                f"{self.manifest.name} finds nothing to track: its task is {self.manifest.task}",
-                fix="leave --track out, or name a bundle of task detect",
+                f"{self.manifest.name} is {task.kind}, not a detector: there is nothing to track",
+                fix="leave --track out, or name a detector",
             )
 
     @property
     def manifest(self) -> Manifest:
         """What the bundle says about its model."""
-        return self._recognizer.manifest
+        return self._subject.manifest
 
     @property
     def input_size(self) -> tuple[int, int]:
@@ -280,11 +282,13 @@ def open_subject(
     """
     with Bundle.open(bundle_path) as bundle:
         if not sequences:
-            require_images(bundle.manifest)
+            require_images(bundle.manifest.interface)
         name = "litert" if engine == "auto" else engine
         recognizer = Recognizer.open(
             bundle, name, threads=threads, min_score=min_score, now_ns=now_ns
         )
         assert recognizer.golden is not None
-        subject = Subject(bundle.identity, bundle.build, recognizer.info, recognizer.golden)
+        subject = Subject(
+            bundle.identity, bundle.build, recognizer.info, recognizer.golden, bundle.manifest
+        )
     return recognizer, subject

@@ -27,10 +27,10 @@ class SequenceRecognizer:
     """
 
     def __init__(self, recognizer: Recognizer) -> None:
-        sequence = recognizer.manifest.sequence
+        sequence = recognizer.interface.sequence
         if sequence is None:
             raise ConfigError(
-                f"{recognizer.manifest.name} answers about single images",
+                f"{recognizer.interface.name} answers about single images",
                 fix="name a bundle of task sequence",
             )
         self.skipped = self.steps = 0

@@ -1,4 +1,4 @@
-"""Whether two engines found the same things: detections of a built-in post-process, as sets.
+"""Detections of a built-in post-process on two engines, compared as sets.
 
 What TFLite_Detection_PostProcess answers cannot be compared place by place: equal scores come in
 any order, and what lies behind the count is left over from before. So detections are paired: of one
@@ -14,7 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_sdk.model.interface import OutputEntry
+from edge_sdk.tasks.base import Outputs
 from edge_sdk.tasks.overlap import Boxes, overlap
+from edge_sdk.tensors import dequantize
 
 TOLERATED = 10
 """One in so many detections that nobody is shown may differ. Seen: SSD MobileNet, uint8, over 34
@@ -75,6 +78,17 @@ def answered(
         scores[:n].astype(np.float64),
         n == places,
     )
+
+
+def decoded(outputs: Sequence[OutputEntry], values: Outputs) -> list[Detections]:
+    """The detections of a built-in post-process in each sample."""
+    real = {
+        output.role: dequantize(stored, output.tensor.spec).reshape(len(stored), -1)
+        for output, stored in zip(outputs, values, strict=True)
+    }
+    boxes = real["boxes"].reshape(len(real["boxes"]), -1, 4)
+    rows = zip(boxes, real["classes"], real["scores"], real["count"][:, 0], strict=True)
+    return [answered(*row) for row in rows]
 
 
 def compare_detections(

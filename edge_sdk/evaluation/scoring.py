@@ -1,0 +1,127 @@
+"""One pass over labelled samples: each is read, answered and scored."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from edge_sdk.bundle.reading import Bundle
+from edge_sdk.data.sample_sets import MAX_UNREADABLE, PREFIX, check_unreadable, training_prefixes
+from edge_sdk.data.samples import LabelledImages, Sample
+from edge_sdk.data.sources import open_source
+from edge_sdk.engines import EngineInfo
+from edge_sdk.errors import ConfigError, FileError, ImageError
+from edge_sdk.evaluation.result import Outcome
+from edge_sdk.events import Event, Listener, ignore
+from edge_sdk.inference.golden import GoldenCheck
+from edge_sdk.inference.recognizer import Recognizer
+from edge_sdk.results import Result
+from edge_sdk.tasks import task_of
+from edge_sdk.tasks.base import Metric
+
+Found = TypeVar("Found", bound=Outcome)
+
+
+@dataclass(frozen=True)
+class Pass:
+    """What every outcome says of the pass over the samples."""
+
+    unreadable: tuple[str, ...]
+    seen_in_training: int
+    part: str
+    engine: EngineInfo
+    golden: GoldenCheck | None
+
+
+class Scoring(ABC, Generic[Found]):
+    """Takes the answers of one model one by one, and then says how good they are."""
+
+    @abstractmethod
+    def add(self, sample: Sample, result: Result) -> None:
+        """One sample with its answer."""
+
+    @abstractmethod
+    def outcome(self, done: Pass) -> Found:
+        """The outcome over all samples. Raises DataError where there is none."""
+
+
+class Measure(ABC, Generic[Found]):
+    """How the metric of one or more tasks is measured.
+
+    kind: of a model that it is for, "a classifier"; otherwise: the way out for others. min_score:
+    what the recognizer leaves out meanwhile; None is what the manifest says.
+    """
+
+    metric: Metric
+    kind: str
+    otherwise: str
+    min_score: float | None = None
+
+    @abstractmethod
+    def fitted(self, source: LabelledImages, bundle: Bundle) -> LabelledImages:
+        """The samples with labels as the bundle knows them. Raises DataError where they do not fit
+        it.
+        """
+
+    @abstractmethod
+    def scoring(self, recognizer: Recognizer, labels: tuple[str, ...]) -> Scoring[Found]:
+        """Scoring for samples whose classes are called `labels`."""
+
+
+def evaluate_with(
+    measure: Measure[Found],
+    bundle: Bundle,
+    data: str | LabelledImages,
+    *,
+    engine: str,
+    threads: int,
+    listen: Listener,
+) -> Found:
+    """A bundle's model measured on `data`, a SOURCE or samples.
+
+    Raises ConfigError for a bundle whose task has another metric, DataError for samples that do
+    not fit, and what opening the source and the engine raise.
+    """
+    task = task_of(bundle.manifest)
+    if task.metric != measure.metric:
+        raise ConfigError(
+            f"{bundle.path.name} is {task.kind}, not {measure.kind}", fix=measure.otherwise
+        )
+    source = open_source(data, bundle.manifest.sequence) if isinstance(data, str) else data
+    source = measure.fitted(source, bundle)
+    known = training_prefixes(bundle.build)
+    with Recognizer.open(
+        bundle, engine, threads=threads, min_score=measure.min_score
+    ) as recognizer:
+        return score(measure, recognizer, source, known=known, listen=listen)
+
+
+def score(
+    measure: Measure[Found],
+    recognizer: Recognizer,
+    source: LabelledImages,
+    *,
+    known: frozenset[str] = frozenset(),
+    listen: Listener = ignore,
+) -> Found:
+    """The same with an open recognizer; `known`: SHA-256 prefixes of the training samples.
+
+    Raises DataError for more than 1 % of unreadable samples.
+    """
+    scoring = measure.scoring(recognizer, source.labels)
+    unreadable: list[str] = []
+    seen = 0
+    for done, sample in enumerate(source.images, start=1):
+        try:
+            value = sample.read()
+        except (ImageError, FileError) as error:
+            unreadable.append(str(error))
+            continue
+        scoring.add(sample, recognizer(value))
+        seen += int(bool(known) and sample.sha256[:PREFIX] in known)
+        listen(Event("progress", "evaluate", done=done, total=len(source.images), unit="images"))
+    check_unreadable(unreadable, len(source.images), MAX_UNREADABLE)
+    return scoring.outcome(
+        Pass(tuple(unreadable), seen, source.part, recognizer.info, recognizer.golden)
+    )
