@@ -14,13 +14,15 @@ if TYPE_CHECKING:
     from edge_sdk.documents.engines import Engines
     from edge_sdk.documents.predict import ImageAnswer
 
-_ENGINE = click.option("--engine", default="litert", show_default=True, help="Which interpreter.")
+_ENGINE = click.option(
+    "--engine", default="litert", show_default=True, help="Interpreter (see `edge-sdk engines`)."
+)
 _THREADS = click.option(
     "--threads",
     type=console.THREADS,
     default=1,
     show_default=True,
-    help="CPU threads an inference.",
+    help="CPU threads per inference.",
 )
 
 
@@ -43,7 +45,7 @@ def predict(
     threads: int,
     as_json: bool,
 ) -> None:
-    """Answers of BUNDLE (FILE.edge) for IMAGES: files, or folders of them."""
+    """Run BUNDLE (FILE.edge) on IMAGES, which are files or folders of them."""
     from edge_sdk.inference.predict import predict as answer_images
 
     found = answer_images(bundle, images, engine=engine, threads=threads, annotate=annotate)
@@ -60,7 +62,7 @@ def predict(
     "--data",
     required=True,
     metavar="SOURCE",
-    help="folder:PATH, digits, keras:NAME; with boxes coco:ANNOTATIONS.json.",
+    help="folder:PATH, digits or keras:NAME; for detectors coco:ANNOTATIONS.json.",
 )
 @_ENGINE
 @_THREADS
@@ -86,7 +88,7 @@ def evaluate(bundle: Path, data: str, engine: str, threads: int, as_json: bool) 
 
 @click.command()
 @click.argument("paths", nargs=-1, required=True, type=console.PATH)
-@click.option("--data", metavar="SOURCE", help="Measure the bundles' accuracy on this too.")
+@click.option("--data", metavar="SOURCE", help="Also measure the bundles' accuracy on SOURCE.")
 @click.option(
     "--rounds",
     type=click.IntRange(1, 256),
@@ -111,7 +113,7 @@ def compare(
     threads: int,
     as_json: bool,
 ) -> None:
-    """Bundles and .tflite models measured now, in turns; run.json files as recorded."""
+    """Compare bundles and .tflite models, measured now in interleaved rounds, or run.json files."""
     from edge_sdk.comparison.compare import compare as run_comparison
     from edge_sdk.report import prepare_folder
     from edge_sdk.report.comparison_page import write_comparison
@@ -140,7 +142,7 @@ def compare(
 )
 @console.json_option
 def inspect(path: Path, report: Path | None, as_json: bool) -> None:
-    """What is in PATH: a bundle, a .tflite model, a recipe, or a folder of images."""
+    """Show what is in PATH: a bundle, a .tflite model, a recipe or a folder of images."""
     from edge_sdk.inspection.folder import describe_folder
     from edge_sdk.inspection.inspect import inspect as look_at
     from edge_sdk.inspection.page import write_inspection
@@ -164,7 +166,7 @@ def inspect(path: Path, report: Path | None, as_json: bool) -> None:
 @click.argument("name", required=False)
 @console.json_option
 def boards(name: str | None, as_json: bool) -> None:
-    """Boards and accelerators, every figure with its source; NAME for one of them."""
+    """List boards and accelerators, every figure with its source; NAME shows one of them."""
     import edge_hardware
 
     document = edge_hardware.boards_document(name)
@@ -174,7 +176,7 @@ def boards(name: str | None, as_json: bool) -> None:
 @click.command()
 @console.json_option
 def engines(as_json: bool) -> None:
-    """Which interpreters are usable here, tried out, and why not."""
+    """List interpreters, whether each works here (it is tried), and why not."""
     from edge_sdk.engines import list_engines
 
     found = list_engines()

@@ -33,20 +33,20 @@ class Row:
 
 TABLE = (
     Row("Start", "demo", CORE, "The whole path on handwritten digits, with a replayed camera."),
-    Row("Start", "init", CONVERTER, "A commented recipe and a README for your own images."),
+    Row("Start", "init", CONVERTER, "Write a commented recipe and a README for your own images."),
     Row("Start", "capture", DEVICE, "Fill class folders with images from a camera."),
     Row("Build", "build", CONVERTER, "Train, convert, verify and pack what a recipe describes."),
-    Row("Build", "convert", CONVERTER, "Pack a model of your own."),
-    Row("Build", "models", CONVERTER, "Architectures: parameters, MACs, input, options."),
-    Row("Run", "predict", CORE, "Answers for images."),
-    Row("Run", "run", DEVICE, "Stream a camera through a bundle's model, until Ctrl-C."),
-    Row("Measure", "evaluate", CORE, "Accuracy of a bundle on labelled images."),
-    Row("Measure", "bench", DEVICE, "Latency and throughput of a bundle."),
-    Row("Measure", "compare", CORE, "Bundles or models side by side, measured in turns."),
-    Row("Look", "inspect", CORE, "What is in a bundle, a .tflite, a recipe or a folder."),
-    Row("Look", "boards", CORE, "Boards and accelerators, with sources."),
-    Row("Look", "cameras", DEVICE, "Cameras here, which are usable, and how to write others."),
-    Row("Look", "engines", CORE, "Which interpreters are usable here, and why not."),
+    Row("Build", "convert", CONVERTER, "Turn a model of your own into a bundle."),
+    Row("Build", "models", CONVERTER, "List architectures: parameters, MACs, input, options."),
+    Row("Run", "predict", CORE, "Run a bundle on images."),
+    Row("Run", "run", DEVICE, "Run a bundle on a camera until Ctrl-C."),
+    Row("Measure", "evaluate", CORE, "Measure the accuracy of a bundle on labelled images."),
+    Row("Measure", "bench", DEVICE, "Measure the latency and throughput of a bundle."),
+    Row("Measure", "compare", CORE, "Compare bundles or models, measured in interleaved rounds."),
+    Row("Look", "inspect", CORE, "Show what is in a bundle, a .tflite, a recipe or a folder."),
+    Row("Look", "boards", CORE, "List boards and accelerators, with sources."),
+    Row("Look", "cameras", DEVICE, "List cameras, whether each works, and how to write others."),
+    Row("Look", "engines", CORE, "List interpreters, whether each works here, and why not."),
 )
 
 

@@ -19,7 +19,7 @@ from edge_sdk.cli import console
     "--camera",
     metavar="SPEC",
     help="As for `edge-sdk run`: picamera2, v4l2:/dev/video0, video:PATH, folder:PATH. "
-    "Default: the first that `edge-sdk cameras` finds usable.",
+    "Default: the first usable camera of `edge-sdk cameras`.",
 )
 @click.option(
     "--label",
@@ -27,7 +27,7 @@ from edge_sdk.cli import console
     required=True,
     multiple=True,
     metavar="NAME",
-    help="The class that is seen. Several: one after another, each when Enter is pressed.",
+    help="Class that the camera sees. Repeat for several: press Enter to begin each.",
 )
 @click.option(
     "--count",
@@ -35,7 +35,7 @@ from edge_sdk.cli import console
     default=COUNT,
     show_default=True,
     metavar="N",
-    help="Images of each label.",
+    help="Images per label.",
 )
 @click.option(
     "--out",
@@ -43,7 +43,7 @@ from edge_sdk.cli import console
     default=OUT,
     show_default=True,
     metavar="DIR",
-    help="Where the class folders stand. What is in them stays.",
+    help="Output folder; existing images are kept.",
 )
 @click.option(
     "--interval",
@@ -52,23 +52,27 @@ from edge_sdk.cli import console
     default=INTERVAL_S,
     show_default=True,
     metavar="S",
-    help="Seconds from one image to the next; of a file, seconds of the film.",
+    help="Seconds between images; in a video file, seconds of the video.",
 )
 @click.option(
     "--delay",
     "delay_s",
     type=console.Finite(min=0),
     metavar="S",
-    help=f"Seconds before the first (default: {DELAY_S:g}; of a file 0).",
+    help=f"Seconds before the first image (default: {DELAY_S:g}; for a file 0).",
 )
-@click.option("--keep-similar", is_flag=True, help="Keep what is almost the same as the last one.")
+@click.option(
+    "--keep-similar", is_flag=True, help="Keep images that look almost like the one before."
+)
 @click.option(
     "--preview",
     type=console.PATH,
     metavar="FILE.jpg",
-    help="Replace FILE with what is seen, twice a second.",
+    help="Write the latest frame to FILE, twice a second.",
 )
-@click.option("--review", is_flag=True, help="Write DIR/review.html: all classes with images.")
+@click.option(
+    "--review", is_flag=True, help="Write DIR/review.html, a page with the images of every class."
+)
 @console.json_option
 def capture(
     camera: str | None,
@@ -78,7 +82,7 @@ def capture(
     as_json: bool,
     **settings: Any,
 ) -> None:
-    """Fill class folders with images from a camera, until there are enough or Ctrl-C."""
+    """Fill class folders with images from a camera until there are enough or you press Ctrl-C."""
     stopped: list[bool] = []
     with console.stop_signals(lambda: stopped.append(True)), console.Terminal() as terminal:
         from edge_device.capture.capture import capture as run_capture

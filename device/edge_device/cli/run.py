@@ -19,20 +19,22 @@ if TYPE_CHECKING:
     from edge_device.sinks import Sink
 
 _BUNDLE = click.argument("bundle", metavar="FILE.edge", type=console.PATH)
-_ENGINE = click.option("--engine", default="auto", show_default=True, help="Which interpreter.")
+_ENGINE = click.option(
+    "--engine", default="auto", show_default=True, help="Interpreter (see `edge-sdk engines`)."
+)
 _THREADS = click.option(
     "--threads",
     type=console.THREADS,
     default=2,
     show_default=True,
-    help="CPU threads of an inference.",
+    help="CPU threads per inference.",
 )
 _REPORT = click.option(
     "--report",
     "folder",
     metavar="DIR",
     type=console.PATH,
-    help="Write the JSON document and report.html there.",
+    help="Folder for the JSON document and report.html.",
 )
 _POSITIVE = console.Finite(min=0, min_open=True)
 
@@ -42,42 +44,47 @@ _POSITIVE = console.Finite(min=0, min_open=True)
 @click.option(
     "--camera",
     metavar="SPEC",
-    help="picamera2, v4l2:/dev/video0, rtsp://…, http://…, folder:PATH, video:PATH, synthetic, "
-    "fake; with ?fps=30&width=1280&height=720&loop=1&rotate=180&hflip=1, in URLs behind a #. "
-    "fps=max is as fast as it goes. Default: the first that `edge-sdk cameras` finds usable.",
+    help="picamera2, v4l2:/dev/video0, rtsp://…, http://…, folder:PATH, video:PATH, synthetic or "
+    "fake, with parameters such as ?fps=30&width=1280&height=720&loop=1&rotate=180&hflip=1 (in "
+    "URLs after a #). fps=max does not wait between frames. Default: the first usable camera of "
+    "`edge-sdk cameras`.",
 )
-@click.option("--seconds", type=_POSITIVE, metavar="N", help="End after so long.")
-@click.option("--frames", type=click.IntRange(min=1), metavar="N", help="End after so many.")
-@click.option("--board", metavar="NAME", help="Add energy labelled MODEL for a board: rpi4.")
+@click.option("--seconds", type=_POSITIVE, metavar="N", help="Stop after N seconds.")
+@click.option("--frames", type=click.IntRange(min=1), metavar="N", help="Stop after N results.")
+@click.option(
+    "--board",
+    metavar="NAME",
+    help="Add an energy estimate, labelled MODEL, for a board such as rpi4.",
+)
 @_ENGINE
 @_THREADS
 @click.option(
     "--policy",
     type=click.Choice(("latest", "all", "block")),
-    help="latest: drop the oldest (default). all: keep up to 64. block: keep one (default with "
-    "fps=max). Capture waits with the last two.",
+    help="Frames that wait for the model. latest: only the newest, older ones are dropped "
+    "(default). all: up to 64. block: one (default with fps=max). With all and block the camera "
+    "waits.",
 )
 @click.option(
     "--min-score",
     type=console.Finite(0, 1),
     metavar="X",
-    help="Leave out classes below it (default: the bundle's); without one the answer is unknown.",
+    help="Leave out classes that score below X (default: the bundle's). If no class reaches it, "
+    "the result is 'unknown'.",
 )
 @click.option(
     "--deadline-ms",
     type=_POSITIVE,
     metavar="MS",
-    help="Count and mark answers about frames older than that.",
+    help="Flag results whose frame is older than MS.",
 )
-@click.option(
-    "--track", is_flag=True, help="Number what is found: the same thing has the same from then on."
-)
-@click.option("--jsonl", metavar="FILE", help="Add each result to FILE, a line of JSON.")
+@click.option("--track", is_flag=True, help="Give each object an ID that persists across frames.")
+@click.option("--jsonl", metavar="FILE", help="Append each result to FILE as one line of JSON.")
 @click.option(
     "--preview",
     type=console.PATH,
     metavar="FILE.jpg",
-    help="Replace FILE with what is seen and the answer on it, twice a second.",
+    help="Write the latest annotated frame to FILE, twice a second.",
 )
 @_REPORT
 @console.json_option
@@ -90,7 +97,7 @@ def run(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Stream a camera through FILE.edge, until the camera ends or Ctrl-C."""
+    """Run FILE.edge on a camera until the camera ends or you press Ctrl-C."""
     with _until_stopped() as stop:
         from edge_device.run.stream import stream
         from edge_device.sinks.console import ConsoleSink
@@ -123,13 +130,13 @@ def run(
     default="single-stream",
     show_default=True,
     type=click.Choice(("single-stream", "multi-stream", "server", "offline")),
-    help="How load is made.",
+    help="Load pattern.",
 )
 @click.option(
     "--seconds",
     type=_POSITIVE,
     metavar="N",
-    help="Per repeat, after the warm-up  [default: 30; with --soak until Ctrl-C]",
+    help="Length of each repeat after the warm-up  [default: 30; with --soak until Ctrl-C]",
 )
 @click.option("--repeats", type=click.IntRange(min=1), default=1, show_default=True)
 @click.option(
@@ -137,22 +144,22 @@ def run(
     "latency_bound_ms",
     type=_POSITIVE,
     metavar="MS",
-    help="server: what 99 % of answers must keep (default: the bundle's budget.latency_ms).",
+    help="server: p99 latency limit, ms (default: the bundle's budget.latency_ms).",
 )
 @click.option(
     "--streams",
     type=click.IntRange(1, 1024),
     default=8,
     show_default=True,
-    help="multi-stream: frames of a query.",
+    help="multi-stream: frames per query.",
 )
-@click.option("--soak", is_flag=True, help="Watch memory and open files as it goes on.")
+@click.option("--soak", is_flag=True, help="Also record memory use and open files over time.")
 @_THREADS
 @_ENGINE
 @_REPORT
 @console.json_option
 def bench(bundle: Path, folder: Path | None, as_json: bool, **options: Any) -> None:
-    """Latency and throughput of FILE.edge on made-up 1280 x 720 frames."""
+    """Measure latency and throughput of FILE.edge on generated 1280 x 720 frames."""
     with _until_stopped() as stop:
         from edge_device.bench import run_bench
         from edge_device.run.stream import Outcome
