@@ -107,7 +107,7 @@ class Manifest:
         )
 
     def to_json(self) -> bytes:
-        """The file's bytes: sorted as CONTRACTS shows them, the same for the same manifest."""
+        """The file's bytes: in the order of docs/contracts.md, the same for the same manifest."""
         data = {"schema": SCHEMA, **as_dict(self)}
         data["golden"]["from"] = data["golden"].pop("origin")
         if self.sequence is None:

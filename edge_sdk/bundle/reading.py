@@ -58,7 +58,7 @@ class Bundle:
     with Bundle.open("doors-1.0.0.edge") as bundle: ...
 
     manifest, labels (in the order of the scores), sha256 (hex, of the whole file), path, build (the
-    build record, build.json of CONTRACTS.md; empty where the bundle has none).
+    build record, build.json of docs/contracts.md; empty where the bundle has none).
     """
 
     def __init__(

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from document_types import check_document
 from edge_converter import BuildReport, Recipe, build
 from edge_converter.builder.build import describe
 from edge_converter.builder.record import exceeded, json_bytes
@@ -85,6 +86,8 @@ def test_the_bundle_says_what_the_recipe_asked(built: Any) -> None:
     assert document["converted"]["bytes"] == len(model)
     # The bundle's record is the build's, without the durations that differ from run to run.
     whole = built.report.document
+    check_document(whole)
+    check_document(document)
     assert whole.keys() - document.keys() == {"stages"}
     for key in ("recipe_sha256", "labels", "agreement", "history", "accuracy_loss", "versions"):
         assert document[key] == whole[key]
@@ -390,6 +393,7 @@ def test_an_exceeded_budget_keeps_the_record_and_the_old_bundle(again: Path, bui
     with pytest.raises(GateFailed) as caught:
         build(Recipe.load(again, {"budget.bytes": 10}))
     document = caught.value.document
+    check_document(document)
     assert document["passed"] is False and "the budget is 10" in str(caught.value)
     folder = again.parent / "stripes-1.0.0.build"
     assert json.loads((folder / "build.json").read_text("utf-8")) == document
@@ -419,6 +423,7 @@ def test_a_failed_gate_is_exit_status_3_with_the_document(again: Path) -> None:
 
 def test_a_board_adds_energy_labelled_model(again: Path) -> None:
     document = build(Recipe.load(again, {"target.board": "rpi4"})).document
+    check_document(document)
     assert document["energy_model"]["label"] == "MODEL"
     assert document["energy_model"]["joules_per_inference"] > 0
     assert document["energy_model_because"] is None

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from document_types import check_document
 from edge_converter import BuildReport, ConvertOptions, convert
 from edge_converter.conversion import describe
 from edge_converter.tf.setup import load_tensorflow
@@ -94,6 +95,7 @@ def test_a_keras_file_becomes_int8_and_both_are_measured(given: Given, tmp_path:
     """On the half of the images that did not calibrate."""
     report, said = packed(given, "fixed.keras", tmp_path / "x.edge", io="uint8")
     document = report.document
+    check_document(document)
     assert document["dataset"]["n_calibration"] == document["dataset"]["n_test"] == 30
     assert document["float"]["n"] == document["converted"]["n"] == 30
     assert document["converted"]["quantization"] == "int8"

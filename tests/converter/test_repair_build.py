@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from document_types import check_document
 from edge_converter import BuildReport, Recipe, build
 from edge_converter.builder.build import describe
 from edge_sdk.errors import GateFailed
@@ -65,6 +66,7 @@ def test_it_is_repaired_and_the_record_says_what_from_and_how(
 ) -> None:
     report, said = repaired
     document = report.document
+    check_document(document)
     before, passed = document["unrepaired"], document["tries"][-1]
     assert document["float"]["accuracy"] >= 0.95
     assert before["accuracy_loss"] >= 0.2
@@ -95,6 +97,7 @@ def test_where_nothing_helps_the_gate_holds(
     with pytest.raises(GateFailed, match="accuracy loss") as caught:
         build(recipe, tmp_path / "new.edge")
     document = caught.value.document
+    check_document(document)
     assert [one["name"] for one in document["tries"]] == ["calibration"]
     assert document["converted"]["accuracy"] == document["unrepaired"]["accuracy"]
     assert not (tmp_path / "new.edge").exists()

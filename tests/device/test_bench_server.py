@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from document_types import check_part
 from edge_device.bench.scenarios import Options, Server
 from edge_device.metrics.recorder import Figures, Recorder
 from edge_device.metrics.run_report import Subject, make_report
 from edge_device.metrics.warmup import UntilSteady
 from edge_device.run.runtime import open_subject
+from edge_sdk.documents.run import ServerRecord
 from edge_sdk.engines.fake import FakeEngine
 from edge_sdk.errors import ConfigError
 from edge_sdk.frames import Frame
@@ -37,6 +39,7 @@ class Served(Server):
 def server_detail(load: Served, figures: Figures) -> Any:
     document: Any = {}
     load.add_detail(document, figures)
+    check_part(document["server"], ServerRecord)
     return document["server"]
 
 

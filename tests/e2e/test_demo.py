@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from document_types import check_document
 from edge_sdk import Bundle, evaluate
 
 pytestmark = pytest.mark.slow
@@ -63,6 +64,23 @@ def test_prints_the_table_and_the_commands(demo: Any) -> None:
     assert "$ edge-sdk build recipe:digits_seed" in done.stderr
     assert "$ edge-sdk run" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_every_document_is_of_its_type(demo: Any) -> None:
+    folder, _ = demo
+    build, run = _read(folder / "build.json"), _read(folder / "run.json")
+    kept = _read(folder / "digits-1.0.0.build" / "build.json")
+    with Bundle.open(folder / "digits-1.0.0.edge") as bundle:
+        packed = bundle.build
+    demo_document = {
+        "schema": "edge-sdk/demo/1",
+        "bundle": str(folder / "digits-1.0.0.edge"),
+        "report": str(folder / "report.html"),
+        "build": build,
+        "run": run,
+    }
+    for document in (build, kept, packed, run, demo_document):
+        check_document(document)
 
 
 def test_int8_digits_are_right(demo: Any) -> None:

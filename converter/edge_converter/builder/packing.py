@@ -216,8 +216,8 @@ def patches(
 
 
 def _steps(model: bytes, golden: Golden, interface: ModelInterface, precision: str) -> int:
-    """CONTRACTS.md: max(4, 1 + the largest difference between XNNPACK and no delegate), in output
-    steps; for float outputs the rule needs none and 4 stands.
+    """max(4, 1 + the largest difference between XNNPACK and no delegate), in output steps
+    (docs/contracts.md); for float outputs the rule needs none and 4 stands.
     """
     with open_engine("litert", model, resolver="builtin-without-delegates") as engine:
         other = answers(engine, golden.inputs)
