@@ -83,7 +83,7 @@ def _data(build: Mapping[str, Any]) -> str:
     }
     rows = [("source", plain(data["source"]))] if "source" in data else []
     rows += [(name, count(data[key])) for key, name in names.items() if key in data]
-    more = {"duplicates": "duplicates", "across_parts": "in more than one part"}
+    more = {"duplicates": "duplicates", "across_parts": "in several splits"}
     rows += [(name, plain(data[key])) for key, name in more.items() if key in data]
     if "sha256" in data:
         rows.append(("SHA-256", f"<code>{escape(data['sha256'])}</code>"))

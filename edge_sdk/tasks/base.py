@@ -61,7 +61,8 @@ class Tolerance:
 class Task(ABC):
     """What a model's outputs mean. Stateless; edge_sdk.tasks has the one instance of each.
 
-    name: as the manifest says it. kind: for people, "a classifier". metric: by which two models of
+    name: as the manifest says it. kind: for people, "a classifier". sequential: whether one sample
+    is several frames or rows of features. metric: by which two models of
     the task are compared. classes: what it has a label for each of: "scores", "classes". keys: of
     the manifest's postprocess. fit, min_score: a converted model's, where nobody says otherwise.
     """
@@ -69,6 +70,7 @@ class Task(ABC):
     name: ClassVar[TaskName]
     kind: ClassVar[str]
     metric: ClassVar[Metric]
+    sequential: ClassVar[bool] = False
     classes: ClassVar[Literal["scores", "classes"]] = "scores"
     keys: ClassVar[tuple[str, ...]] = ("activation", "min_score")
     fit: ClassVar[Literal["stretch", "crop", "letterbox"]] = "crop"

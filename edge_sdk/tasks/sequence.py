@@ -121,6 +121,7 @@ class ClassifySequence(Classify):
 
     name: ClassVar[TaskName] = "sequence"
     kind = "a sequence classifier"
+    sequential = True
 
     def check(self, interface: ModelInterface, labels: int, where: str) -> None:
         """Scores for the labels; [1, frames, height, width, channels] or [1, frames, features] for

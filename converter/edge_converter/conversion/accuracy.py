@@ -16,7 +16,7 @@ from edge_sdk.errors import DataError
 from edge_sdk.evaluation.classification import doubts, evaluate_images
 from edge_sdk.evaluation.result import Evaluation
 from edge_sdk.inference.recognizer import Recognizer
-from edge_sdk.tasks import TASKS
+from edge_sdk.tasks import task_of
 
 
 def measure(
@@ -25,7 +25,7 @@ def measure(
     """What both answer to `labelled`; None, with the reason said, where that cannot be told, and
     for a detector: folders do not say where things are.
     """
-    if labelled is None or TASKS[contents.task].metric != "accuracy":
+    if labelled is None or task_of(contents).metric != "accuracy":
         return None
     strange = [label for label in labelled.labels if label not in contents.labels]
     if strange:

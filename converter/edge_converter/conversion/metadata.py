@@ -14,7 +14,7 @@ from edge_sdk.errors import ConfigError, DataError, ModelError
 from edge_sdk.files import read_file
 from edge_sdk.frames import Color
 from edge_sdk.preprocess import PreprocessSpec, fed_values
-from edge_sdk.tasks import TASKS
+from edge_sdk.tasks import task_of
 from edge_sdk.tensors import TensorSpec
 from edge_sdk.tflite.metadata import ModelMetadata
 
@@ -93,7 +93,7 @@ def _fit(options: ConvertOptions) -> Fit:
         return options.fit
     if options.preset == "blazeface":
         return "letterbox"
-    return TASKS[options.task].fit
+    return task_of(options).fit
 
 
 def labels_for(
@@ -108,7 +108,7 @@ def labels_for(
 
     Raises DataError for a file with another number of them, FileError.
     """
-    answers = TASKS[options.task].classes
+    answers = task_of(options).classes
     if options.labels is not None:
         return _from_file(options.labels, count, answers, say)
     if options.preset == "blazeface":

@@ -37,7 +37,7 @@ from edge_converter.training.batches import stack
 from edge_sdk.bundle.reading import write_bundle
 from edge_sdk.errors import EdgeError, FileError
 from edge_sdk.model.postprocess import Activation, Postprocess
-from edge_sdk.tasks import TASKS
+from edge_sdk.tasks import task_of
 from edge_sdk.tasks.detector import thresholds
 from edge_sdk.tflite.graph import read_graph
 from edge_sdk.tflite.probabilities import ends_in_probabilities
@@ -135,7 +135,7 @@ def _postprocess(
     if opened.detector is None:
         activation: Activation = "none" if ends_in_probabilities(read_graph(model)) else "softmax"
         return Postprocess(activation, options.min_score or 0.0)
-    least = TASKS[options.task].min_score if options.min_score is None else options.min_score
+    least = task_of(options).min_score if options.min_score is None else options.min_score
     thresholds(labels, least, options.min_scores)
     post = opened.detector.postprocess
     return replace(post, min_score=least, min_scores=options.min_scores)

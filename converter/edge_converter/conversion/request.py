@@ -17,7 +17,7 @@ from edge_sdk.bundle.manifest import check_name
 from edge_sdk.errors import ConfigError, FileError, ModelError, NotAvailableYet
 from edge_sdk.files import is_folder, reading
 from edge_sdk.preprocess import PreprocessSpec
-from edge_sdk.tasks import TASKS
+from edge_sdk.tasks import task_of
 from edge_sdk.tensors import TensorSpec
 
 Kind = Literal["tflite", "keras", "saved_model", "onnx"]
@@ -68,9 +68,9 @@ def check_request(
     path: Path, options: ConvertOptions, data: Path | None, out: Path | None, say: Say
 ) -> Request:
     """Raises ConfigError, FileError, ModelError, NotAvailableYet."""
-    if options.task == "sequence":
+    if task_of(options).sequential:
         raise NotAvailableYet(
-            "models of sequences cannot be converted yet", fix="use --task classify or detect"
+            "sequence classifiers cannot be converted yet", fix="use --task classify or detect"
         )
     kind = _kind(path)
     _check_unused(kind, options)
@@ -110,11 +110,11 @@ def _kind(path: Path) -> Kind:
 def _check_unused(kind: Kind, options: ConvertOptions) -> None:
     if options.size is not None and kind == "tflite":
         raise ConfigError("--size does not apply to a .tflite", fix="leave --size out")
-    if TASKS[options.task].finds_objects and (kind != "tflite" or options.quantize is not None):
+    if task_of(options).finds_objects and (kind != "tflite" or options.quantize is not None):
         raise NotAvailableYet(
             "detectors are packed as they are, from a .tflite", fix="name one, without --quantize"
         )
-    if options.min_scores and "min_scores" not in TASKS[options.task].keys:
+    if options.min_scores and "min_scores" not in task_of(options).keys:
         raise ConfigError("thresholds of single labels are for detectors", fix="add --task detect")
     if options.signature and kind != "saved_model":
         raise ConfigError("--signature applies only to a SavedModel", fix="leave --signature out")

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from edge_converter.datasets.digits import open_source
 from edge_sdk.data.samples import Image
 from edge_sdk.errors import FileError
+from edge_sdk.images.color import convert
 
 DIRECTIONS = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
 SIZE, FRAMES = 48, 8
@@ -67,7 +68,7 @@ def _write(path: Path, frames: list[NDArray[np.uint8]]) -> None:
         if not video.isOpened():
             raise FileError(f"cannot write {path}", fix="free some space, or name another folder")
         for frame in frames:
-            video.write(cv2.cvtColor(frame, cv2.COLOR_GRAY2BGR))
+            video.write(convert(frame, "gray", "bgr"))
     finally:
         video.release()
 

@@ -13,6 +13,7 @@ from edge_sdk.configuration import as_dict
 from edge_sdk.data.sources import split_spec
 from edge_sdk.errors import ConfigError, NotAvailableYet
 from edge_sdk.preprocess import fed_values
+from edge_sdk.tasks import task_of
 
 
 def check(recipe: RecipeTables, data: Mapping[str, Any], where: str) -> None:
@@ -46,7 +47,7 @@ def _check_task(recipe: RecipeTables, data: Mapping[str, Any], where: str) -> No
     """Images, clips and features each have their sources, tables and models."""
     kind, features = split_spec(recipe.data.source)[0], recipe.model.name == "features"
     sequence = kind in ("csv", "video")
-    if sequence != (recipe.task == "sequence"):
+    if sequence != task_of(recipe).sequential:
         task = "sequence" if sequence else "classify"
         raise ConfigError(
             f'{where}: data.source {recipe.data.source!r} does not go with task "{recipe.task}"',

@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeVar
 from edge_sdk.configuration import as_dict, limits
 from edge_sdk.model.interface import SequenceEntry
 from edge_sdk.preprocess import PreprocessSpec
+from edge_sdk.tasks import task_of
 
 T = TypeVar("T")
 Step = Literal["train", "distill", "prune", "cluster", "qat"]
@@ -212,7 +213,7 @@ class RecipeTables:
     @property
     def cut(self) -> SequenceEntry | None:
         """Length and stride of the sequences; None where the model takes single images."""
-        if self.task != "sequence":
+        if not task_of(self).sequential:
             return None
         return SequenceEntry(self.sequence.frames, self.sequence.stride)
 
@@ -229,7 +230,7 @@ class RecipeTables:
             used.update(self.quantize.repair)
         if self.steps:
             used.add("train")  # batch size, rate, schedule and loss are those of [train]
-        if self.task == "sequence":
+        if task_of(self).sequential:
             used.add("sequence")
         if self.preprocess is not None:
             used.add("input")

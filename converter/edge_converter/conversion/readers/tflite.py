@@ -27,7 +27,7 @@ from edge_sdk.data.samples import Sample
 from edge_sdk.engines.isolated import try_model
 from edge_sdk.errors import ConfigError, MissingPackage, ModelError
 from edge_sdk.files import read_file
-from edge_sdk.tasks import TASKS
+from edge_sdk.tasks import task_of
 from edge_sdk.tflite.graph import Graph, read_graph
 from edge_sdk.tflite.metadata import read_metadata
 
@@ -41,7 +41,7 @@ def open_tflite(path: Path, options: ConvertOptions) -> Opened:
     graph = read_graph(blob)
     _check_not_compiled(graph, path)
     try_model("litert", blob)
-    opener = _open_detector if TASKS[options.task].finds_objects else _open_classifier
+    opener = _open_detector if task_of(options).finds_objects else _open_classifier
     return opener(path, options, blob, graph)
 
 
