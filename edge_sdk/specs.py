@@ -55,11 +55,11 @@ class Kind:
 
     @property
     def url(self) -> bool:
-        """Whether its SPEC is a URL, with our parameters behind a "#"."""
+        """True where its SPEC is a URL, with our parameters behind a "#"."""
         return self.address.startswith("//")
 
     def usage(self, kind: str) -> str:
-        """How a SPEC of this kind is written: "folder:PATH"."""
+        """The form of such a SPEC: "folder:PATH"."""
         if self.address.startswith("["):
             return f"{kind}[:{self.address[1:]}"
         return f"{kind}:{self.address}" if self.address else kind
@@ -67,7 +67,7 @@ class Kind:
 
 @dataclass(frozen=True)
 class Spec:
-    """What a SPEC says.
+    """A SPEC, read.
 
     text: for people, its passwords masked. address: what is behind "KIND:"; of a URL the whole,
     with its passwords. values: the parameters that were given, by name.
@@ -80,7 +80,7 @@ class Spec:
 
 
 def kind_of(text: str) -> str:
-    """What stands where a SPEC has its kind."""
+    """The word that stands where a SPEC has its kind."""
     return text.partition("?")[0].partition(":")[0]
 
 
@@ -151,11 +151,11 @@ def _check_address(head: str, name: str, kind: Kind, shown: str) -> None:
     if kind.url:
         if not _has_host(head):
             escapes = "in a user or a password write %40 for @, %23 for #, %2F for /"
-            raise ConfigError(f"{shown} is no URL", fix=f"{fix}; {escapes}")
+            raise ConfigError(f"{shown} is not a valid URL", fix=f"{fix}; {escapes}")
     elif kind.address and not address and not kind.address.startswith("["):
         raise ConfigError(f"{shown} does not say which {name}", fix=fix)
     elif address and not kind.address:
-        raise ConfigError(f"{shown}: {name} has no address", fix=fix)
+        raise ConfigError(f"{shown}: {name} takes no address", fix=fix)
 
 
 def _has_host(url: str) -> bool:

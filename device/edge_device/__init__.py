@@ -1,4 +1,4 @@
-"""Edge SDK on the device: a camera's frames through a bundle's model, with latency and drops told.
+"""Edge SDK on the device: runs a model on camera frames and reports latency and dropped frames.
 
     with Runtime("doors-1.0.0.edge") as runtime, open_camera("folder:images?fps=30") as camera:
         for result in runtime.run(camera):

@@ -1,1 +1,1 @@
-"""Privacy: what may leave the process."""
+"""Privacy: the gate through which images leave the process."""

@@ -37,7 +37,7 @@ class PublicImage:
 
 
 def publish(frame: Frame, result: Result, *, side: int) -> PublicImage:
-    """What may leave the process of a frame and the answer about it: the image for people, with the
+    """The image that may leave the process for a frame and its answer: the one for people, with the
     answer drawn on it, its longer side of `side` pixels.
     """
     return PublicImage(thumbnail(annotated(frame, result), side))

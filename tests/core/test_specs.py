@@ -36,12 +36,12 @@ def test_what_a_spec_says() -> None:
     [
         ("lmp:x", "unknown lamp 'lmp:x'", 'did you mean "lamp"'),
         ("lamp", "does not say which lamp", "write lamp:PIN"),
-        ("shelf:x", "shelf has no address", "write shelf"),
+        ("shelf:x", "shelf takes no address", "write shelf"),
         ("shelf?level=1", "unknown parameter 'level'", "takes no parameters"),
         ("usb:1?on=1", "unknown parameter 'on'", "known: level"),
         ("lamp:x?level=11", "level is '11'", "level=5 (1 to 10 steps)"),
         ("lamp:x?on=yes", "on is 'yes'", "on=1 or on=0"),
-        ("web:h", "is no URL", "write web://HOST/PATH"),
+        ("web:h", "is not a valid URL", "write web://HOST/PATH"),
     ],
 )
 def test_what_is_said_about_a_wrong_one(text: str, says: str, fix: str) -> None:

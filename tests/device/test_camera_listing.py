@@ -82,7 +82,7 @@ def test_real_files_that_are_no_devices(tmp_path: Path) -> None:
     found = [c for c in list_cameras(tmp_path, tmp_path / "sys") if c.kind == "v4l2"]
     assert [camera.name for camera in found] == ["", "", ""]
     for camera, words in zip(
-        found, ("is no video device", "cannot be opened", "is no video device"), strict=True
+        found, ("is not a video device", "cannot be opened", "is not a video device"), strict=True
     ):
         assert not camera.usable
         assert words in camera.because
@@ -106,9 +106,9 @@ def test_a_pi_camera_comes_first() -> None:
     ("path", "says", "fix"),
     [
         ("nothing", "there is no", "plug the camera in"),
-        ("file", "is no video device", "edge-sdk cameras"),
+        ("file", "is not a video device", "edge-sdk cameras"),
         ("folder", "cannot be opened", "edge-sdk cameras"),
-        ("/dev/null", "/dev/null is no video device", "edge-sdk cameras"),
+        ("/dev/null", "/dev/null is not a video device", "edge-sdk cameras"),
     ],
 )
 def test_a_v4l2_camera_that_is_none(tmp_path: Path, path: str, says: str, fix: str) -> None:

@@ -117,7 +117,7 @@ def test_what_a_server_refuses(steady_camera: Url, path: str, says: str, fix: st
 
 
 @pytest.mark.parametrize(
-    ("kind", "says"), [("http", "no stream of images"), ("rtsp", "no such stream")]
+    ("kind", "says"), [("http", "no video stream"), ("rtsp", "no such stream")]
 )
 def test_what_is_no_stream(camera_server: Server, kind: str, says: str) -> None:
     server = camera_server(kind)

@@ -93,6 +93,6 @@ def test_a_preview_that_cannot_be_written_ends_a_run_with_its_report(
 
 
 def test_a_name_that_is_no_image_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="no image file") as caught:
+    with pytest.raises(ConfigError, match="not an image file") as caught:
         PreviewSink(tmp_path / "now.txt")
     assert ".jpg" in caught.value.fix

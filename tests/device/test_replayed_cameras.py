@@ -158,7 +158,7 @@ def test_a_video_without_images(tmp_path: Path) -> None:
         frame.rate = 8000
         container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
-    with pytest.raises(CameraError, match="no image track"):
+    with pytest.raises(CameraError, match="no video track"):
         open_camera(f"video:{path}")
 
 

@@ -184,7 +184,7 @@ def test_no_camera_gives_features(tiny_bundle: Callable[..., Path]) -> None:
     with (
         Runtime(tiny_bundle(shape=FEATURES)) as runtime,
         open_camera("synthetic?frames=3&fps=max") as camera,
-        pytest.raises(ConfigError, match="rows of features, which no camera gives"),
+        pytest.raises(ConfigError, match="rows of features, not camera frames"),
     ):
         next(runtime.run(camera))
 

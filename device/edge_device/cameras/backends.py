@@ -56,7 +56,7 @@ BACKENDS: dict[str, Backend] = {
 
 
 def check_spec(text: str) -> CameraSpec:
-    """What a SPEC says, without opening anything.
+    """Read a SPEC, without opening anything.
 
     Raises ConfigError for an unknown kind or parameter, or an address that cannot be one.
     """
@@ -70,7 +70,7 @@ def check_spec(text: str) -> CameraSpec:
 
 
 def _meant(text: str) -> str:
-    """How to write what is clear without its kind: a device, a file, a camera's number; or ""."""
+    """The SPEC meant by a device, a file or a number without a kind; "" where none is clear."""
     path = Path(text)
     if text and _exists(path) and not path.is_char_device():
         return f"folder:{text}" if path.is_dir() else f"video:{text}"
@@ -92,6 +92,6 @@ def _check_address(spec: CameraSpec, backend: Backend) -> None:
     given, what = spec.address, f"camera {spec.text!r}"
     if backend.address == "[0]" and given and not re.fullmatch(_NUMBER, given):
         fix = f"write {spec.kind}:0, or another number that edge-sdk cameras shows"
-        raise ConfigError(f"{what}: {given!r} is no camera's number", fix=fix)
+        raise ConfigError(f"{what}: {given!r} is not a camera number", fix=fix)
     if spec.kind == "v4l2" and re.fullmatch(_NUMBER, given):
-        raise ConfigError(f"{what}: {given!r} is no device", fix=f"write v4l2:/dev/video{given}")
+        raise ConfigError(f"{what}: {given!r} is not a device", fix=f"write v4l2:/dev/video{given}")

@@ -1,4 +1,4 @@
-"""The port of cameras: what every one does, and what a backend writes."""
+"""The port of cameras: the public methods of all, and the private ones that a backend writes."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from edge_sdk.errors import CameraError, EdgeError
 from edge_sdk.frames import YUV, Frame
 
 CLOSE_TIMEOUT_S = 1.0
-"""How long `close` waits for a read that does not come back."""
+"""`close` waits so long for a read that does not return."""
 
 Clock = Callable[[], int]
 Sleep = Callable[[float], object]
 
 
 class Camera(ABC):
-    """A source of frames, open from its construction on.
+    """A source of frames, open as soon as it is constructed.
 
     `read` checks and stamps what a backend's `_read` gives and turns whatever it raises into
     CameraError. Any thread may read and any may close; reads take turns.
@@ -61,7 +61,7 @@ class Camera(ABC):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a person should know about the stream so far: it ended early, it is too slow."""
+        """Lines for the report about the stream so far: it ended early, it is too slow."""
         return tuple(self._notes)
 
     @property
@@ -102,7 +102,7 @@ class Camera(ABC):
         self._closing.set()
 
     def close(self) -> None:
-        """Let the camera go. Closing twice is fine.
+        """Release the camera. Closing twice is fine.
 
         Always returns: a read that hangs keeps what it holds until the process ends.
         """
@@ -164,8 +164,8 @@ class Camera(ABC):
 
 
 def one_line(error: BaseException, spec: CameraSpec) -> str:
-    """What went wrong; only the kind of error where the camera's address has a password, for the
-    text may repeat any part of it.
+    """The error as one line; only its type where the camera's address has a password, for its text
+    may repeat any part of it.
     """
     name = type(error).__name__
     if spec.secret:

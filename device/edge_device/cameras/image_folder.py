@@ -36,7 +36,7 @@ class FolderCamera(ReplayedCamera):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a person should know; here also which images cannot be read."""
+        """Lines for the report; here also which images cannot be read."""
         reasons = list(self._skipped.values())
         if not reasons:
             return super().notes

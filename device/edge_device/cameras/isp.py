@@ -34,7 +34,7 @@ _PLANES = ("YUV420", "YVU420", "NV12", "NV21")
 
 @dataclass(frozen=True)
 class Stream:
-    """What a stream was configured to, by libcamera's own account.
+    """The configuration of a stream, as libcamera reports it.
 
     format: libcamera's name of it. size: width, height. stride: bytes from one row to the next (of
     the first plane; rows of U and of V in planes of their own are half as far apart). full_range:

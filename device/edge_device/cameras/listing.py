@@ -1,4 +1,4 @@
-"""What cameras there are here, which of them can be used, and why not the others."""
+"""The cameras attached to this machine: which are usable, and why the others are not."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def first_usable(found: list[Found]) -> str:
             return camera.spec
     tried = "; ".join(f"{camera.spec}: {camera.because}" for camera in found)
     raise CameraError(
-        f"no camera is named, and none that is attached can be used ({tried})",
+        f"no camera is named, and no attached camera is usable ({tried})",
         fix="name one: --camera rtsp://HOST/PATH, --camera folder:images?fps=30 or "
         "--camera video:film.mp4; edge-sdk cameras shows them all",
     )

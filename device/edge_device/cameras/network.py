@@ -34,7 +34,7 @@ class NetworkCamera(StreamCamera):
 
 
 def source_of(spec: CameraSpec) -> Source:
-    """What PyAV opens for `spec`."""
+    """The source that PyAV opens for `spec`."""
     if spec.kind == "rtsp":
         return Source(spec.address, "rtsp", _RTSP)
     return Source(spec.address, "mpjpeg", _MJPEG)

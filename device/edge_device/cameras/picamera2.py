@@ -34,7 +34,7 @@ BUFFERS = 4
 """Of each stream: one at the sensor, one waiting for it, one being read, one to spare."""
 
 _LOOK_S = 0.05
-"""How often a read that waits looks whether the camera was closed."""
+"""A waiting read checks so often whether the camera was closed."""
 
 _log = logging.getLogger("edge_device.cameras")
 
@@ -154,7 +154,7 @@ class PiCamera(Camera):
         self._left_to_turn = (0, False) if done else (spec.rotate, spec.hflip)
 
     def _given(self, stream: dict[str, Any], place: int) -> Stream:
-        """What a stream was configured to; place: its place in libcamera's configuration."""
+        """The stream as configured; place: its place in libcamera's configuration."""
         from libcamera import ColorSpace
 
         space = self._camera.libcamera_config.at(place).color_space

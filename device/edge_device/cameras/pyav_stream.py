@@ -25,8 +25,8 @@ option: given to the demuxer it does nothing.
 
 @dataclass(frozen=True)
 class Source:
-    """What PyAV opens. format: FFmpeg's name of a demuxer, None to find out. options: FFmpeg's.
-    kernel_time: the packets' times are those of the kernel's monotonic clock.
+    """A source for PyAV to open. format: FFmpeg's name of a demuxer, None to find out. options:
+    FFmpeg's. kernel_time: the packets' times are those of the kernel's monotonic clock.
     """
 
     url: str = field(repr=False)
@@ -46,7 +46,7 @@ class Thinning:
         self._due_ns = 0.0
 
     def keeps(self, arrived_ns: int) -> bool:
-        """Whether the frame that arrived now is one of them."""
+        """True where the frame that arrived now is one of them."""
         late_ns = arrived_ns - self._due_ns
         if late_ns < -self._period_ns / 2:
             return False
@@ -141,7 +141,7 @@ def taken_ns(kernel_s: Fraction, arrived_ns: int) -> int:
 
 
 def _explained(error: Exception) -> tuple[str, str]:
-    """What an error of FFmpeg's means, without the URL that its text repeats; and the way out where
+    """The meaning of an FFmpeg error, without the URL that its text repeats; and the way out where
     it is not the general one.
     """
     name = type(error).__name__
@@ -153,10 +153,10 @@ def _explained(error: Exception) -> tuple[str, str]:
 
 
 _NOTHING_USABLE = (
-    "is not found, hung up, or sends something that is no stream of images",
+    "was not found, closed the connection, or sends no video stream",
     "check the host and the path of the URL: rtsp:// for RTSP, http:// for Motion JPEG alone",
 )
-"""What FFmpeg calls an input/output error is any of these."""
+"""FFmpeg's input/output error is any of these."""
 
 _EXPLAINED = {
     "TimeoutError": (
@@ -168,13 +168,13 @@ _EXPLAINED = {
         "check address and port, and that its stream is switched on",
     ),
     "HTTPUnauthorizedError": (
-        "asks for a user and a password, or knows others",
+        "asks for a user and a password, or refuses these",
         "write them into the URL: {kind}://USER:PASSWORD@HOST/PATH, with %40 for an @ in them",
     ),
     "HTTPForbiddenError": ("forbids this stream", "let the user of the URL see it"),
     "HTTPNotFoundError": (
         "has no such stream",
-        "check the path of the URL; the camera's handbook names it",
+        "check the path of the URL; the camera's manual names it",
     ),
     "InvalidDataError": _NOTHING_USABLE,
 }

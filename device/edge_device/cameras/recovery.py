@@ -23,7 +23,7 @@ from edge_sdk.errors import CameraError, EdgeError
 from edge_sdk.frames import Frame
 
 FIRST_FRAME_S = 10.0
-"""How long an opening may take to its first frame: a network camera begins with a key frame."""
+"""An opening may take so long to its first frame: a network camera begins with a key frame."""
 
 MIN_PATIENCE_S = 2.0
 PATIENCE_PERIODS = 10
@@ -33,7 +33,7 @@ MAX_LEFT_BEHIND = 4
 """Openings that may hang at the same time; with so many the next one waits for one to end."""
 
 _LOOK_S = 0.05
-"""How often a reader that waits looks at the clock, and whether the camera was closed."""
+"""A waiting reader checks so often the clock, and whether the camera was closed."""
 
 _log = logging.getLogger("edge_device.cameras")
 
@@ -56,7 +56,7 @@ class Backoff:
         self._next_s = first_s
 
     def next(self) -> float:
-        """How long to wait now."""
+        """Seconds to wait now."""
         whole, self._next_s = self._next_s, min(self._most_s, 2 * self._next_s)
         return whole * (1 + self._chance()) / 2
 
@@ -90,7 +90,7 @@ class Feed:
 
     @property
     def alive(self) -> bool:
-        """Whether its thread still runs."""
+        """True while its thread runs."""
         return self._thread.is_alive()
 
     def take(self, seconds: float) -> Frame | EdgeError | None:
@@ -184,7 +184,7 @@ class RecoveringCamera(Camera):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a person should know; here also how often it was lost, and why the last time."""
+        """Lines for the report; here also how often it was lost, and why the last time."""
         camera = self._feed.camera
         notes = (*super().notes, *(camera.notes if camera else ()))
         if not self._lost:

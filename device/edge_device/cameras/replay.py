@@ -1,4 +1,4 @@
-"""What cameras share whose images were taken at another time: they are handed out by a schedule.
+"""Replayed cameras: images taken at another time, handed out by a schedule.
 
 A replayed camera takes its image at the scheduled instant, whoever is late after that: a reader
 that stalls finds frames that have grown old, and the stall shows in their age. Decoding a file is
@@ -65,7 +65,7 @@ class ReplayedCamera(Camera):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a person should know; here also that decoding could not keep up."""
+        """Lines for the report; here also that decoding could not keep up."""
         schedule = self.schedule
         if schedule.slips <= max(1, _SLOW_SHARE * schedule.count):  # once may be chance
             return super().notes

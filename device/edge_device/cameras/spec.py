@@ -1,4 +1,4 @@
-"""What a camera's SPEC asks for: the parameters of edge_sdk.specs' grammar that cameras take."""
+"""A camera's SPEC: its parameters, in the grammar of edge_sdk.specs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MAX_PIXELS_A_SIDE = 16_384
 
 @dataclass(frozen=True)
 class CameraSpec:
-    """What a SPEC asks for. None: as the camera gives it.
+    """The settings in a SPEC. None: as the camera delivers it.
 
     text: the SPEC for people, its passwords masked. address: what is behind "KIND:"; of a URL the
     whole, with its passwords, for the one who opens it alone.
@@ -34,11 +34,11 @@ class CameraSpec:
 
     @property
     def secret(self) -> bool:
-        """Whether the address holds a password."""
+        """True where the address holds a password."""
         return masked(self.address) != self.address
 
     def keeps(self, width: int, height: int) -> bool:
-        """Whether an image of `width` x `height` pixels is delivered as it is."""
+        """True where an image of `width` x `height` pixels is delivered as it is."""
         sized = self.width in (None, width) and self.height in (None, height)
         return sized and not self.rotate and not self.hflip
 

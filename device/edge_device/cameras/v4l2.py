@@ -24,12 +24,12 @@ _VIDEO_CAPTURE = 0x00000001
 _DEVICE_CAPS = 0x80000000
 
 _RAW_PIXELS = 640 * 480
-"""What USB 2 carries uncompressed at 30 frames a second; larger images come as JPEGs."""
+"""Pixels that USB 2 carries uncompressed at 30 frames a second; larger images come as JPEGs."""
 
 
 @dataclass(frozen=True)
 class Device:
-    """What the kernel says about a video device. captures: it gives images, as a camera does."""
+    """A video device as the kernel describes it. captures: it gives images, as a camera does."""
 
     driver: str
     name: str
@@ -45,7 +45,7 @@ def query(path: Path) -> Device:
 
 
 def device_of(answer: bytes) -> Device:
-    """What a struct v4l2_capability says. A USB camera has a second node, for metadata: what counts
+    """Decode a struct v4l2_capability. A USB camera has a second node, for metadata: what counts
     is what the node can do, not the camera behind it.
     """
     driver, name, _, _, capabilities, of_device = _CAPABILITY.unpack(answer)
@@ -62,7 +62,7 @@ def _ask(path: Path) -> bytes:
 
 
 def sources(spec: CameraSpec) -> list[Source]:
-    """What PyAV may open for `spec`, the best first: cameras differ in the formats they have."""
+    """The sources that PyAV may open for `spec`, best first: cameras differ in their formats."""
     size = (spec.width, spec.height)
     if spec.rotate in (90, 270):
         size = (spec.height, spec.width)
@@ -87,7 +87,7 @@ class UsbCamera(StreamCamera):
 def open_backend(spec: CameraSpec, **clock: Any) -> UsbCamera:
     """Open the device at `spec.address`. Raises MissingPackage without PyAV, CameraError."""
     if not query(Path(spec.address)).captures:
-        raise CameraError(f"{spec.address} gives no images", fix=_LOOK)
+        raise CameraError(f"{spec.address} is not a capture device", fix=_LOOK)
     av = load_av("USB cameras need")
     *others, last = sources(spec)
     for source in others:
@@ -107,7 +107,7 @@ def _refused(path: Path, error: OSError) -> CameraError:
             fix="sudo usermod -aG video $USER, then log out and in again",
         )
     if error.errno == errno.ENOTTY:
-        return CameraError(f"{path} is no video device", fix=_LOOK)
+        return CameraError(f"{path} is not a video device", fix=_LOOK)
     return CameraError(f"{path} cannot be opened: {error.strerror or error}", fix=_LOOK)
 
 

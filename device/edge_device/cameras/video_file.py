@@ -47,7 +47,7 @@ class VideoCamera(ReplayedCamera):
             raise self._unusable(_in_words(error, self._path)) from error
         if not container.streams.video:
             container.close()
-            raise self._unusable("it holds no image track")
+            raise self._unusable("it has no video track")
         return container, container.streams.video[0]
 
     def _in_order(self) -> Any:
@@ -84,15 +84,15 @@ class VideoCamera(ReplayedCamera):
 
 
 def _in_words(error: Exception, path: str) -> str:
-    """Why FFmpeg refuses a file, without its numbers."""
+    """FFmpeg's reason to refuse a file, without its error numbers."""
     if type(error).__name__ != "InvalidDataError":
         return getattr(error, "strerror", None) or str(error)
     return "it is damaged, cut off, or no video" if Path(path).stat().st_size else "it is empty"
 
 
 def _expected_frames(container: Any, stream: Any) -> tuple[int, float]:
-    """How many frames the file should have, and the fewest that are no early end; 0 where it does
-    not say.
+    """The number of frames that the file should have, and the fewest that are no early end; 0 where
+    it does not say.
     """
     if stream.frames:
         return stream.frames, stream.frames

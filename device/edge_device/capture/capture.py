@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from edge_sdk.documents.capture import Capture, CapturedLabel
 
 FILES = ("folder", "video")
-"""Kinds of cameras whose images wait for whoever reads them."""
+"""Kinds of cameras whose images wait for their reader."""
 
 Ended = Literal["count", "camera", "stopped", "error"]
 

@@ -25,13 +25,13 @@ from edge_sdk.inference.prefetch import Prepared, Preparer
 Policy = Literal["latest", "all", "block"]
 
 DEPTH: dict[Policy, int] = {"latest": 1, "all": 64, "block": 1}
-"""How many frames wait at most."""
+"""Frames that wait at most."""
 
 CLOSE_TIMEOUT_S = 1.0
-"""How long `close` waits for the capture thread; a camera that hangs in a read is left behind."""
+"""`close` waits so long for the capture thread; a camera that hangs in a read is left behind."""
 
 _LOOK_S = 0.05
-"""How often a consumer that waits for a frame looks whether it should stop: a signal handler may
+"""A consumer that waits for a frame checks so often whether to stop: a signal handler may
 only set a flag.
 """
 

@@ -87,7 +87,7 @@ class Runtime:
 
     @property
     def manifest(self) -> Manifest:
-        """What the bundle says about its model."""
+        """The bundle's manifest."""
         return self._subject.manifest
 
     @property
@@ -98,7 +98,7 @@ class Runtime:
 
     @property
     def golden(self) -> GoldenCheck:
-        """How the bundle's golden samples came out here."""
+        """The outcome of the bundle's golden samples on this machine."""
         return self._subject.golden
 
     @property
@@ -230,7 +230,7 @@ class Runtime:
 
     @property
     def _resized_by(self) -> Literal["cv2", "isp"]:
-        """Who made the model's size of the sensor's: a camera's processor, or OpenCV here."""
+        """The scaler of frames to the model's size: "isp", the camera's processor, or "cv2"."""
         frame = self._frame
         if frame is None or frame.image is None:
             return "cv2"
@@ -250,7 +250,7 @@ class Runtime:
         }
 
     def _too_short(self) -> list[str]:
-        """Why a sequence was not answered, where it was not."""
+        """A note where a sequence ended before its first answer."""
         sequence = self.manifest.sequence
         if sequence is None or self._sequences is None or self._sequences.steps >= sequence.frames:
             return []
@@ -263,7 +263,7 @@ class Runtime:
 def _require_frames(manifest: Manifest) -> None:
     if manifest.input.preprocess is None:
         raise ConfigError(
-            f"{manifest.name} answers about rows of features, which no camera gives",
+            f"{manifest.name} takes rows of features, not camera frames",
             fix="feed them from Python: edge_device.SequenceRecognizer(recognizer).push(row)",
         )
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Outcome(NamedTuple):
-    """What was measured, and the error that ended it early; its message is in the notes too."""
+    """The report, and the error that ended the run early; its message is in the notes too."""
 
     report: RunReport
     error: EdgeError | None = None

@@ -1,4 +1,4 @@
-"""Stable numbers for what a detector finds: the same thing has the same one from frame to frame.
+"""Tracking: each detected object gets an ID that persists across frames.
 
 After SORT (Bewley et al., arXiv:1602.00763): constant velocity, and boxes go to the tracks whose
 expected places they overlap most. docs/adr/0005-tracking.md says why it is not a library.
@@ -74,7 +74,7 @@ class Tracker:
         self._frame = -1
 
     def update(self, found: Sequence[Detection], frame: int) -> tuple[Detection, ...]:
-        """What was found in frame number `frame` (Result.index: those that were dropped count), in
+        """The detections of frame number `frame` (Result.index: those that were dropped count), in
         the same order, each with its `track`; None for what is new.
         """
         before, self._frame = self._frame, max(frame, self._frame + 1)
@@ -116,7 +116,7 @@ class Tracker:
         return pairs
 
     def _may_return(self, track: _Track, frame: int, before: int) -> bool:
-        """Whether it may be in this frame: what was in the answer before may, however slow the
+        """True where it may be in this frame: what was in the answer before may, however slow the
         model is.
         """
         return track.seen == before or frame - track.seen <= self._max_age

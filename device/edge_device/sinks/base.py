@@ -1,4 +1,4 @@
-"""The port of sinks: what every one does, and what a backend writes."""
+"""The port of sinks: the public methods of all, and the private ones that a backend writes."""
 
 from __future__ import annotations
 
@@ -51,12 +51,12 @@ class Sink(ABC):
 
     @property
     def busy(self) -> bool:
-        """Whether an answer waits or is being written."""
+        """True while an answer waits or is being written."""
         return self._worker is not None and self._worker.pending > 0
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a person should know: what was lost, of a sink that is not required."""
+        """Lines for the report: what a sink that is not required has lost."""
         if self.required:
             return ()
         notes = []
@@ -115,8 +115,8 @@ class Sink(ABC):
         """Take one answer."""
 
     def _due(self, _result: Result) -> bool:
-        """Whether this answer is to be written; asked for each, in the thread that answers: it must
-        be quick.
+        """True for an answer that is to be written; asked for each, in the thread that answers:
+        it must be quick.
         """
         return True
 

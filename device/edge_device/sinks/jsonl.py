@@ -64,7 +64,7 @@ def open_backend(address: str, **options: Any) -> JsonlSink:
 
 
 def _lead(path: Path) -> str:
-    """What has to stand before the next line: a line's end where a full disk cut the last one.
+    """The text to write before the next line: a line end where a full disk cut the last one.
 
     Raises FileError where the file's first line is no result, nor the beginning of one.
     """

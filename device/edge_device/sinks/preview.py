@@ -16,7 +16,7 @@ from edge_sdk.privacy.gate import PublicImage, publish
 from edge_sdk.results import Result
 
 PREVIEW_S = 0.5
-"""How often it is renewed."""
+"""Seconds from one image to the next."""
 
 PREVIEW_SIDE = 640
 """Pixels of its longer side."""
@@ -54,7 +54,7 @@ class PreviewSink(Sink):
 def check_preview(path: Path) -> None:
     """Raises ConfigError where its name is no image's."""
     if path.suffix.lower() not in PublicImage.SUFFIXES:
-        raise ConfigError(f"preview {path} is no image file", fix="end it in .jpg or .png")
+        raise ConfigError(f"preview {path} is not an image file", fix="end it in .jpg or .png")
 
 
 def open_backend(address: str, **options: Any) -> PreviewSink:
