@@ -31,8 +31,8 @@ class BBox(NamedTuple):
 
 @dataclass(frozen=True)
 class Detection:
-    """One thing that was found: its class, score and place. track: the same number in each frame
-    for the same thing, None where nothing tracks.
+    """A detected object: its class, score and box. track: its ID, the same in every frame; None
+    without tracking.
     """
 
     label: str

@@ -137,7 +137,7 @@ def _row(path: Path, model: bytes, bundle: Bundle | None, engine: Engine) -> Mea
 
 
 def _stored_bytes(bundle: Bundle) -> int:
-    """What the model takes in the bundle's file: less than its size where it is compressed."""
+    """Bytes of the model in the bundle's file: less than its size where it is compressed."""
     with zipfile.ZipFile(bundle.path) as archive:
         return archive.getinfo(bundle.manifest.models["litert"].file).compress_size
 

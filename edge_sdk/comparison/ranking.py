@@ -27,7 +27,7 @@ Timed = Literal["invoke_ms", "cost_ms"]
 
 
 class Question(NamedTuple):
-    """What a bundle was asked: accuracies are comparable where all of it is equal."""
+    """The question that a bundle answered: accuracies are comparable where all of it is equal."""
 
     task: str
     labels: tuple[str, ...]
@@ -46,7 +46,7 @@ class Measured:
     times: dict[Timed, Timing] = field(default_factory=dict)
 
     def candidate(self) -> Candidate:
-        """What is ranked: preprocess + invoke, and the bytes that the model takes in its file."""
+        """The ranked figures: preprocess + invoke, and the bytes of the model in its file."""
         cost = self.times.get("cost_ms")
         return Candidate(
             self.right,

@@ -1,4 +1,4 @@
-"""Samples: what a model answers about, with the right answer."""
+"""Samples: inputs of a model with the right answer."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from edge_sdk.results import BBox
 
 S = TypeVar("S", bound="Sample")
 Value = Frame | tuple[Frame, ...] | NDArray[np.float32]
-"""What a sample holds: an image, the frames of a clip, or features (frames, features)."""
+"""The content of a sample: an image, the frames of a clip, or features (frames, features)."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ Target = int | tuple[Truth, ...]
 
 @dataclass(frozen=True, eq=False)
 class Sample(ABC):
-    """What a model answers about, and the right answer. path: its file, where it has one.
+    """One input of a model, and the right answer. path: its file, where it has one.
 
     plural, advice: for error messages, what such samples are and how they are named.
     """
@@ -53,7 +53,7 @@ class Sample(ABC):
 
     @abstractmethod
     def read(self) -> Value:
-        """The thing itself. Raises FileError, ImageError."""
+        """Its content, decoded. Raises FileError, ImageError."""
 
     @property
     @abstractmethod

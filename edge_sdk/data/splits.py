@@ -1,4 +1,4 @@
-"""How images are divided: among training, validation and test, and among the classes."""
+"""The division of images among training, validation and test, and among the classes."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def split_sizes(count: int, shares: Shares = DEFAULT_SPLIT) -> tuple[int, int, i
 
 
 def held_out(count: int, shares: Shares = DEFAULT_SPLIT) -> int:
-    """How many of `count` >= 2 training images of a class validate, where there is a test part
-    already.
+    """The number of `count` >= 2 training images of a class that validate, where there is a test
+    part already.
     """
     return min(count - 1, max(1, round(shares[1] / (shares[0] + shares[1]) * count)))
 

@@ -43,9 +43,9 @@ class AveragePrecision:
     def add(
         self, number: int, truths: Boxes, crowd: NDArray[np.bool_], boxes: Boxes, scores: Boxes
     ) -> None:
-        """Class `number` in one image: where things are, and what was found.
+        """Class `number` in one image: annotated objects, and detections.
 
-        truths (g, 4), boxes (d, 4): x0, y0, x1, y1; crowd (g,): a region of many things, which
+        truths (g, 4), boxes (d, 4): x0, y0, x1, y1; crowd (g,): a region of many objects, which
         need not be found, and where any number of boxes is neither right nor wrong; scores (d,).
         """
         order = np.argsort(-np.asarray(scores, np.float64), kind="stable")[:_MAX]
@@ -57,11 +57,11 @@ class AveragePrecision:
         found.ignored.append(ignored)
 
     def counts(self) -> dict[int, int]:
-        """{class: things to be found}, of classes that there are any of."""
+        """{class: annotated objects}, of classes that have any."""
         return {number: found.n for number, found in sorted(self._classes.items()) if found.n}
 
     def by_class(self) -> dict[int, NDArray[np.float64]]:
-        """{class: average precision at each of OVERLAPS, (10,)}, of classes with things."""
+        """{class: average precision at each of OVERLAPS, (10,)}, of classes with objects."""
         return {number: _averages(self._classes[number]) for number in self.counts()}
 
 
@@ -70,19 +70,19 @@ def matches(
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Which boxes, best first, are right, and which count neither way; (10, d) each, for OVERLAPS.
 
-    Each box takes the thing that it overlaps most, of those not taken by a better box; of equals
+    Each box takes the object that it overlaps most, of those not taken by a better box; of equals
     the last one.
     """
     shares = _shares(truths, crowd, boxes)
     matched = np.zeros((len(OVERLAPS), len(boxes)), bool)
     ignored = np.zeros_like(matched)
-    things, regions = np.flatnonzero(~crowd)[::-1], np.flatnonzero(crowd)
-    free = np.ones((len(OVERLAPS), len(things)), bool)
+    objects, regions = np.flatnonzero(~crowd)[::-1], np.flatnonzero(crowd)
+    free = np.ones((len(OVERLAPS), len(objects)), bool)
     rows = np.arange(len(OVERLAPS))
     for number, row in enumerate(shares):
-        if things.size:
-            best = np.where(free, row[things], -1.0).argmax(axis=1)
-            hit = free[rows, best] & (row[things][best] >= OVERLAPS)
+        if objects.size:
+            best = np.where(free, row[objects], -1.0).argmax(axis=1)
+            hit = free[rows, best] & (row[objects][best] >= OVERLAPS)
             free[rows[hit], best[hit]] = False
             matched[:, number] = hit
         if regions.size:

@@ -1,4 +1,4 @@
-"""How often a classifier is right: accuracy with its interval, per class, and what it confuses."""
+"""Accuracy of a classifier with its interval, per class, and the classes that it confuses."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def evaluate_images(
 
 
 def doubts(correct: int, counts: Sequence[int]) -> list[str]:
-    """What makes an accuracy worth little: as much comes from guessing, or few images were tried.
+    """Reasons to doubt an accuracy: guessing does as well, or few images were tested.
 
     correct: images answered rightly; counts: test images of each class.
     """

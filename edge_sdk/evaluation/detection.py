@@ -1,4 +1,4 @@
-"""How well a detector finds objects: COCO's mAP, in all and for each label."""
+"""COCO's mAP of a detector, in all and for each label."""
 
 from __future__ import annotations
 

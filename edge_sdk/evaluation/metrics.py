@@ -44,7 +44,7 @@ def evaluate_bundle(
 
 
 def warnings(found: Outcome) -> list[str]:
-    """What a reader of the figure must know."""
+    """Warnings that go with the figure."""
     unproven = unproven_warning(found.golden)
     lines = [unproven] if unproven else []
     if found.part == "all":

@@ -25,7 +25,7 @@ Found = TypeVar("Found", bound=Outcome)
 
 @dataclass(frozen=True)
 class Pass:
-    """What every outcome says of the pass over the samples."""
+    """The circumstances of a pass over the samples, the same for every metric."""
 
     unreadable: tuple[str, ...]
     seen_in_training: int
@@ -47,7 +47,7 @@ class Scoring(ABC, Generic[Found]):
 
 
 class Measure(ABC, Generic[Found]):
-    """How the metric of one or more tasks is measured.
+    """The measurement of a metric, for the tasks that have it.
 
     kind: of a model that it is for, "a classifier"; otherwise: the way out for others. min_score:
     what the recognizer leaves out meanwhile; None is what the manifest says.

@@ -36,7 +36,7 @@ Rule = Literal["exact", "tolerance", "unproven"]
 
 @dataclass(frozen=True)
 class GoldenCheck:
-    """What came out. passed is None for an unproven engine: nothing was asked of it.
+    """The outcome of the golden rule. passed: None for an unproven engine, which is not checked.
 
     largest: the largest difference seen, in output steps (int8, uint8) or as a number (float; of
     detections the score's); inf (null in JSON) where an output is not a number.

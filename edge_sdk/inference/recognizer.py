@@ -120,7 +120,7 @@ class Recognizer:
         return self.answer(lambda tensor: self.preprocessor(value, tensor), frame, capture_ns)
 
     def preparer(self) -> Preparer | None:
-        """What prepares frames in another thread; None where single frames are not answered."""
+        """A preparer of frames in another thread; None for models that take no single images."""
         spec = self.interface.input.preprocess
         if spec is None or not self.interface.takes_single_images:
             return None
@@ -169,7 +169,8 @@ def require_images(interface: ModelInterface) -> None:
 
 
 def open_preprocessor(spec: PreprocessSpec | None, tensor: TensorSpec) -> Any:
-    """What fills `tensor`: from a Frame, from the frames of a clip, or from features (no `spec`).
+    """A preprocessor that fills `tensor` from a Frame, from the frames of a clip, or, without
+    `spec`, from features.
 
     Raises ModelError, ConfigError where they do not fit.
     """

@@ -1,1 +1,1 @@
-"""What is in a file or a folder, without running anything."""
+"""The contents of a file or a folder, without running anything."""

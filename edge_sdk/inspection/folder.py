@@ -104,7 +104,7 @@ def _split(split: Split | None) -> tuple[int | str, ...]:
 
 
 def near_in_words(document: InspectFolder) -> tuple[str, str]:
-    """How many near-duplicates, and among how many images; "not compared" and why."""
+    """The number of near-duplicates and of the images compared; "not compared" and why."""
     if document["near_duplicates"] is None:
         return "not compared", f"smaller than {GRID} pixels, blank, or nothing to compare with"
     return f"{document['near_duplicates']:,}", f"{document['compared']:,} images compared"
@@ -175,7 +175,7 @@ def _told(parts: Mapping[str, Classes], looks: Mapping[Path, Look]) -> dict[str,
 
 
 def _compared(files: Mapping[str, Sequence[Path]]) -> int:
-    """How many images; 0 where none has another to be compared with."""
+    """The number of images compared; 0 where none has another to be compared with."""
     counts = [len(own) for own in files.values() if own]
     several = sum(counts) > 1 if "" in files else len(counts) > 1
     return sum(counts) if several else 0

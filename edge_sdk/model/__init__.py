@@ -1,1 +1,1 @@
-"""What a model takes and answers: the values that a manifest holds and a task reads."""
+"""Values that describe a model: its tensors, and what is done before and after them."""

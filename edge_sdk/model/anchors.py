@@ -39,7 +39,7 @@ class Anchors:
     unit: bool = False
 
     def count(self, height: int, width: int) -> int:
-        """How many there are for an input of `height` x `width` pixels."""
+        """The number of anchors for an input of `height` x `width` pixels."""
         return sum(
             math.ceil(height / stride) * math.ceil(width / stride) * len(self._shapes(layer))
             for layer, stride in enumerate(self.strides)

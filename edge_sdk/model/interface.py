@@ -71,7 +71,7 @@ class OutputEntry:
 
 @dataclass(frozen=True)
 class ModelInterface:
-    """What a model is fed and what its outputs mean, without where it comes from.
+    """A model's inputs and outputs and their meaning, without its provenance.
 
     name: for error messages. sequence: None where one sample is one image.
     """
@@ -85,7 +85,7 @@ class ModelInterface:
 
     @property
     def takes_single_images(self) -> bool:
-        """Whether one sample is one image."""
+        """True where one sample is one image."""
         return self.sequence is None and self.input.preprocess is not None
 
     @property

@@ -1,4 +1,4 @@
-"""What is done to a model's outputs, as the manifest says it."""
+"""Postprocessing of a model's outputs, as the manifest describes it."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from edge_sdk.configuration import limits
 from edge_sdk.model.anchors import Anchors
 
 Activation = Literal["none", "softmax", "sigmoid"]
-"""What turns a model's outputs into scores."""
+"""The function from a model's outputs to scores."""
 
 Role = Literal["scores", "boxes", "classes", "count", "raw_boxes", "raw_scores", "state"]
-"""What an output is."""
+"""The meaning of an output."""
 
 Decode = Literal["none", "ssd", "blazeface"]
 """Who makes boxes of what a detector's network answers: the model itself, or edge_sdk.tasks."""
@@ -20,7 +20,7 @@ Decode = Literal["none", "ssd", "blazeface"]
 
 @dataclass(frozen=True)
 class Postprocess:
-    """What is done to the outputs. Only for task "detect", all but the first two:
+    """Postprocessing of the outputs. All but the first two are for task "detect" only:
 
     decode: "none" where the model does it itself (TFLite_Detection_PostProcess), else how boxes are
     made of raw_boxes, raw_scores and `anchors`. iou: the overlap above which two boxes are one.

@@ -17,7 +17,7 @@ from edge_sdk.results import Classification, Detection
 from edge_sdk.tensors import TensorSpec
 
 Metric = Literal["accuracy", "mAP"]
-"""What a budget's accuracy_loss is measured in. Both are shares, and more is better."""
+"""The unit of a budget's accuracy_loss. Both are shares, and more is better."""
 
 Output = Callable[[int], NDArray[Any]]
 """The stored output tensor of a number, after an invoke."""
@@ -50,8 +50,8 @@ class Threshold(NamedTuple):
 
 @dataclass(frozen=True)
 class Tolerance:
-    """How far two answers of one model may be apart. precision: that of the model's weights and
-    activations; steps: of 8-bit outputs.
+    """The largest difference allowed between two engines' outputs for one model. precision: of the
+    model's weights and activations; steps: of 8-bit outputs.
     """
 
     precision: str
@@ -59,12 +59,12 @@ class Tolerance:
 
 
 class Task(ABC):
-    """What a model's outputs mean. Stateless; edge_sdk.tasks has the one instance of each.
+    """The meaning of a model's outputs. Stateless; edge_sdk.tasks has the one instance of each.
 
     name: as the manifest says it. kind: for people, "a classifier". sequential: whether one sample
-    is several frames or rows of features. metric: by which two models of
-    the task are compared. classes: what it has a label for each of: "scores", "classes". keys: of
-    the manifest's postprocess. fit, min_score: a converted model's, where nobody says otherwise.
+    is several frames or rows of features. metric: the measure by which models of the task are
+    compared. classes: the noun for what has one label each. keys: of the manifest's postprocess.
+    fit, min_score: defaults of a conversion.
     """
 
     name: ClassVar[TaskName]
@@ -78,7 +78,7 @@ class Task(ABC):
 
     @property
     def finds_objects(self) -> bool:
-        """Whether answers are detections, which can be tracked and drawn as boxes."""
+        """True for detectors, whose answers can be tracked and drawn as boxes."""
         return self.metric == "mAP"
 
     @abstractmethod
@@ -105,7 +105,7 @@ class Task(ABC):
 
     @abstractmethod
     def bit_exact(self, interface: ModelInterface) -> bool:
-        """Whether an int8 model computes its outputs in integers up to the end."""
+        """True where an int8 model computes in integers up to its outputs."""
 
     @abstractmethod
     def compare(
@@ -124,7 +124,7 @@ class Task(ABC):
     def shows_something(
         self, interface: ModelInterface, labels: Sequence[str], outputs: Outputs
     ) -> bool:
-        """Whether people are shown an answer for any of these samples, at the interface's own
+        """True where at least one of these samples has an answer above the interface's own
         thresholds. Raises ModelError for a class without a label.
         """
         return True

@@ -121,7 +121,7 @@ class Detect(Task):
     def shows_something(
         self, interface: ModelInterface, labels: Sequence[str], outputs: Outputs
     ) -> bool:
-        """Whether anything is detected in any of the samples."""
+        """True where an object is detected in at least one of the samples."""
         _, height, width, _ = interface.input.tensor.shape
         frame = Frame(np.zeros((height, width, 3), np.uint8), "rgb")
         specs = [output.tensor.spec for output in interface.outputs]
@@ -131,7 +131,7 @@ class Detect(Task):
 
 
 def _built_in(interface: ModelInterface) -> bool:
-    """Whether the outputs are those of TFLite_Detection_PostProcess."""
+    """True for the outputs of TFLite_Detection_PostProcess."""
     return any(output.role == "count" for output in interface.outputs)
 
 

@@ -29,8 +29,9 @@ _FARTHEST = 1e6
 
 @dataclass(frozen=True, eq=False)
 class Detections:
-    """What is in one image. boxes (n, 4), float: x0, y0, x1, y1 in any unit; classes (n,), int;
-    scores (n,), float. full: there may be more than the model has places for.
+    """The detections in one image. boxes (n, 4), float: x0, y0, x1, y1 in any unit;
+    classes (n,), int; scores (n,), float. full: every place of the model is taken, there may be
+    more.
     """
 
     boxes: Boxes
@@ -46,9 +47,11 @@ class Detections:
 
 @dataclass(frozen=True)
 class Bounds:
-    """How far two detections of the same thing may be apart. score = absolute + relative * score;
-    iou: their least overlap. suppressed: the overlap above which the better one of two may be the
-    only one. min_score: the score from which each one must be found again.
+    """The largest difference between two detections of one object.
+
+    score = absolute + relative * score; iou: their least overlap. suppressed: the overlap above
+    which the better one of two may be the only one. min_score: the score from which each one must
+    be found again.
     """
 
     absolute: float
@@ -58,7 +61,7 @@ class Bounds:
     min_score: float = 0.0
 
     def score(self, scores: Any) -> Any:
-        """How far a score, or each of an array, may be off."""
+        """The tolerance of a score, or of each in an array."""
         return self.absolute + self.relative * scores
 
 
@@ -144,7 +147,7 @@ def _pairs(one: Detections, other: Detections, bounds: Bounds) -> dict[int, int]
 def _has_its_like(
     number: int, one: Detections, other: Detections, pairs: dict[int, int], bounds: Bounds
 ) -> bool:
-    """Whether a detection of `one` is in `other`, or a better one that both found lies over it:
+    """True where a detection of `one` is in `other`, or a better one that both found lies over it:
     near the overlap where suppression begins, a little less of it is one detection more.
     """
     if number in pairs:

@@ -36,7 +36,7 @@ SMALLEST_SCORE = float(np.finfo(np.float32).tiny)
 """A score of 0 is no detection, whatever the least score."""
 
 _SCALES = np.array([10.0, 10.0, 5.0, 5.0], np.float32)
-"""What an SSD multiplies offsets (y, x) and logarithms of sizes (height, width) by. Source:
+"""Factors of an SSD for offsets (y, x) and logarithms of sizes (height, width). Source:
 TensorFlow's object detection API, faster_rcnn_box_coder in the pipelines of its model zoo.
 """
 
@@ -142,7 +142,7 @@ class Detector:
         return anchors[chosen], classes[chosen], scores[chosen]
 
     def _codes(self, output: Output, anchors: NDArray[np.intp]) -> NDArray[np.float32]:
-        """What the model says about the boxes of some anchors, (n, 4); key points are left out."""
+        """The encoded boxes of some anchors, (n, 4); key points are left out."""
         stored = output(self._numbers["raw_boxes"])
         codes = stored.reshape(-1, stored.shape[-1])[anchors, :4]
         # Infinity would spread to what is compared with it; NaN stays, and is left out at last.

@@ -1,4 +1,4 @@
-"""Overlapping boxes: intersection over union, and one box out of many of the same thing."""
+"""Overlapping boxes: intersection over union, and one box out of many of the same object."""
 
 from __future__ import annotations
 

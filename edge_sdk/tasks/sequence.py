@@ -84,7 +84,7 @@ class Window:
 
     @property
     def full(self) -> bool:
-        """Whether there are as many steps as the model wants."""
+        """True once there are as many steps as the model wants."""
         return self._count >= len(self._steps)
 
     def push(self, value: Frame | NDArray[np.float32]) -> None:

@@ -12,7 +12,7 @@ from edge_sdk.model.interface import OutputEntry
 from edge_sdk.tasks.base import Outputs, Tolerance
 
 RELATIVE, ABSOLUTE = 1e-3, 1e-5
-"""How far floats may be apart."""
+"""The tolerance of floats."""
 
 STEPS_OF_RANGE = 255
 """Steps of 8 bits: what was computed in them has them still where it is handed over as floats."""
@@ -21,7 +21,7 @@ IN_FLOATS = ("float32", "float16", "int16x8")
 """Precisions whose activations have more than 8 bits."""
 
 _RAW = ("raw_boxes", "raw_scores")
-"""What a detector's network answers: numbers of any size, of which boxes are made."""
+"""Roles of a detector's undecoded outputs: numbers of any size."""
 
 
 def difference(wanted: NDArray[Any], found: NDArray[Any]) -> float:
@@ -53,7 +53,7 @@ def numbers_apart(
 
 
 def _step(output: OutputEntry, precision: str, wanted: NDArray[Any]) -> float:
-    """How large a step is, as the output's numbers go; 0 where floats are compared as floats.
+    """The size of a step in units of the output; 0 where floats are compared as floats.
 
     What a detector computed in 8 bits and hands over as floats has steps of at least a 255th of
     the range that was seen.
@@ -98,7 +98,7 @@ def _outside(
 
 
 def _another_best(real: NDArray[Any], seen: NDArray[Any], allowed: Any) -> bool:
-    """Whether the best class is another one where the golden margin is larger than `allowed`."""
+    """True where the best class differs although the golden margin is larger than `allowed`."""
     rows, seen_rows = real.reshape(-1, real.shape[-1]), seen.reshape(-1, real.shape[-1])
     bounds = np.broadcast_to(allowed, real.shape).reshape(rows.shape)
     best = rows.argmax(1)

@@ -1,4 +1,4 @@
-"""What goes into a bundle: golden samples with the steps they may differ by, and the manifest."""
+"""The contents of a bundle: golden samples with their tolerance, and the manifest."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ Origin = Literal["test", "synthetic", "data"]
 
 @dataclass(frozen=True)
 class Contents:
-    """What `manifest_for` needs to know beside the model itself. roles: of the model's outputs, in
+    """Facts for `manifest_for` beside the model itself. roles: of the model's outputs, in
     order.
     """
 

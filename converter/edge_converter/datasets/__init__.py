@@ -35,7 +35,9 @@ _NAMED = 5
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """What an opener returns. parts: {"all": …} to be split, or "train", "val" and "test".
+    """The samples that an opener found.
+
+    parts: {"all": …} to be split, or "train", "val" and "test".
 
     what: a sample's name for people. cut: makes a file's samples out of one that stands for the
     whole file; raises EdgeError for a file that is no good. numbered: the labels are values, which
@@ -107,7 +109,7 @@ class Dataset:
 
 
 def warnings(data: Dataset) -> list[str]:
-    """What whoever builds on this data must know, one line each."""
+    """Warnings about the data, one line each."""
     lines = []
     if data.across:
         appear = "s appear" if data.across > 1 else " appears"
