@@ -17,6 +17,7 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 from edge_device.run.stream import stream
+from edge_device.sinks.fake import FakeSink
 from edge_sdk.bundle.reading import Golden, write_bundle
 from edge_sdk.engines import open_engine
 from edge_sdk.errors import CameraError, FileError
@@ -227,3 +228,24 @@ def test_a_file_name_that_is_not_utf8_does_not_end_a_run(
     assert done.returncode == 0, done.stderr
     sources = [json.loads(line)["source"] for line in lines.read_text("utf-8").splitlines()]
     assert len(sources) == 2 and str(odd) in sources
+
+
+def test_a_sink_that_is_not_required_ends_no_run(bundle: Path) -> None:
+    said: list[str] = []
+    sink = FakeSink(fail_at=1, error=OSError(5, "Input/output error"), required=False, capacity=8)
+    report, error = stream(
+        bundle,
+        "fake?fps=max&frames=5",
+        sinks=[sink, "jsonl:/dev/full?required=0"],
+        listen=lambda event: said.append(event.text),
+    )
+    assert error is None
+    assert [result.index for result in sink.results] == [0, 2, 3, 4]
+    document = report.as_dict()
+    assert document["results"] == 5
+    first, second = document["notes"]
+    assert first == "a fake sink failed once: cannot write to a fake sink: Input/output error"
+    assert second.startswith(
+        "/dev/full failed 6 times; the first time: "
+    )  # the last when it is closed
+    assert said == [first, second]

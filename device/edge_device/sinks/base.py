@@ -61,8 +61,8 @@ class Sink(ABC):
             return ()
         notes = []
         if self.failed:
-            what = f"failed {self.failed} times" if self.failed > 1 else "failed once"
-            notes.append(f"{self.name} {what}, at first: {self._because}")
+            often = "once" if self.failed == 1 else f"{self.failed} times; the first time"
+            notes.append(f"{self.name} failed {often}: {self._because}")
         if self.dropped:
             notes.append(f"{self.name} was too slow: {self.dropped} of {self.given} answers lost")
         return tuple(notes)
