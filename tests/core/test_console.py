@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
@@ -220,6 +221,22 @@ def test_ctrl_c_is_an_error_with_a_fix() -> None:
         out, err = process.communicate()
     assert (process.returncode, out) == (1, "")
     assert err.strip() == "error: interrupted\nfix: run the same command again"
+
+
+def test_ctrl_c_while_click_is_imported(tmp_path: Path) -> None:
+    (tmp_path / "click.py").write_text("import time; print(flush=True); time.sleep(60)")
+    with subprocess.Popen(
+        [sys.executable, "-m", "edge_sdk.cli", "--help"],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate()
+    assert (process.returncode, err) == (1, "error: interrupted\nfix: run the same command again\n")
 
 
 def test_a_reader_that_has_gone_is_no_error_to_speak_of() -> None:

@@ -180,3 +180,19 @@ def test_a_bound_that_no_rate_holds_is_an_error(
     with pytest.raises(ConfigError, match="no rate holds the latency bound of 50 ms") as caught:
         measured(served(takes, 50.0), driven_clock, 1.0)
     assert "--latency-bound" in caught.value.fix
+
+
+def test_the_search_on_a_noisy_machine_ends(
+    served: Callable[..., Served], driven_clock: Any
+) -> None:
+    """Once answers are no longer taken one after another, 1.5 % are late at any rate. Each lower
+    rate takes longer to try: nearly six minutes, were there no limit.
+    """
+
+    def takes(number: int) -> float:
+        return 0.060 if number > 900 and number % 67 == 0 else 0.003
+
+    began_ns = driven_clock.now_ns()
+    with pytest.raises(ConfigError, match="no rate holds the latency bound of 50 ms"):
+        measured(served(takes, 50.0), driven_clock, 12.0)
+    assert (driven_clock.now_ns() - began_ns) / 1e9 < 150

@@ -24,6 +24,10 @@ _MIN_SECONDS = 5.0
 _BOUNDS = 10
 """A trial lasts as long as so many bounds: a rate 10 % too high makes the queue outgrow one."""
 
+_MIN_SEARCH_S = 120.0
+_SEARCH_TRIALS = 12
+"""A search may take as long as so many times the queries of a trial, one after another."""
+
 _LOWEST = 2**-6
 """Times the first rate: below it, nothing waits any more."""
 
@@ -61,6 +65,13 @@ def queries_of(rate: float, bound_ms: float) -> int:
     """How many queries a trial takes: enough for a p99, and for a queue to show that it grows."""
     seconds = max(_MIN_SECONDS, _BOUNDS * bound_ms / 1e3)
     return max(MIN_QUERIES, math.ceil(rate * seconds))
+
+
+def search_seconds(alone: float) -> float:
+    """The longest that the search for a rate may take, in s. alone: queries per second, one after
+    another. A slow model needs longer: its trials take MIN_QUERIES queries each.
+    """
+    return max(_MIN_SEARCH_S, _SEARCH_TRIALS * MIN_QUERIES / alone)
 
 
 def attempt(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
@@ -29,6 +30,7 @@ from edge_device.bench.rate import (
     find_rate,
     may_be_late,
     queries_of,
+    search_seconds,
 )
 from edge_device.metrics.mlperf import PERCENTILE, SAMPLES_PER_QUERY, latency_estimate
 from edge_device.metrics.recorder import Figures, Latency, own_latency
@@ -171,7 +173,9 @@ class Server(Scenario):
     """The result is the highest rate of arrivals at which 99 % of latencies are within the bound.
 
     It is looked for with the first engine, after as many answers one after another as tell that
-    there can be such a rate. The measurement that is reported is made at the rate found; a trial is
+    there can be such a rate, and for `search_seconds` at most: where something else keeps the
+    machine busy, answers are late at every rate, and each lower one takes longer to try. The
+    measurement that is reported is made at the rate found; a trial is
     short, so where the bound is not held for as long as that, it is repeated a little slower.
     """
 
@@ -188,6 +192,7 @@ class Server(Scenario):
         self._rate: float | None = None
         self._alone: Trial | None = None
         self._trials: list[Trial] = []
+        self._search_until_ns = math.inf
         self._measured = 0
 
     def open(self, stack: ExitStack) -> Subject:
@@ -242,8 +247,13 @@ class Server(Scenario):
         """The rate, or as far as it was found when `stop` said so."""
         self._alone = self._one_after_another()
         self._require(self._alone.held)
-        self._rate = find_rate(self._try, self._alone.rate / 2, self.options.stop)
+        seconds = search_seconds(self._alone.rate)
+        self._search_until_ns = self.options.now_ns() + seconds * 1e9
+        self._rate = find_rate(self._try, self._alone.rate / 2, self._search_over)
         self._require(self._rate is not None)
+
+    def _search_over(self) -> bool:
+        return self.options.stop() or self.options.now_ns() >= self._search_until_ns
 
     def _one_after_another(self) -> Trial:
         """Warmed up, without any waiting: its rate is what this machine can do at most."""
@@ -263,8 +273,9 @@ class Server(Scenario):
             Event("progress", f"trial {len(self._trials) + 1}", f"{rate:.4g} a second")
         )
         queries = queries_of(rate, self.bound_ms)
-        trial = attempt(self._at(rate), rate, self.bound_ms, queries, from_scheduled)
-        if not self.options.stop():
+        answers = takewhile(lambda _: not self._search_over(), self._at(rate))
+        trial = attempt(answers, rate, self.bound_ms, queries, from_scheduled)
+        if not self._search_over():
             self._trials.append(trial)
         return trial
 
