@@ -79,6 +79,26 @@ class ThermalRecord(TypedDict):
     samples: list[ThermalSample]
 
 
+_EnergyClass = TypedDict("_EnergyClass", {"class": str})
+
+
+class EnergyMeasured(_EnergyClass):
+    """The energy of one inference that a power meter measured; in J, uncertainties at 95 %."""
+
+    replayed: bool  # from a recording, or made up
+    meter: str
+    boundary: str  # what the meter's figure includes
+    joules_per_inference: float
+    uncertainty: float | None
+    net_joules_per_inference: float | None  # above idle
+    net_uncertainty: float | None
+    mean_watts: float
+    samples: int
+    trace_sha256: str | None
+    valid: bool
+    invalid_because: str | None
+
+
 class Preprocessed(TypedDict):
     """How frames came to the model's size."""
 
@@ -138,7 +158,7 @@ class Measurement(TypedDict):
     latency: Latencies  # preprocess + invoke + postprocess, or from the scheduled time
     frame_age: Latencies  # from the sensor to the result
     stages: Stages
-    energy_measured: None  # no power meter in this version
+    energy_measured: EnergyMeasured | None  # null without a power meter
     energy_model: EnergyModel | None
     thermal: ThermalRecord
     preprocess: Preprocessed

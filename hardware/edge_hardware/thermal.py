@@ -1,4 +1,4 @@
-"""How hot the processor is, how fast it runs, and whether it is held back, while something runs.
+"""The processor's temperature, clocks and throttling while something runs.
 
 Read from the kernel's files; `vcgencmd get_throttled` is asked where there is none of the
 firmware's. A thread of its own looks once a second, while a camera is silent too. A look costs 0.06
@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
+
+from edge_sdk.sampling.sampler import Reason, Sampler, Window
 
 if TYPE_CHECKING:
     from edge_sdk.documents.run import ThermalRecord
@@ -68,13 +70,13 @@ class Throttling:
         self._counted = self._over = False
 
     def sample(self) -> None:
-        """Look at what will be forgotten; the counters, of which there are many, will not."""
+        """Read the firmware's bits, which the kernel clears; counters are read once, at the end."""
         if (bits := self._read()) is not None:
             self._known = True
             self._seen.add(bits & _BITS)
 
     def throttled(self) -> bool | None:
-        """Whether it was throttled so far; None where this machine does not tell."""
+        """True if it was throttled so far; None where this cannot be read."""
         if not self._over:
             self.sample()
             self._counted = self._counted or _total(self._counters) != self._before
@@ -82,13 +84,13 @@ class Throttling:
 
     @property
     def causes(self) -> list[str]:
-        """What was seen until it was last asked: the firmware's bits by name, or the counters."""
+        """The firmware's bits by name, or the counters, as of the last `throttled`."""
         seen = [bits | bits >> 16 for bits in list(self._seen)]
         named = [name for i, name in enumerate(_CAUSES) if any(bits >> i & 1 for bits in seen)]
         return [*named, _COUNTED] if self._counted else named
 
     def end(self) -> None:
-        """What comes from now on does not count."""
+        """Stop: later throttling does not count."""
         self.throttled()
         self._over = True
 
@@ -112,11 +114,13 @@ class Sample(NamedTuple):
     mhz: float | None
 
 
-class Thermal:
-    """Temperature, clocks and throttling from `start` to `end`, of constant size.
+class Thermal(Sampler):
+    """Temperature, clocks and throttling, of constant size.
 
-    sys, vcgencmd: as Throttling has them. every_s: between two samples.
+    sys, vcgencmd: as Throttling has them. every_s, now_ns: as Sampler has them.
     """
+
+    key = "thermal"
 
     def __init__(
         self,
@@ -126,28 +130,65 @@ class Thermal:
         every_s: float = 1.0,
         now_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
-        self.throttling = Throttling(sys, vcgencmd=vcgencmd)
+        super().__init__(every_s=every_s, now_ns=now_ns)
+        self._zones = [zone / "temp" for zone in sys.glob(_ZONES) if _of_the_cpu(zone / "type")]
+        self._frequencies = list(sys.glob(_CLOCKS))
+        self._watch = partial(Throttling, sys, vcgencmd=vcgencmd)
+        self._reset()
+
+    @property
+    def throttling(self) -> Throttling:
+        """That of the newest repeat: what happens between two does not count."""
+        return self._throttlings[-1]
+
+    def document(self) -> ThermalRecord:
+        """Of all repeats. start_c, end_c, max_c; throttled (None: not known of all, and seen in
+        none) and its causes; clocks of the fastest core; samples from the first start on. None, or
+        no samples, where this machine has no such files.
+        """
+        throttled = [one.throttled() for one in self._throttlings]
+        # A list of a deque is made at once, whatever the thread does that fills it.
+        samples, first = list(self.samples), self.first
+        low, high = self.clocks or (None, None)
+        return {
+            "start_c": first.celsius if first else None,
+            "end_c": samples[-1].celsius if samples else None,
+            "max_c": self.max_c,
+            "throttled": True if any(throttled) else None if None in throttled else False,
+            "causes": list(dict.fromkeys(c for one in self._throttlings for c in one.causes)),
+            "clocks": {"min_mhz": low, "max_mhz": high},
+            "samples": [
+                {"t_s": (at - first.at_ns) / 1e9, "celsius": celsius, "mhz": mhz}
+                for at, celsius, mhz in samples
+                if first and (celsius is not None or mhz is not None)
+            ],
+        }
+
+    def reasons(self) -> Sequence[Reason]:
+        """A processor that was throttled, or where that cannot be read."""
+        throttled = self.document()["throttled"]
+        if throttled is None:
+            text = "throttling cannot be read on this machine"
+            return (Reason("throttling-unknown", text),)
+        return (Reason("throttled", "the processor was throttled"),) if throttled else ()
+
+    def _reset(self) -> None:
         self.samples: deque[Sample] = deque(maxlen=MAX_SAMPLES)
         self.first: Sample | None = None
         self.max_c: float | None = None
         self.clocks: tuple[float, float] | None = None
-        self._zones = [zone / "temp" for zone in sys.glob(_ZONES) if _of_the_cpu(zone / "type")]
-        self._frequencies = list(sys.glob(_CLOCKS))
-        self._every_s, self._now_ns = every_s, now_ns
-        self._over = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._throttlings = [self._watch()]
 
-    def start(self) -> None:
-        """Take the first sample; a thread takes the others. Twice is fine."""
-        if self._thread is None and not self._over.is_set():
-            self.sample()
-            self._thread = threading.Thread(target=self._watch, name="edge-thermal", daemon=True)
-            self._thread.start()
+    def _start(self) -> None:
+        if self.windows:
+            self._throttlings.append(self._watch())
 
-    def sample(self) -> None:
-        """Look at everything once."""
+    def _finish(self, window: Window) -> None:
+        self.throttling.end()
+
+    def _sample(self, at_ns: int) -> None:
         celsius, mhz = _highest(self._zones), _highest(self._frequencies)
-        sample = Sample(self._now_ns(), celsius, mhz)
+        sample = Sample(at_ns, celsius, mhz)
         self.first = self.first or sample
         self.samples.append(sample)
         if celsius is not None:
@@ -156,51 +197,6 @@ class Thermal:
             low, high = self.clocks or (mhz, mhz)
             self.clocks = min(low, mhz), max(high, mhz)
         self.throttling.sample()
-
-    def end(self) -> None:
-        """Take the last sample, if there was a first; what comes then does not count. Twice is
-        fine.
-        """
-        if not self._over.is_set():
-            self._over.set()
-            if self._thread is not None:
-                self._thread.join(_COMMAND_TIMEOUT_S + 1)
-                self.sample()
-            self.throttling.end()
-
-    def _watch(self) -> None:
-        while not self._over.wait(self._every_s):
-            self.sample()
-
-
-def thermal_document(watched: Sequence[Thermal]) -> ThermalRecord:
-    """`thermal` of a run or bench document, for one or several stretches of time in their order.
-
-    start_c, end_c, max_c; throttled (None: not known of all, and seen in none) and its causes;
-    clocks {min_mhz, max_mhz} of the fastest core; samples [{t_s, celsius, mhz}] from the first
-    start on. None, or no samples, where this machine does not tell.
-    """
-    throttled = [one.throttling.throttled() for one in watched]
-    # A list of a deque is made at once, whatever the thread does that fills it.
-    samples = [sample for one in watched for sample in list(one.samples)]
-    clocks = [one.clocks for one in watched if one.clocks]
-    first = watched[0].first
-    return {
-        "start_c": first.celsius if first else None,
-        "end_c": samples[-1].celsius if samples else None,
-        "max_c": max((one.max_c for one in watched if one.max_c is not None), default=None),
-        "throttled": True if any(throttled) else None if None in throttled else False,
-        "causes": list(dict.fromkeys(c for one in watched for c in one.throttling.causes)),
-        "clocks": {
-            "min_mhz": min((low for low, _ in clocks), default=None),
-            "max_mhz": max((high for _, high in clocks), default=None),
-        },
-        "samples": [
-            {"t_s": (at - first.at_ns) / 1e9, "celsius": celsius, "mhz": mhz}
-            for at, celsius, mhz in samples
-            if first and (celsius is not None or mhz is not None)
-        ],
-    }
 
 
 def _of_the_cpu(kind: Path) -> bool:
@@ -233,7 +229,7 @@ def _integers(files: Iterable[Path]) -> list[int]:
 
 
 def _asked(command: str) -> int:
-    """What `vcgencmd get_throttled` says: "throttled=0x50000"."""
+    """The bits that `vcgencmd get_throttled` prints: "throttled=0x50000"."""
     done = subprocess.run(
         [command, "get_throttled"],
         capture_output=True,

@@ -18,10 +18,12 @@ from edge_device.cameras.fake import FakeCamera
 from edge_device.cameras.spec import CameraSpec
 from edge_device.metrics.run_report import why_invalid
 from edge_device.metrics.summary_text import summary
+from edge_hardware.thermal import Thermal
 from edge_sdk.errors import BundleError, CameraError, ConfigError, FileError, GateFailed
 from edge_sdk.frames import Frame
 from edge_sdk.images.files import read_image
 from edge_sdk.inference.recognizer import open_recognizer
+from edge_sdk.sampling.fake import FakeSampler
 
 IMAGE = Frame(np.zeros((4, 4, 3), np.uint8), "rgb")
 
@@ -331,9 +333,18 @@ def test_golden_outputs_that_do_not_match(tiny_parts: Callable[..., Any], tmp_pa
     ],
 )
 def test_when_a_run_is_valid(
-    seconds: float, n: int, steady: bool, throttled: bool | None, reasons: dict[str, str]
+    tmp_path: Path,
+    seconds: float,
+    n: int,
+    steady: bool,
+    throttled: bool | None,
+    reasons: dict[str, str],
 ) -> None:
-    assert why_invalid(seconds, n, steady, throttled) == [*reasons.items()]
+    if throttled is not None:
+        bits = tmp_path / "devices/platform/soc/soc:firmware/get_throttled"
+        bits.parent.mkdir(parents=True)
+        bits.write_text("4" if throttled else "0")
+    assert why_invalid(seconds, n, steady, [Thermal(tmp_path)]) == [*reasons.items()]
 
 
 @pytest.mark.parametrize(
@@ -347,3 +358,18 @@ def test_energy_of_a_model_says_so_in_a_readable_unit(
         document = runtime.report(edge_hardware.load_board("rpi4")).as_dict()
     document["energy_model"] |= {"joules_per_inference": joules, "uncertainty": joules}
     assert f"not measured; MODEL for rpi4: {shown} ± {shown} an inference" in summary(document)
+
+
+def test_a_meters_energy_is_in_the_report(bundle: Path, tmp_path: Path) -> None:
+    meter = FakeSampler(5.0)
+    with Runtime(bundle) as runtime, open_camera("synthetic?fps=30&frames=60") as camera:
+        for _ in runtime.run(camera, samplers=[meter]):
+            pass
+        report = runtime.report()
+    report.save(tmp_path)
+    document = json.loads((tmp_path / "run.json").read_text("utf-8"))
+    energy = document["energy_measured"]
+    assert energy["joules_per_inference"] == pytest.approx(5 * report.seconds / report.n)
+    assert (energy["replayed"], energy["valid"], energy["meter"]) == (True, False, "fake")
+    assert meter.windows[0].n == report.n and meter.windows[0].seconds == report.seconds
+    assert "REPLAYED" in (tmp_path / "report.html").read_text("utf-8")

@@ -10,13 +10,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 
 from edge_device.bench.soak import MAX_SAMPLES, MIN_SAMPLES, Soak, theil_sen
 from waiting import PATIENCE_S
-
-SECOND_NS = 1_000_000_000
 
 
 def test_a_slope_is_found_in_noise_and_its_interval_holds_it() -> None:
@@ -48,37 +47,40 @@ def test_a_few_points_have_none() -> None:
     assert theil_sen([(x, x) for x in range(MIN_SAMPLES - 1)]) == (None, None)
 
 
-def test_memory_that_is_kept_is_seen() -> None:
-    soak, kept, content = Soak(), [], b"x" * 5_000_000
-    for second in range(40):  # 1 % of what a test process has is far less than one of them
+def test_memory_that_is_kept_is_seen(driven_clock: Any) -> None:
+    soak, kept, content = Soak(now_ns=driven_clock.now_ns), [], b"x" * 5_000_000
+    for _ in range(40):  # 1 % of what a test process has is far less than one of them
         kept.append(mmap.mmap(-1, len(content)))  # not memory that was freed before, and counts yet
         kept[-1].write(content)
-        soak.sample(second * SECOND_NS)
-    found = soak.as_dict(4000)
+        soak.sample()
+        driven_clock.advance(1.0)
+    found = soak.document()
     assert found["constant"] is False
     assert "memory grows by" in found["because"]
     assert found["rss_slope_bytes_per_s"] == pytest.approx(5e6, rel=0.1)
-    assert len(kept) == 40 and found["frames"] == 4000
+    assert len(kept) == 40
 
 
-def test_files_that_stay_open_are_seen(tmp_path: Path) -> None:
-    soak, opened = Soak(), []
+def test_files_that_stay_open_are_seen(tmp_path: Path, driven_clock: Any) -> None:
+    soak, opened = Soak(now_ns=driven_clock.now_ns), []
     for second in range(40):
         if second % 10 == 5:
             opened.append((tmp_path / f"{second}").open("w"))
-        soak.sample(second * SECOND_NS)
+        soak.sample()
+        driven_clock.advance(1.0)
     for file in opened:
         file.close()
-    found = soak.as_dict(1)
+    found = soak.document()
     assert found["fds_end"] - found["fds_start"] == 4
     assert found["fds_start"] == len(list(Path("/proc/self/fd").iterdir())) - 1
     assert "3 more files are open at the end" in found["because"]  # all through the last quarter
 
 
-def test_it_keeps_its_own_size_and_spans_the_whole_time() -> None:
-    soak = Soak()
-    for second in range(20 * MAX_SAMPLES):
-        soak.sample(second * SECOND_NS)
+def test_it_keeps_its_own_size_and_spans_the_whole_time(driven_clock: Any) -> None:
+    soak = Soak(now_ns=driven_clock.now_ns)
+    for _ in range(20 * MAX_SAMPLES):
+        soak.sample()
+        driven_clock.advance(1.0)
     assert MAX_SAMPLES // 2 <= len(soak.samples) <= MAX_SAMPLES
     assert soak.samples[0].t_s == 0
     assert soak.samples[-1].t_s > 19 * MAX_SAMPLES
@@ -130,9 +132,6 @@ def watched(process: subprocess.Popen[bytes]) -> Soak:
     """Memory and open files of a process until it ends."""
     soak = Soak(process.pid, every_s=0.02)
     while process.poll() is None:
-        try:
-            soak.sample(time.monotonic_ns())
-        except (OSError, IndexError):  # it has ended meanwhile
-            break
+        soak.sample()
         time.sleep(0.005)
     return soak

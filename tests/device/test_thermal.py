@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -92,11 +94,11 @@ def test_a_machine_that_does_not_tell(tmp_path: Path) -> None:
 def test_a_recorder_looks_while_it_goes_on(tmp_path: Path, make_result: Make) -> None:
     write_bits(tmp_path, "0")
     before = set(threading.enumerate())
-    recorder = Recorder(0, thermal=Thermal(tmp_path, every_s=0.001))
+    recorder = Recorder(0, samplers=[(thermal := Thermal(tmp_path, every_s=0.001))])
     recorder.add(make_result(0, at_ms=0))
     assert recorder.throttled is False
     write_bits(tmp_path, "40004")
-    wait_until(lambda: recorder.thermal.throttling.causes, "a look at the throttling")
+    wait_until(lambda: thermal.throttling.causes, "a look at the throttling")
     write_bits(tmp_path, "0")
     recorder.finish()
     assert set(threading.enumerate()) <= before
@@ -107,8 +109,10 @@ def test_a_recorder_looks_while_it_goes_on(tmp_path: Path, make_result: Make) ->
 def recorded(make_result: Make) -> Callable[..., Recorder]:
     """`recorded(sys, during)`: 12 s of answers, steady; `during` is called after 5 s."""
 
-    def record(sys: Path, during: Callable[[], object] = lambda: None) -> Recorder:
-        recorder = Recorder(0, camera=False, thermal=Thermal(sys))
+    def record(
+        sys: Path, during: Callable[[], object] = lambda: None, thermal: Thermal | None = None
+    ) -> Recorder:
+        recorder = Recorder(0, camera=False, samplers=[thermal or Thermal(sys)])
         for index in range(1200):
             if index == 500:
                 during()
@@ -160,16 +164,21 @@ def test_of_several_repeats_one_that_was_throttled_is_enough(
 ) -> None:
     recognizer, subject = open_subject(tiny_bundle(), "litert", threads=1)
     recognizer.close()
-    hot, mute = tmp_path / "hot", tmp_path / "mute"
-    write_counts(hot, 0)
-    cool = recorded(hot)
-    throttled = recorded(hot, lambda: write_counts(hot, 1))
-    for repeats, expected in (
-        ([cool, cool], False),
-        ([throttled, cool], True),
-        ([cool, recorded(mute)], None),
-        ([recorded(mute), throttled], True),
+    for states, expected in (
+        (("cool", "cool"), False),
+        (("throttled", "cool"), True),
+        (("cool", "mute"), None),
+        (("mute", "throttled"), True),
     ):
+        sys, thermal, repeats = tmp_path / "-".join(states), None, []
+        for state in states:
+            if state == "mute":
+                shutil.rmtree(sys, ignore_errors=True)
+            else:
+                write_counts(sys, 0)
+            thermal = thermal or Thermal(sys)
+            during = partial(write_counts, sys, 1) if state == "throttled" else lambda: None
+            repeats.append(recorded(sys, during, thermal))
         report = make_report("bench", "offline", subject, repeats)
         assert report.throttled is expected
         assert report.valid is (expected is False)

@@ -12,9 +12,11 @@ from typing import Any
 
 import pytest
 
-from edge_hardware.thermal import MAX_SAMPLES, Thermal, Throttling, thermal_document
+from edge_hardware.thermal import MAX_SAMPLES, Thermal, Throttling
+from edge_sdk.sampling.sampler import Window
 from waiting import PATIENCE_S, wait_until
 
+WINDOW = Window(0, 1, 1)
 ZONE = "class/thermal/thermal_zone{}"
 
 
@@ -62,8 +64,7 @@ def test_a_raspberry_pi_4_in_the_course_of_time(tmp_path: Path, driven_clock: An
     driven_clock.advance(1.0)
     now(80_000, 1_500_000, "0")
     thermal.sample()
-    thermal.end()
-    assert thermal_document([thermal]) == {
+    assert thermal.document() == {
         "start_c": 48.686,
         "end_c": 80.0,
         "max_c": 84.721,
@@ -81,8 +82,8 @@ def test_a_raspberry_pi_4_in_the_course_of_time(tmp_path: Path, driven_clock: An
 def test_a_machine_that_tells_nothing(tmp_path: Path) -> None:
     thermal = Thermal(tmp_path)
     thermal.start()
-    thermal.end()
-    assert thermal_document([thermal]) == {
+    thermal.finish(WINDOW)
+    assert thermal.document() == {
         **dict.fromkeys(("start_c", "end_c", "max_c", "throttled")),
         "causes": [],
         "clocks": {"min_mhz": None, "max_mhz": None},
@@ -110,15 +111,12 @@ def test_a_thread_looks_again_and_again_until_the_end(tmp_path: Path) -> None:
     before = set(threading.enumerate())
     thermal = Thermal(tmp_path, every_s=0.001)
     thermal.start()
-    thermal.start()
     assert len(set(threading.enumerate()) - before) == 1
     wait_until(lambda: len(thermal.samples) >= 5, "five samples")
     write_zone(tmp_path, 0, "x86_pkg_temp", 41_000)
-    thermal.end()
-    thermal.end()
-    thermal.start()  # too late
+    thermal.finish(WINDOW)
     assert set(threading.enumerate()) <= before
-    document = thermal_document([thermal])
+    document = thermal.document()
     assert (document["start_c"], document["end_c"], document["max_c"]) == (40.0, 41.0, 41.0)
 
 
@@ -129,26 +127,29 @@ def test_it_keeps_its_size_and_the_beginning(tmp_path: Path) -> None:
     write_zone(tmp_path, 0, "cpu-thermal", 60_000)
     for _ in range(MAX_SAMPLES + 10):
         thermal.sample()
-    document = thermal_document([thermal])
+    document = thermal.document()
     assert len(document["samples"]) == MAX_SAMPLES
     assert (document["start_c"], document["end_c"]) == (30.0, 60.0)
 
 
 def test_several_stretches_of_time_are_one_course(tmp_path: Path, driven_clock: Any) -> None:
-    stretches = []
+    write_zone(tmp_path, 0, "cpu-thermal", 50_000)
+    write(tmp_path / "devices/platform/soc/soc:firmware/get_throttled", "0")
+    thermal = Thermal(tmp_path, every_s=1000.0, now_ns=driven_clock.now_ns)
     for celsius, bits in ((50_000, "0"), (70_000, "20000"), (60_000, "0")):
         write_zone(tmp_path, 0, "cpu-thermal", celsius)
         write(tmp_path / "devices/platform/soc/soc:firmware/get_throttled", bits)
-        thermal = Thermal(tmp_path, now_ns=driven_clock.now_ns)
-        thermal.sample()
-        thermal.end()
-        stretches.append(thermal)
+        thermal.start()
+        thermal.finish(WINDOW)
+        assert thermal.throttling.throttled() is (bits != "0")
         driven_clock.advance(30.0)
-    document = thermal_document(stretches)
-    assert [sample["t_s"] for sample in document["samples"]] == [0.0, 30.0, 60.0]
+    document = thermal.document()
+    times = [sample["t_s"] for sample in document["samples"]]
+    assert times == [0.0, 0.0, 30.0, 30.0, 60.0, 60.0]  # at each beginning and end
     assert (document["start_c"], document["end_c"], document["max_c"]) == (50.0, 60.0, 70.0)
     assert (document["throttled"], document["causes"]) == (True, ["frequency capped"])
-    assert thermal_document(stretches[::2])["throttled"] is False
+    thermal.reset()
+    assert (thermal.document()["throttled"], thermal.document()["samples"]) == (False, [])
 
 
 @pytest.mark.parametrize(

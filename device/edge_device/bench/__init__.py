@@ -25,7 +25,7 @@ from edge_device.bench.loads import FRAME_SIZE, FRAMES, Stop, made_up_frames
 from edge_device.bench.scenarios import SCENARIOS, Options, Scenario
 from edge_device.bench.soak import Soak
 from edge_device.metrics.mlperf import SAMPLES_PER_QUERY
-from edge_device.metrics.recorder import Figures, Recorder
+from edge_device.metrics.recorder import Figures, Recorder, with_thermal
 from edge_device.metrics.run_report import Percentiles, RunReport, Subject, make_report
 from edge_device.metrics.warmup import UntilSteady
 from edge_device.run.runtime import THREADS
@@ -34,6 +34,7 @@ from edge_sdk.errors import ConfigError
 from edge_sdk.events import Event, Listener, ignore
 from edge_sdk.inference.golden import unproven_warning
 from edge_sdk.results import Result
+from edge_sdk.sampling.sampler import Sampler
 from edge_sdk.statistics import median
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ def run_bench(
     latency_bound_ms: float | None = None,
     streams: int = SAMPLES_PER_QUERY,
     soak: bool = False,
+    samplers: Sequence[Sampler] = (),
     stop: Stop = lambda: False,
     listen: Listener = ignore,
 ) -> RunReport:
@@ -62,7 +64,7 @@ def run_bench(
 
     seconds: None is SECONDS, of a soak no end. latency_bound_ms: of server; None takes the bundle's
     budget.latency_ms. streams: samples of a multi-stream query. soak: also watch memory and open
-    files.
+    files. samplers: run in every repeat; a Thermal is added where there is none.
     `stop` is asked between frames; what was measured until then is reported. `listen` is told
     twice a second, between frames, and once where answers are unproven on this engine.
     Raises ConfigError for an option, or where server holds its bound at no rate; and as Runtime
@@ -73,7 +75,7 @@ def run_bench(
     _check_used(scenario, latency_bound_ms, streams)
     given = (latency_bound_ms, streams, stop, listen)
     load = SCENARIOS[scenario](Options(bundle, engine, threads, made_up_frames(), *given))
-    watch = Soak() if soak else None
+    watched = with_thermal((*samplers, Soak()) if soak else samplers)
     subject: Subject | None = None
     pooled: Figures | None = None
     recorders: list[Recorder] = []
@@ -88,14 +90,17 @@ def run_bench(
             if repeats > 1 and not recorders:
                 pooled = Figures(load.bound_ms, camera=False, latency=load.latency)
             results = load.results(stack, len(recorders))
-            recorder = _measure(load, results, seconds, pooled, stop, show, watch)
+            recorder = _measure(load, results, seconds, pooled, stop, show, watched)
         # Only of the first repeat can it be said that it does not stand: `pooled` begins with it.
         if recorders or stop() or load.accept(recorder.figures):
             recorders.append(recorder)
+        else:
+            for sampler in watched:
+                sampler.reset()
     # A repeat that was stopped within its warm-up counts only where there is nothing else.
     recorders = [recorder for recorder in recorders if recorder.warm] or recorders
     assert subject is not None
-    return _report(load, subject, recorders, pooled, watch)
+    return _report(load, subject, recorders, pooled)
 
 
 def _measure(
@@ -105,7 +110,7 @@ def _measure(
     pooled: Figures | None,
     stop: Stop,
     show: Callable[[Recorder], object],
-    watch: Soak | None,
+    samplers: Sequence[Sampler],
 ) -> Recorder:
     recorder = Recorder(
         load.options.now_ns(),
@@ -113,6 +118,7 @@ def _measure(
         camera=False,
         latency=load.latency,
         warmup=UntilSteady(),
+        samplers=samplers,
     )
     shown_ns = 0
     try:
@@ -121,8 +127,6 @@ def _measure(
             recorder.add(result)
             if counted and pooled is not None:
                 pooled.add(result)
-            if counted and watch is not None:
-                watch.sample(result.result_ns)
             if result.result_ns - shown_ns >= _SHOWN_EVERY_NS:
                 shown_ns = result.result_ns
                 show(recorder)
@@ -145,7 +149,6 @@ def _report(
     subject: Subject,
     recorders: Sequence[Recorder],
     pooled: Figures | None,
-    watch: Soak | None,
 ) -> RunReport:
     figures = pooled if pooled is not None and len(recorders) > 1 else recorders[0].figures
     width, height = FRAME_SIZE
@@ -161,8 +164,9 @@ def _report(
         "repeats": repeats_detail(recorders),
     }
     load.add_detail(about, figures)
-    if watch:
-        about["soak"] = watch.as_dict(figures.n)
+    for sampler in recorders[0].samplers:
+        if isinstance(sampler, Soak):
+            about["soak"] = sampler.document()
     report = make_report(
         "bench",
         load.name,

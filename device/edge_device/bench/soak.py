@@ -1,4 +1,4 @@
-"""`bench --soak`: does a process that goes on keep its size? Memory and open files over time.
+"""`bench --soak`: memory and open files of a long-running process over time.
 
 Growth is judged in the second half: in the first, the histograms meet their last new durations and
 the allocator settles. The timeline, of a row a second, is full after an hour; GROWN allows for it.
@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from itertools import combinations
 from pathlib import Path
 from statistics import NormalDist, median
 from typing import TYPE_CHECKING, NamedTuple
 
+from edge_sdk.sampling.sampler import Sampler
 from edge_sdk.statistics import Interval
 
 if TYPE_CHECKING:
@@ -43,35 +45,47 @@ class Usage(NamedTuple):
         return {"t_s": self.t_s, "rss_bytes": self.rss_bytes, "fds": self.fds}
 
 
-class Soak:
-    """Samples of a process' memory and open files, of constant size itself.
+class Soak(Sampler):
+    """Memory and open files of a process after the warm-up, of constant size itself.
 
-    pid: whose. every_s: between two samples, at first.
+    pid: of the process. every_s: between two samples, at first.
     """
 
-    def __init__(self, pid: int | str = "self", *, every_s: float = 1.0) -> None:
-        self.samples: list[Usage] = []
+    key = "soak"
+    samples_warmup = False
+
+    def __init__(
+        self,
+        pid: int | str = "self",
+        *,
+        every_s: float = 1.0,
+        now_ns: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
+        super().__init__(every_s=every_s, now_ns=now_ns)
         self._proc = Path("/proc") / str(pid)
-        self._every_ns = round(every_s * 1e9)
+        self._reset()
+
+    def _reset(self) -> None:
+        self.samples: list[Usage] = []
+        self._thinned_ns = round(self._every_s * 1e9)
         self._start_ns = self._due_ns = -1
 
-    def sample(self, now_ns: int) -> None:
-        """Look, where it is time to. Raises OSError where the process is gone."""
-        if now_ns < self._due_ns:
+    def _sample(self, at_ns: int) -> None:
+        if at_ns < self._due_ns:
             return
-        if self._start_ns < 0:
-            self._start_ns = now_ns
-        self._due_ns = now_ns + self._every_ns
         pages = int((self._proc / "statm").read_text("ascii").split()[1])
         # Looking at one's own opens a file more.
         fds = len(list((self._proc / "fd").iterdir())) - (self._proc.name == "self")
-        self.samples.append(Usage((now_ns - self._start_ns) / 1e9, pages * _PAGE, fds))
+        self._due_ns = at_ns + self._thinned_ns
+        if self._start_ns < 0:
+            self._start_ns = at_ns
+        self.samples.append(Usage((at_ns - self._start_ns) / 1e9, pages * _PAGE, fds))
         if len(self.samples) > MAX_SAMPLES:
             del self.samples[1::2]
-            self._every_ns *= 2
+            self._thinned_ns *= 2
 
-    def as_dict(self, frames: int) -> SoakRecord:
-        """The verdict: see docs/bench.md. frames: answered meanwhile."""
+    def document(self) -> SoakRecord:
+        """The verdict: see docs/bench.md."""
         fds = [sample.fds for sample in self.samples]
         settled = self.samples[len(self.samples) // 2 :]
         slope, interval = theil_sen([(sample.t_s, sample.rss_bytes) for sample in settled])
@@ -81,7 +95,7 @@ class Soak:
             quarter = len(fds) // 4
             because = _grown(settled, interval, min(fds[-quarter:]) - min(fds[:quarter]))
         return {
-            "frames": frames,
+            "frames": sum(window.n for window in self.windows),
             "rss_slope_bytes_per_s": slope,
             "interval": interval.as_list() if interval else None,
             "fds_start": fds[0] if fds else None,
@@ -112,7 +126,7 @@ def theil_sen(
 
 
 def _grown(settled: Sequence[Usage], interval: Interval, more_fds: int) -> str | None:
-    """What grew; None where nothing did."""
+    """The quantities that grew, in words; None where none did."""
     grown = []
     seconds = settled[-1].t_s - settled[0].t_s
     if interval.low * seconds > GROWN * settled[0].rss_bytes:

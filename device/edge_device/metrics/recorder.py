@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from edge_device.metrics.warmup import FirstSecond, Warmup, same
 from edge_hardware.thermal import Thermal
 from edge_sdk.results import Result
+from edge_sdk.sampling.sampler import Sampler, Window
 from edge_sdk.statistics import Histogram, median
 
 if TYPE_CHECKING:
@@ -160,7 +161,8 @@ class Recorder:
     """Figures and timeline of the answers after the warm-up.
 
     started_ns: when the run began. results, unlike figures.n, counts the warm-up too. deadline_ms,
-    camera, latency: as Figures has them. thermal: watches from the first answer to `finish`.
+    camera, latency: as Figures has them. samplers: run from the first answer to `finish`; without
+    a Thermal, one is added.
     """
 
     def __init__(
@@ -171,11 +173,13 @@ class Recorder:
         camera: bool = True,
         latency: Latency = own_latency,
         warmup: Warmup | None = None,
-        thermal: Thermal | None = None,
+        samplers: Sequence[Sampler] = (),
     ) -> None:
         self.deadline_ms = deadline_ms
         self.camera = camera
-        self.thermal = thermal or Thermal()
+        self.samplers = with_thermal(samplers)
+        self._thermal = next(one for one in self.samplers if isinstance(one, Thermal))
+        self._throttling = self._thermal.throttling
         self.figures = Figures(deadline_ms, camera=camera, latency=latency)
         self.timeline = Timeline(camera=camera)
         self.results = 0
@@ -183,6 +187,7 @@ class Recorder:
         self._latency = latency
         self._warmup = warmup or FirstSecond()
         self._first_ns: int | None = None
+        self._finished = False
         self._excluded = (0, 0, 0)  # results, drops, ns
         self._window_ns = (started_ns, started_ns)
         self._all_drops = 0
@@ -194,7 +199,9 @@ class Recorder:
         self.timeline.add(result, drops)
         if self._first_ns is None:
             self._first_ns = result.result_ns
-            self.thermal.start()
+            for sampler in self.samplers:
+                sampler.start()
+            self._throttling = self._thermal.throttling
         if not self.warm and self._warmup.over(result):
             self._end_warmup(result.result_ns)
         else:
@@ -206,12 +213,20 @@ class Recorder:
         self._all_drops = drops
         self._window_ns = (self._window_ns[0], max(ended_ns, self._window_ns[1]))
         self.timeline.finish(drops)
-        self.thermal.end()
+        if self._first_ns is not None and not self._finished:
+            self._finished = True
+            for sampler in self.samplers:
+                sampler.finish(self.window)
+
+    @property
+    def window(self) -> Window:
+        """The time that is counted, and the answers in it."""
+        return Window(*self._window_ns, self.figures.n)
 
     @property
     def seconds(self) -> float:
         """Length of what is counted: after the warm-up, where it was over."""
-        return (self._window_ns[1] - self._window_ns[0]) / 1e9
+        return self.window.seconds
 
     @property
     def drops(self) -> int:
@@ -230,7 +245,7 @@ class Recorder:
     @property
     def throttled(self) -> bool | None:
         """Whether the processor was, from the run's beginning on; None where that is not known."""
-        return self.thermal.throttling.throttled()
+        return self._throttling.throttled()
 
     @property
     def steady(self) -> bool:
@@ -244,6 +259,15 @@ class Recorder:
         self.figures = Figures(self.deadline_ms, camera=self.camera, latency=self._latency)
         self.timeline = Timeline(camera=self.camera, start_ns=now_ns, drops=self._all_drops)
         self._window_ns = (now_ns, now_ns)
+        for sampler in self.samplers:
+            sampler.begin_window(now_ns)
+
+
+def with_thermal(samplers: Sequence[Sampler]) -> Sequence[Sampler]:
+    """`samplers`, and a Thermal where there is none: every report has its document."""
+    if any(isinstance(sampler, Thermal) for sampler in samplers):
+        return samplers
+    return (Thermal(), *samplers)
 
 
 def steady(rows: Sequence[Row]) -> bool:

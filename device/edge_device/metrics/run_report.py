@@ -8,15 +8,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from edge_device.metrics.machine import machine_facts
 from edge_device.metrics.mlperf import SAMPLES_PER_QUERY, mlperf
 from edge_device.metrics.recorder import Figures, Recorder, chart_bins
-from edge_hardware.thermal import thermal_document
 from edge_sdk.bundle.manifest import Manifest
 from edge_sdk.engines import EngineInfo
 from edge_sdk.inference.golden import GoldenCheck
+from edge_sdk.sampling.sampler import Reason, Sampler
 from edge_sdk.statistics import MINIMUM_SAMPLES, Histogram
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         Bench,
         CameraRecord,
         Course,
+        EnergyMeasured,
         InvalidCode,
         Latencies,
         Load,
@@ -41,13 +42,6 @@ if TYPE_CHECKING:
 
 MIN_SECONDS = 10.0
 MIN_SAMPLES = MINIMUM_SAMPLES["p99"]
-
-
-class Reason(NamedTuple):
-    """One reason why figures may not be quoted: its code, and in words."""
-
-    code: InvalidCode
-    text: str
 
 
 @dataclass(frozen=True)
@@ -89,15 +83,16 @@ class Subject:
     manifest: Manifest
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RunReport:
     """The outcome of a run ("run") or of a benchmark ("bench").
 
     n: answers counted, after the warm-up. seconds: the time they took. drops: frames that gave way
-    to newer ones in that time; None without a camera. thermal: as edge_hardware.thermal documents
-    it. mlperf: as edge_device.mlperf judges it. estimate: MODEL energy for a board. command: the
-    command line that made it, without what changes nothing measured; None from Python. course: how
-    it went. camera: of a run; load: of a benchmark.
+    to newer ones in that time; None without a camera. thermal: as edge_hardware.Thermal documents
+    it. energy: from a power meter; None without one. mlperf: as edge_device.metrics.mlperf judges
+    it. estimate: MODEL energy for a board. command: the command line that made it, without what
+    changes nothing measured; None from Python. course: warm-up, timeline and histograms. camera: of
+    a run; load: of a benchmark.
     """
 
     kind: Literal["run", "bench"]
@@ -117,6 +112,7 @@ class RunReport:
     course: Course
     camera: CameraRecord | None = None
     load: Load | None = None
+    energy: EnergyMeasured | None = None
     estimate: Estimate | None = None
     command: Sequence[str] | None = None
 
@@ -156,13 +152,13 @@ class RunReport:
             "latency": self.latency.as_dict(),
             "frame_age": self.frame_age.as_dict(),
             "stages": self.stages,
-            "energy_measured": None,
+            "energy_measured": self.energy,
             "energy_model": self.estimate.as_dict() if self.estimate else None,
             "thermal": self.thermal,
             "preprocess": {"resized_by": "cv2"},
             "valid": self.valid,
             "invalid_because": self.invalid_because,
-            "invalid_codes": [reason.code for reason in self.invalid],
+            "invalid_codes": [cast("InvalidCode", reason.code) for reason in self.invalid],
             "mlperf": self.mlperf,
             "energy_model_because": (self.estimate.because or None) if self.estimate else None,
             "golden": self.subject.golden.as_dict(),
@@ -195,36 +191,39 @@ def make_report(
 ) -> RunReport:
     """The report of what `recorders` kept, one for each repeat; `figures` are then those of all.
 
+    Thermal and measured energy are the documents of the samplers, which all repeats share.
+
     Every repeat has to keep the rules of a valid run, and MLPerf's. streams: samples of a query, of
     multi-stream.
     """
     one = recorders[0]
     figures = figures or one.figures
-    thermal = thermal_document([recorder.thermal for recorder in recorders])
     seconds = min(recorder.seconds for recorder in recorders)
     queries = min(recorder.figures.latency.count for recorder in recorders)
     steady = all(recorder.steady for recorder in recorders)
-    invalid = why_invalid(seconds, queries, steady, thermal["throttled"])
+    invalid = why_invalid(seconds, queries, steady, one.samplers)
     misses = max(recorder.figures.misses for recorder in recorders) if one.deadline_ms else None
+    documents = {sampler.key: sampler.document() for sampler in one.samplers}
     return RunReport(
-        kind,
-        scenario,
-        subject,
-        figures.n,
-        sum(recorder.seconds for recorder in recorders),
-        sum(recorder.drops for recorder in recorders) if one.camera else None,
-        one.deadline_ms,
-        figures.misses if one.deadline_ms else None,
-        Percentiles.of(figures.latency),
-        Percentiles.of(figures.frame_age),
-        _stages(figures.stages),
-        thermal,
-        invalid,
-        mlperf(scenario, seconds, queries, not invalid, streams=streams, late=misses),
-        _course(recorders, figures),
-        camera,
-        load,
-        estimate,
+        kind=kind,
+        scenario=scenario,
+        subject=subject,
+        n=figures.n,
+        seconds=sum(recorder.seconds for recorder in recorders),
+        drops=sum(recorder.drops for recorder in recorders) if one.camera else None,
+        deadline_ms=one.deadline_ms,
+        deadline_misses=figures.misses if one.deadline_ms else None,
+        latency=Percentiles.of(figures.latency),
+        frame_age=Percentiles.of(figures.frame_age),
+        stages=_stages(figures.stages),
+        thermal=documents["thermal"],
+        invalid=invalid,
+        mlperf=mlperf(scenario, seconds, queries, not invalid, streams=streams, late=misses),
+        course=_course(recorders, figures),
+        camera=camera,
+        load=load,
+        energy=documents.get("energy_measured"),
+        estimate=estimate,
     )
 
 
@@ -268,10 +267,11 @@ def _warmup(excluded: Sequence[WarmupRecord]) -> WarmupRecord:
     }
 
 
-def why_invalid(seconds: float, n: int, steady: bool, throttled: bool | None) -> list[Reason]:
-    """Why figures of `n` samples in `seconds` may not be quoted; [] where they may.
-
-    throttled: None where this machine does not tell, which is no proof of the contrary.
+def why_invalid(
+    seconds: float, n: int, steady: bool, samplers: Sequence[Sampler] = ()
+) -> list[Reason]:
+    """Why figures of `n` samples in `seconds` may not be quoted, by their own and by what the
+    samplers saw; [] where they may.
     """
     reasons = []
     if seconds < MIN_SECONDS:
@@ -283,9 +283,4 @@ def why_invalid(seconds: float, n: int, steady: bool, throttled: bool | None) ->
     if seconds >= MIN_SECONDS and not steady:
         text = "not steady: the median latency of the two halves differs by over 10 %"
         reasons.append(Reason("not-steady", text))
-    if throttled is None:
-        text = "throttling cannot be read on this machine"
-        reasons.append(Reason("throttling-unknown", text))
-    elif throttled:
-        reasons.append(Reason("throttled", "the processor was throttled"))
-    return reasons
+    return [*reasons, *(reason for sampler in samplers for reason in sampler.reasons())]

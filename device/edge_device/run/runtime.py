@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -22,6 +22,7 @@ from edge_sdk.frames import Frame
 from edge_sdk.inference.golden import GoldenCheck
 from edge_sdk.inference.recognizer import Recognizer, require_images
 from edge_sdk.results import Result
+from edge_sdk.sampling.sampler import Sampler
 from edge_sdk.tasks import task_of
 
 if TYPE_CHECKING:
@@ -113,6 +114,7 @@ class Runtime:
         seconds: float = math.inf,
         frames: float = math.inf,
         stop: Callable[[], bool] = lambda: False,
+        samplers: Sequence[Sampler] = (),
     ) -> Generator[Result, None, None]:
         """One result for each frame that is answered, as they come.
 
@@ -120,6 +122,7 @@ class Runtime:
         frames have overtaken are left out and counted as drops, but no frame is.
         Ends with the camera, after `seconds` or `frames` answers, soon after `stop` (asked again
         and again, while frames are awaited too) says True, or by leaving the loop.
+        samplers: run from the first answer on, for this run alone; a Thermal is added.
         Raises CameraError, EngineError; ConfigError where the bundle wants features, not frames, or
         seconds or frames are none.
         """
@@ -133,7 +136,9 @@ class Runtime:
         started = self._now_ns()
         until = started + seconds * 1e9
         self._camera, self._frame = camera, None
-        recorder = self._recorder = Recorder(started, deadline_ms=self.deadline_ms)
+        recorder = self._recorder = Recorder(
+            started, deadline_ms=self.deadline_ms, samplers=samplers
+        )
 
         def over() -> bool:
             return stop() or self._now_ns() >= until

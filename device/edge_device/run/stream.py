@@ -19,6 +19,7 @@ from edge_sdk.errors import EdgeError
 from edge_sdk.events import Event, Listener, ignore
 from edge_sdk.inference.golden import unproven_warning
 from edge_sdk.results import Result
+from edge_sdk.sampling.sampler import Sampler
 
 if TYPE_CHECKING:
     from edge_sdk.energy.estimate import Board
@@ -45,6 +46,7 @@ def stream(
     frames: float = math.inf,
     sinks: Sequence[str | Sink] = (),
     board: Board | None = None,
+    samplers: Sequence[Sampler] = (),
     stop: Callable[[], bool] = lambda: False,
     listen: Listener = ignore,
 ) -> Outcome:
@@ -80,7 +82,7 @@ def stream(
         # Last, for opening one may make a file: not for a run that cannot begin.
         specs = [sink for sink in sinks if isinstance(sink, str)]
         opened += [stack.enter_context(open_sink(spec)) for spec in specs]
-        results = runtime.run(source, seconds=seconds, frames=frames, stop=stop)
+        results = runtime.run(source, seconds=seconds, frames=frames, stop=stop, samplers=samplers)
         error = _hand_over(results, runtime, opened)
         report = runtime.report(board=board)
         if error is not None and not report.n:
