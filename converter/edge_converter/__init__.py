@@ -8,14 +8,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from edge_converter.builder.build import BuildReport, build
+    from edge_converter.builder.build import build
+    from edge_converter.builder.result import BuildReport
     from edge_converter.conversion import ConvertOptions, convert
     from edge_converter.recipe.loading import Recipe
 
 __all__ = ["BuildReport", "ConvertOptions", "Recipe", "build", "convert"]
 
 _HOMES = {
-    "BuildReport": "builder.build",
+    "BuildReport": "builder.result",
     "ConvertOptions": "conversion",
     "Recipe": "recipe.loading",
     "build": "builder.build",

@@ -87,8 +87,8 @@ def warn(message: str) -> None:
 
 
 class Terminal:
-    """Shows events: notes and warnings as lines that stay, progress as a line on a terminal that
-    rewrites itself at most ten times a second and is silent in a pipe. All on stderr.
+    """Shows events: notes and warnings as lines that stay, progress and epochs as a line on a
+    terminal that rewrites itself at most ten times a second and is silent in a pipe. All on stderr.
 
     Leaving its `with` takes the progress away.
     """
@@ -100,7 +100,7 @@ class Terminal:
 
     def __call__(self, event: Event) -> None:
         """Show an event."""
-        if event.kind == "progress":
+        if event.kind in ("progress", "epoch"):  # in a pipe a line for each epoch would be noise
             self.status(event.text)
             return
         self.clear()

@@ -55,12 +55,12 @@ from edge_converter import Recipe, build
 class Enough(Exception):
     pass
 
-def progress(line):
-    if line.startswith("train: "):
+def listen(event):
+    if event.stage == "train":
         raise Enough
 
 try:
-    build(Recipe.load(sys.argv[1]), progress=progress)
+    build(Recipe.load(sys.argv[1]), listen=listen)
 except Enough:
     seconds = time.monotonic() - started
 # VmHWM, not ru_maxrss: that one starts from the memory of whoever started the process.

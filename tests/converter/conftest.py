@@ -18,6 +18,7 @@ from edge_converter.steps.train import train
 from edge_converter.training.checkpoints import Checkpoints
 from edge_sdk.frames import Frame
 from edge_sdk.images.files import write_image
+from listeners import Lines
 
 STRIPES = """
 name = "stripes"
@@ -121,8 +122,8 @@ def project(write_classes: Callable[..., Path]) -> Callable[..., Path]:
 def built(project: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Built:
     """The stripes, dark ones, built once; nobody may change it."""
     recipe = project(tmp_path_factory.mktemp("stripes"))
-    said: list[str] = []
-    report = build(Recipe.load(recipe), say=said.append)
+    said = Lines("note", "warning")
+    report = build(Recipe.load(recipe), listen=said)
     return Built(recipe, report, tuple(said))
 
 

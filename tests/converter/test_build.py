@@ -16,8 +16,9 @@ import pytest
 
 from document_types import check_document
 from edge_converter import BuildReport, Recipe, build
-from edge_converter.builder.build import describe
-from edge_converter.builder.record import exceeded, json_bytes
+from edge_converter.builder.gates import budget_failures
+from edge_converter.builder.record import json_bytes
+from edge_converter.builder.result import describe
 from edge_converter.builder.stage_cache import alone_in
 from edge_converter.datasets import open_dataset
 from edge_sdk import Bundle, evaluate
@@ -26,6 +27,7 @@ from edge_sdk.data.samples import LabelledImages
 from edge_sdk.errors import ConfigError, FileError, GateFailed
 from edge_sdk.evaluation.metrics import warnings
 from edge_sdk.inference.recognizer import open_recognizer
+from listeners import Lines, of_progress
 
 pytestmark = pytest.mark.slow
 
@@ -253,8 +255,8 @@ def test_json_is_one_document_and_stderr_is_readable(built: Any, twin: Any) -> N
 
 def test_nothing_is_done_twice(again: Path, built: Any) -> None:
     before = stamps(again.parent)
-    said: list[str] = []
-    report = build(Recipe.load(again), say=said.append)
+    said = Lines("note", "warning")
+    report = build(Recipe.load(again), listen=said)
     assert cached(report) == {"train": True, "convert": True, "verify": True}
     assert "train: reused" in said and "convert: reused" in said
     assert stamps(again.parent) == before
@@ -304,7 +306,7 @@ def test_what_training_depends_on_trains_again(again: Path, change: dict[str, An
             raise Trains
 
     with pytest.raises(Trains):
-        build(Recipe.load(again, change), progress=progress)
+        build(Recipe.load(again, change), listen=of_progress(progress))
     assert not list((again.parent / "stripes-1.0.0.build" / "stages").glob(".*"))
 
 
@@ -317,7 +319,7 @@ def test_another_image_trains_again(again: Path) -> None:
             raise Trains
 
     with pytest.raises(Trains):
-        build(Recipe.load(again), progress=progress)
+        build(Recipe.load(again), listen=of_progress(progress))
 
 
 def test_a_damaged_stage_is_done_again(again: Path, built: Any) -> None:
@@ -332,15 +334,15 @@ def test_two_builds_do_not_share_a_folder(again: Path, built: Any) -> None:
     folder = again.parent / "stripes-1.0.0.build"
     with alone_in(folder), pytest.raises(FileError) as caught:
         build(Recipe.load(again))
-    assert f"another build is at work in {folder}" in str(caught.value)
+    assert f"another build is running in {folder}" in str(caught.value)
     assert "--out" in caught.value.fix
     assert build(Recipe.load(again)).bundle.read_bytes() == built.report.bundle.read_bytes()
 
 
 def test_a_model_that_guesses_is_warned_about(again: Path) -> None:
-    said: list[str] = []
+    said = Lines("note", "warning")
     change = {"train.epochs": 1, "train.learning_rate": 1e-9, "budget.accuracy_loss": 1.0}
-    report = build(Recipe.load(again, change), say=said.append)
+    report = build(Recipe.load(again, change), listen=said)
     guessing, few = report.document["warnings"]
     assert "may be that of guessing" in guessing and "right in 33.3 %" in guessing
     assert "only 12 test images" in few and "(95 % interval)" in few
@@ -357,13 +359,10 @@ def test_a_model_that_does_not_guess_is_not(built: Any) -> None:
 # --- gates ---------------------------------------------------------------------------------------
 
 
-def outcome(float_right: int, right: int, n: int, size: int = 1000) -> dict[str, Any]:
-    """A build document's part that gates look at."""
-    return {
-        "float": {"correct": float_right, "accuracy": float_right / n},
-        "converted": {"correct": right, "accuracy": right / n, "n": n, "bytes": size},
-        "accuracy_loss": float_right / n - right / n,
-    }
+def failures(recipe: Recipe, float_right: int, right: int, n: int, size: int = 1000) -> list[str]:
+    reference = {"correct": float_right, "accuracy": float_right / n}
+    converted = {"correct": right, "accuracy": right / n, "n": n, "bytes": size}
+    return budget_failures(recipe.budget, reference, converted)
 
 
 @pytest.mark.parametrize("n", [1000, 300, 7])
@@ -374,17 +373,17 @@ def test_a_loss_of_exactly_the_budget_passes(n: int, limit: float) -> None:
     recipe = Recipe.parse({**data, "budget": {"accuracy_loss": limit}})
     allowed = int(limit * n + 1e-6)
     for float_right in (n, n - 1, n - 3):
-        assert exceeded(recipe, outcome(float_right, float_right - allowed, n)) == []
-        assert exceeded(recipe, outcome(float_right - allowed, float_right, n)) == []
-        (line,) = exceeded(recipe, outcome(float_right, float_right - allowed - 1, n))
+        assert failures(recipe, float_right, float_right - allowed, n) == []
+        assert failures(recipe, float_right - allowed, float_right, n) == []
+        (line,) = failures(recipe, float_right, float_right - allowed - 1, n)
         assert f"exceeds {limit:g}" in line and f"{n} test images" in line
 
 
 def test_bytes_up_to_the_budget_pass() -> None:
     data = {"name": "x", "data": {"source": "digits"}, "model": {"name": "seed_cnn"}}
     recipe = Recipe.parse({**data, "budget": {"bytes": 1000}})
-    assert exceeded(recipe, outcome(9, 9, 9, size=1000)) == []
-    assert exceeded(recipe, outcome(9, 9, 9, size=1001)) == [
+    assert failures(recipe, 9, 9, 9, size=1000) == []
+    assert failures(recipe, 9, 9, 9, size=1001) == [
         "model.tflite has 1001 bytes, the budget is 1000"
     ]
 
@@ -457,7 +456,7 @@ def test_out_names_the_bundle_and_the_report_its_folder(again: Path, tmp_path: P
         (["."], ". is a folder, not a recipe", "name the recipe file itself"),
         (["recipe:nothing"], "unknown built-in recipe 'nothing'", "digits_seed"),
         (["ok.toml", "--set", "train.epoch=3"], "unknown key train.epoch", '"epochs"'),
-        (["ok.toml", "--set", "train.epochs"], "has no KEY=VALUE", "--set train.epochs=5"),
+        (["ok.toml", "--set", "train.epochs"], "is not KEY=VALUE", "--set train.epochs=5"),
         (["ok.toml", "--set", "model.name=seed_cn"], "unknown model 'seed_cn'", '"seed_cnn"'),
         (["ok.toml", "--set", "target.board=rpi9"], "rpi9", "rpi4"),
         (["ok.toml", "--set", 'steps=["prune"]'], "prune needs a trained model", '"train"'),

@@ -21,6 +21,8 @@ from edge_converter.steps.cluster import cluster
 from edge_converter.training.checkpoints import Checkpoints
 from edge_sdk import Bundle
 from edge_sdk.errors import ConfigError
+from edge_sdk.events import Listener, ignore
+from listeners import Lines, of_progress
 
 VALUES = arrays(np.float32, st.integers(2, 60), elements=st.floats(-8, 8, width=32))
 
@@ -128,10 +130,10 @@ def test_a_step_that_was_killed_gives_the_same_weights(
     source = build_model(recipe, (12, 12, 1), 3)
     source.save(tmp_path / "source.keras")
 
-    def run(name: str, progress: Callable[[str], None] = lambda _: None) -> Any:
+    def run(name: str, listen: Listener = ignore) -> Any:
         kept = Checkpoints(tmp_path / name, "key")
         target = tmp_path / f"{name}.keras"
-        given = {"source": tmp_path / "source.keras", "progress": progress}
+        given = {"source": tmp_path / "source.keras", "listen": listen}
         curves = cluster(recipe, stripes, target, kept, **given).curves
         return curves, load_model(target, "edge_net", tmp_path).get_weights()
 
@@ -140,9 +142,9 @@ def test_a_step_that_was_killed_gives_the_same_weights(
             raise Killed
 
     with pytest.raises(Killed):
-        run("killed", die)
-    lines: list[str] = []
-    (curves, ours), (wanted, theirs) = run("killed", lines.append), run("whole")
+        run("killed", of_progress(die))
+    lines = Lines("progress")
+    (curves, ours), (wanted, theirs) = run("killed", lines), run("whole")
     assert lines[0].startswith("cluster: epoch 2 of 2") and curves == wanted
     assert all(map(np.array_equal, ours, theirs))
 
@@ -157,8 +159,8 @@ def test_more_clusters_than_weights(model: Any) -> None:
 @pytest.mark.slow
 def test_a_clustered_build(project: Callable[..., Path], tmp_path: Path) -> None:
     recipe = Recipe.load(project(tmp_path), {"steps": ["train", "cluster"], "cluster.clusters": 4})
-    said: list[str] = []
-    report = build(recipe, say=said.append)
+    said = Lines("note", "warning")
+    report = build(recipe, listen=said)
     trained, clustered = report.document["steps"]
     assert "of at most 4 values each" in clustered["note"]
     assert "the model not faster" in clustered["note"] and f"cluster: {clustered['note']}" in said
@@ -197,7 +199,7 @@ def test_a_clustered_build(project: Callable[..., Path], tmp_path: Path) -> None
 def test_what_cannot_be_done_is_said_before_training(
     changes: dict[str, object], told: str, project: Callable[..., Path], tmp_path: Path
 ) -> None:
-    lines: list[str] = []
+    lines = Lines("progress")
     with pytest.raises(ConfigError, match=told):
-        build(Recipe.load(project(tmp_path), changes), progress=lines.append)
+        build(Recipe.load(project(tmp_path), changes), listen=lines)
     assert not any("epoch" in line for line in lines)

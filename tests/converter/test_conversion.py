@@ -12,7 +12,9 @@ import pytest
 from edge_converter import Recipe, build
 from edge_converter.builder.packing import in_turns
 from edge_converter.datasets import open_dataset
+from edge_converter.datasets.model_input import ModelInput
 from edge_converter.models import build_model
+from edge_converter.quantize.job import ConversionJob
 from edge_converter.quantize.to_tflite import (
     AGREEMENT_BOUNDS,
     calibration_samples,
@@ -21,7 +23,6 @@ from edge_converter.quantize.to_tflite import (
 )
 from edge_converter.quantize.worker import to_tflite
 from edge_converter.tf.concrete_function import batch_of_one
-from edge_converter.training.batches import stack
 from edge_sdk.data.samples import Image
 from edge_sdk.engines import open_engine
 from edge_sdk.errors import FileError, TrainingError
@@ -56,8 +57,8 @@ def fed(built: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Sam
     recipe = Recipe.load(built.recipe)
     data = open_dataset(recipe)
     folder = tmp_path_factory.mktemp("conversion")
-    np.save(folder / "calibration.npy", stack(data.train, recipe))
-    samples = stack([*data.val, *data.test], recipe)
+    np.save(folder / "calibration.npy", ModelInput.of(recipe, data.train).stack(data.train))
+    samples = ModelInput.of(recipe, data.train).stack([*data.val, *data.test])
     model = keras.models.load_model(built.report.folder / "model.keras")
     return folder, samples, np.asarray(model(samples, training=False))
 
@@ -152,7 +153,8 @@ def test_dark_images_do_not_narrow_the_input(trained: Path, tmp_path: Path) -> N
             "quantize": {"io": "uint8"},
         }
     )
-    found = convert_model(recipe, trained, dark, dark, tmp_path, tmp_path / "convert.log")
+    job = ConversionJob.of(recipe, dark)
+    found = convert_model(job, trained, dark, dark, tmp_path, tmp_path / "convert.log")
     assert found["converted"].samples == 20
     input_is_pinned(tmp_path / "model.tflite", recipe, "copy")
     left = {path.name for path in tmp_path.iterdir()}
@@ -176,19 +178,11 @@ def input_is_pinned(path: Path, recipe: Recipe, tail: str) -> None:
 
 def test_calibration_takes_some_of_them_the_same_for_the_same_seed() -> None:
     images = [Image(0, str(i), pixels=np.zeros((1, 1), np.uint8)) for i in range(50)]
-    settings = Recipe.parse(
-        {
-            "name": "x",
-            "data": {"source": "digits"},
-            "model": {"name": "seed_cnn"},
-            "quantize": {"calibration_samples": 20},
-        }
-    ).quantize
-    chosen = calibration_samples(images, settings, seed=1)
+    chosen = calibration_samples(images, 20, seed=1)
     assert len({p.name for p in chosen}) == 20 and set(chosen) <= set(images)
-    assert chosen == calibration_samples(images, settings, seed=1)
-    assert chosen != calibration_samples(images, settings, seed=2)
-    assert len(calibration_samples(images[:5], settings, seed=1)) == 5
+    assert chosen == calibration_samples(images, 20, seed=1)
+    assert chosen != calibration_samples(images, 20, seed=2)
+    assert len(calibration_samples(images[:5], 20, seed=1)) == 5
 
 
 def test_checks_and_golden_samples_are_of_all_classes_in_turns() -> None:
@@ -296,7 +290,8 @@ def test_another_answer_is_refused(tiny: tuple[Path, Samples, Samples]) -> None:
 def converted(model: Path, built: Any, folder: Path) -> None:
     recipe = Recipe.load(built.recipe)
     data = open_dataset(recipe)
-    convert_model(recipe, model, data.train[:4], in_turns(data.val), folder, folder / "convert.log")
+    job = ConversionJob.of(recipe, data.train)
+    convert_model(job, model, data.train[:4], in_turns(data.val), folder, folder / "convert.log")
 
 
 def test_not_a_number_is_refused(trained: Path, fed: tuple[Path, Samples, Samples]) -> None:

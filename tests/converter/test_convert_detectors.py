@@ -28,6 +28,7 @@ from edge_sdk.tasks.overlap import overlap
 from edge_sdk.tflite.detection_postprocess import detection_operator
 from edge_sdk.tflite.graph import read_graph
 from edge_sdk.tflite.tiny import tiny_classifier
+from listeners import Lines
 
 Make = Callable[..., Any]
 SSD = "coco_ssd_mobilenet_v1_1.0_quant.tflite"
@@ -56,12 +57,10 @@ def packed(tmp_path: Path) -> Make:
         if labels:
             options["labels"] = tmp_path / "labels.txt"
             options["labels"].write_text("".join(f"{label}\n" for label in labels))
-        said: list[str] = []
+        said = Lines("note", "warning")
         data = options.pop("data", None)
         given = ConvertOptions(**{"task": "detect", "mean": (0.0,), "std": (255.0,)} | options)
-        convert(
-            tmp_path / "model.tflite", given, data=data, out=tmp_path / "x.edge", say=said.append
-        )
+        convert(tmp_path / "model.tflite", given, data=data, out=tmp_path / "x.edge", listen=said)
         return Bundle.open(tmp_path / "x.edge"), said
 
     return run
@@ -120,7 +119,7 @@ def test_labels(packed: Make, refused: Make, tiny_detector: Make) -> None:
     for first in ("???", "background"):
         bundle, said = packed(model, (first, *COLORS))
         assert bundle.labels == COLORS
-        assert f"labels: without the first one, {first!r}, which no detection has" in said
+        assert f"labels: left out the first, {first!r}: it is the background" in said
     bundle, said = packed(model)
     assert bundle.labels == ("0", "1", "2")
     assert any("no labels found, classes are called 0 to 2" in line for line in said)
@@ -151,7 +150,7 @@ def test_thresholds(packed: Make, refused: Make, tiny_detector: Make) -> None:
 def test_golden_samples_that_show_nothing(
     packed: Make, tiny_detector: Make, tmp_path: Path
 ) -> None:
-    """They prove little: whoever converts, or looks at a report, is told, and how to mend it."""
+    """They prove little: whoever converts, or looks at a report, is told, and how to fix it."""
     model = tiny_detector("built-in")
     bundle, said = packed(model, COLORS)
     assert bundle.build["warnings"] == [] and not any("golden" in line for line in said)
@@ -174,7 +173,7 @@ def test_golden_samples_that_show_nothing(
 
 def test_what_is_no_detector(refused: Make, tiny_detector: Make) -> None:
     told = refused(tiny_classifier((8, 8, 3)), ModelError)
-    assert "answers [1, 3]: no detector that is known here" in told
+    assert "answers [1, 3]: not a known kind of detector" in told
     assert "TFLite_Detection_PostProcess" in told
     # Raw, with anchors that are not those of an SSD MobileNet.
     told = refused(tiny_detector("ssd"), ModelError)
@@ -188,7 +187,7 @@ def test_options_that_mean_nothing_here(refused: Make, tiny_detector: Make) -> N
     told = refused(tiny_detector("built-in"), NotAvailableYet, quantize="int8")
     assert "packed as they are" in told and "without --quantize" in told
     told = refused(tiny_classifier(), ConfigError, task="classify", min_scores={"a": 0.5})
-    assert "for detectors" in told
+    assert "applies only to a detector" in told
 
 
 @pytest.mark.parametrize("options", [b"", b"\xff" * 20, b"\x01\x02\x03"])

@@ -28,6 +28,7 @@ from edge_sdk.images.files import read_image
 from edge_sdk.inference.recognizer import open_recognizer
 from edge_sdk.tflite.graph import read_graph
 from edge_sdk.tflite.tiny import tiny_classifier
+from listeners import Lines
 
 pytestmark = pytest.mark.slow
 
@@ -74,10 +75,10 @@ def given(write_classes: Callable[..., Path], tmp_path_factory: pytest.TempPathF
 
 def packed(given: Given, model: str, out: Path, **options: Any) -> tuple[BuildReport, list[str]]:
     """The report, and what was said. data: None for none."""
-    said: list[str] = []
+    said = Lines("note", "warning")
     data = options.pop("data", given.data)
     chosen = ConvertOptions(**{**PIXELS, **options})
-    return convert(given.folder / model, chosen, data=data, out=out, say=said.append), said
+    return convert(given.folder / model, chosen, data=data, out=out, listen=said), said
 
 
 def right(bundle: Path, data: Path) -> int:
@@ -196,7 +197,9 @@ def test_folders_of_other_names_measure_nothing(given: Given, tmp_path: Path) ->
     (given.folder / "tiny.tflite").write_bytes(tiny_classifier((16, 16, 3), 4))
     report, said = packed(given, "tiny.tflite", tmp_path / "x.edge")
     assert report.document["converted"]["accuracy"] is None
-    assert any("no accuracy: the model has no label low, mid, top" in line for line in said)
+    assert any(
+        "accuracy not measured: the model has no label low, mid, top" in line for line in said
+    )
 
 
 def test_what_a_killed_conversion_left_goes_but_not_what_one_at_work_has(
@@ -400,7 +403,9 @@ def test_options_that_do_not_go_together(given: Given, tmp_path: Path) -> None:
         assert "int8 needs images to calibrate with" in said and "--data DIR" in said
     assert "quantized already: int8" in says("int8.tflite", ModelError, quantize="int8")
     assert "is a float32 model" in says("float.tflite", ConfigError, quantize="float32")
-    assert "no uint8 input" in says("float.tflite", ConfigError, quantize="int8", io="uint8")
+    assert "cannot make a uint8 input" in says(
+        "float.tflite", ConfigError, quantize="int8", io="uint8"
+    )
     assert "--io does not apply" in says("float.tflite", ConfigError, io="int8")
     said = says("fixed.keras", ConfigError, quantize="float16", io="int8")
     assert "--io is int8, but float16 has float32" in said

@@ -19,6 +19,7 @@ from edge_converter.conversion import onnx_file
 from edge_converter.conversion.readers.onnx import VARIABLE
 from edge_sdk import Bundle
 from edge_sdk.errors import ModelError
+from listeners import Lines
 
 pytestmark = pytest.mark.slow
 
@@ -101,11 +102,11 @@ def test_onnx_becomes_a_bundle_that_answers_as_onnx_runtime_does(
     models: Path, write_images: Callable[..., list[Path]], tmp_path: Path, name: str
 ) -> None:
     write_images(tmp_path / "data", 12)
-    said: list[str] = []
+    said = Lines("note", "warning")
     options = ConvertOptions(mean=(127.5,), std=(127.5,))
     report = convert(
         models / f"{name}.onnx", options, data=tmp_path / "data", out=tmp_path / "x.edge",
-        say=said.append,
+        listen=said,
     )  # fmt: skip
     agreement = report.document["agreement"]
     assert agreement["onnx"]["samples"] == 12 and agreement["onnx"]["distance"] < 1e-5

@@ -130,11 +130,11 @@ def test_numbers_that_sort_as_text_are_not_named_by_place(tmp_path: Path) -> Non
     [
         ("a,1,2,3", "line 3: 3 numbers, but 4 on line 1", "as many numbers"),
         ("a,1,2,3,4,5", "line 3: 5 numbers, but 4 on line 1", "as many numbers"),
-        ("a,1,2,3,", "line 3: '' is not a number", "mend or remove"),
-        ("a,1,2,x,4", "line 3: 'x' is not a number", "mend or remove"),
-        ("a,1,nan,3,4", "line 3: 'nan' is not a finite number", "mend or remove"),
-        ("a,1,2,3,-inf", "line 3: '-inf' is not a finite number", "mend or remove"),
-        ("a,1,2,1e39,4", "line 3: '1e39' is not a finite number of 32 bits", "mend or remove"),
+        ("a,1,2,3,", "line 3: '' is not a number", "fix or remove"),
+        ("a,1,2,x,4", "line 3: 'x' is not a number", "fix or remove"),
+        ("a,1,nan,3,4", "line 3: 'nan' is not a finite number", "fix or remove"),
+        ("a,1,2,3,-inf", "line 3: '-inf' is not a finite number", "fix or remove"),
+        ("a,1,2,1e39,4", "line 3: '1e39' is not a finite number of 32 bits", "fix or remove"),
         ("a;1;2;3;4", "line 3: no comma in 'a;1;2;3;4'", "commas"),
         ("", "", ""),
     ],
@@ -194,7 +194,7 @@ def test_evaluate_takes_every_row(tmp_path: Path) -> None:
     assert (source.labels, source.part, len(source.images)) == (("a", "b"), "all", 8)
     assert [sample.label for sample in source.images[:2]] == [1, 0]
     assert np.shape(source.images[0].read()) == (4, 1)
-    with pytest.raises(ConfigError, match="answers about sequences"):
+    with pytest.raises(ConfigError, match="bundle for sequences"):
         open_source(f"csv:{path}", None)
 
 

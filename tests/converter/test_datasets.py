@@ -20,6 +20,7 @@ from edge_sdk.data.sources import open_source
 from edge_sdk.errors import ConfigError, DataError, EdgeError, FileError
 from edge_sdk.frames import Frame
 from edge_sdk.images.files import write_image
+from listeners import Lines
 
 PARTS = ("train", "val", "test")
 WriteClasses = Callable[..., Path]
@@ -306,7 +307,7 @@ def test_classes_are_counted_without_the_unreadable(
 
 
 def test_progress_counts_the_images(tmp_path: Path, write_classes: WriteClasses) -> None:
-    seen: list[tuple[int, int]] = []
+    lines = Lines("progress")
     recipe = Recipe.parse(
         {
             "name": "x",
@@ -314,8 +315,8 @@ def test_progress_counts_the_images(tmp_path: Path, write_classes: WriteClasses)
             "model": {"name": "seed_cnn"},
         }
     )
-    open_dataset(recipe, lambda done, total: seen.append((done, total)))
-    assert seen == [(n, 9) for n in range(1, 10)]
+    open_dataset(recipe, lines)
+    assert lines == [f"data: {n} of 9 files" for n in range(1, 10)]
 
 
 def test_duplicates_are_counted_also_across_parts(
@@ -415,7 +416,7 @@ def test_a_folder_beside_train_and_test(tmp_path: Path, write_classes: WriteClas
         write_classes(tmp_path / part, {"a": 4, "b": 4}, seed=seed)
     (tmp_path / "notes").mkdir()
     error = refused(tmp_path)
-    assert f"{tmp_path / 'valid'} stands beside train and test, and its 8 images" in str(error)
+    assert f"{tmp_path / 'valid'} is beside train and test, so its 8 images" in str(error)
     assert f"rename it to {tmp_path / 'val'}" in error.fix
     (tmp_path / "valid").rename(tmp_path / "val")
     assert len(opened(tmp_path).val) == 8

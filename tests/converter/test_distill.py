@@ -14,12 +14,14 @@ import pytest
 
 from edge_converter import Recipe, build
 from edge_converter.datasets import Dataset, open_dataset
-from edge_converter.steps.common import Trained, feeds
+from edge_converter.steps.common import StepResult, feeds
 from edge_converter.steps.distill import check_teacher, distill, find_teacher
 from edge_converter.steps.train import train
 from edge_converter.training.checkpoints import Checkpoints
 from edge_converter.training.losses import distilled, hard_loss
 from edge_sdk.errors import ConfigError, DataError, EdgeError, FileError, ModelError
+from edge_sdk.events import Listener, ignore
+from listeners import Lines, of_progress
 
 pytestmark = pytest.mark.slow
 
@@ -58,18 +60,18 @@ def recipe(recipe_file: Path, teacher: Path) -> Callable[..., Recipe]:
 @pytest.fixture
 def taught(
     recipe: Callable[..., Recipe], data: Dataset, teacher: Path, tmp_path: Path
-) -> Callable[..., tuple[Trained, Any]]:
-    """`taught(student=None, data=…, progress=…, alpha=0.5, …)`: what the step left, and the model
+) -> Callable[..., tuple[StepResult, Any]]:
+    """`taught(student=None, data=…, listen=…, alpha=0.5, …)`: what the step left, and the model
     that it saved.
     """
     numbers = iter(range(1000))
 
     def run(
         student: Path | None = None, data: Dataset = data, by: Path = teacher, **keys: Any
-    ) -> tuple[Trained, Any]:
+    ) -> tuple[StepResult, Any]:
         import keras
 
-        options = {key: keys.pop(key) for key in ("progress",) if key in keys}
+        options = {key: keys.pop(key) for key in ("listen",) if key in keys}
         folder = keys.pop("folder", tmp_path / f"run{next(numbers)}")
         folder.mkdir(exist_ok=True)
         target, kept = folder / "model.keras", Checkpoints(folder / "kept", "key")
@@ -168,9 +170,9 @@ def test_killed_it_goes_on_to_the_same_weights(taught: Callable[..., Any], tmp_p
             raise Killed
 
     with pytest.raises(Killed):
-        taught(folder=tmp_path / "killed", progress=progress, **keys)
-    lines: list[str] = []
-    left, model = taught(folder=tmp_path / "killed", progress=lines.append, **keys)
+        taught(folder=tmp_path / "killed", listen=of_progress(progress), **keys)
+    lines = Lines("progress")
+    left, model = taught(folder=tmp_path / "killed", listen=lines, **keys)
     assert lines[0].startswith("distill: epoch 3 of 3, batch 1 of 3, loss ")
     whole, wanted = taught(**keys)
     assert digest(model) == digest(wanted) and left == whole
@@ -245,7 +247,7 @@ def net(shape: tuple[int, ...], classes: int, activation: str | None = "softmax"
         (lambda: net((8, 8, 1), 3), ConfigError, "takes 8x8x1, stripes feeds 12x12x1", "[input]"),
         (lambda: net((12, 12, 3), 3), ConfigError, "takes 12x12x3", "[input]"),
         (lambda: net((12, 12, 1), 5), DataError, "answers 5, stripes has 3 classes", "labels"),
-        (lambda: net((12, 12, 1), 3, None), ModelError, "not answer in probabilities", "softmax"),
+        (lambda: net((12, 12, 1), 3, None), ModelError, "not output probabilities", "softmax"),
     ],
     ids=["size", "channels", "classes", "logits"],
 )
@@ -288,11 +290,9 @@ def test_a_file_that_is_no_model(
 # --- a recipe as the teacher ---------------------------------------------------------------------
 
 
-def found(
-    recipe: Recipe, data: Dataset, folder: Path, say: Callable[[str], None] = lambda _: None
-) -> Path:
+def found(recipe: Recipe, data: Dataset, folder: Path, listen: Listener = ignore) -> Path:
     def build_teacher(teacher: Recipe) -> Path:
-        report = build(teacher, folder / f"{teacher.name}.edge", say=say)
+        report = build(teacher, folder / f"{teacher.name}.edge", listen=listen)
         return report.folder / "model.keras"
 
     return find_teacher(recipe, data, build_teacher=build_teacher)
@@ -313,12 +313,13 @@ def test_a_recipe_is_built_and_found_again(
 ) -> None:
     """Budgets are not the teacher's business: nobody sees it converted."""
     teacher = write_recipe(recipe_file, "big", ("accuracy_loss = 0.5", "bytes = 10"))
-    said: list[str] = []
-    path = found(recipe(teacher=teacher, seed=7), data, tmp_path, said.append)
+    said = Lines("note", "warning")
+    path = found(recipe(teacher=teacher, seed=7), data, tmp_path, said)
     assert path == tmp_path / "big-1.0.0.build" / "model.keras" and path.is_file()
     assert "data: 48 to train" in said[0]
-    stamp, said[:] = path.stat().st_mtime_ns, []
-    assert found(recipe(teacher=teacher, seed=7), data, tmp_path, said.append) == path
+    stamp = path.stat().st_mtime_ns
+    said.clear()
+    assert found(recipe(teacher=teacher, seed=7), data, tmp_path, said) == path
     assert "train: reused" in said and path.stat().st_mtime_ns >= stamp
 
 
@@ -337,7 +338,7 @@ def test_a_teacher_that_computes_in_int8(recipe: Callable[..., Recipe]) -> None:
         (("seed = 7", "seed = 9"), DataError, "of the 12 test samples of stripes"),
         (
             ("seed = 7", 'seed = 7\nsteps = ["distill"]\n[distill]\nteacher = "recipe:x.toml"'),
-            *(ConfigError, "a recipe for its teacher in turn"),
+            *(ConfigError, "a recipe as its own teacher"),
         ),
     ],
     ids=["size", "mean", "labels", "split", "chain"],
@@ -392,6 +393,19 @@ def test_steps_run_in_their_order_and_are_kept_each_by_itself(
     assert cached == {"train": True, "distill": False, "convert": False, "verify": False}
 
 
+def test_the_build_of_a_teacher_is_reported_as_the_teachers(
+    recipe_file: Path, tmp_path: Path
+) -> None:
+    teacher = write_recipe(recipe_file, "big", ("accuracy_loss = 0.5", "bytes = 10"))
+    settings = {"steps": ["distill"], "distill.teacher": teacher, "distill.epochs": 1}
+    said = Lines("note", "warning")
+    loaded = Recipe.load(recipe_file, {**settings, "budget.accuracy_loss": 1.0})
+    report = build(loaded, tmp_path / "stripes.edge", listen=said)
+    assert (report.folder / "teacher" / "big-1.0.0.build" / "model.keras").is_file()
+    assert any(line.startswith("teacher: data: 48 to train") for line in said)
+    assert any(line.startswith("teacher: train: ") for line in said)
+
+
 def test_a_build_that_is_ended_while_it_distils_goes_on_there(
     recipe_file: Path, teacher: Path, tmp_path: Path
 ) -> None:
@@ -399,15 +413,15 @@ def test_a_build_that_is_ended_while_it_distils_goes_on_there(
     keys = {"teacher": f"file:{teacher}", "epochs": 3}
     settings = {"steps": ["train", "distill"], "train.epochs": 1}
     loaded = Recipe.load(recipe_file, {**settings, **{f"distill.{k}": v for k, v in keys.items()}})
-    lines: list[str] = []
+    lines = Lines("progress")
 
     def progress(line: str) -> None:
         if "distill: epoch 3" in line and not lines:
             raise Killed
 
     with pytest.raises(Killed):
-        build(loaded, tmp_path / "stripes.edge", progress=progress)
-    build(loaded, tmp_path / "stripes.edge", progress=lines.append)
+        build(loaded, tmp_path / "stripes.edge", listen=of_progress(progress))
+    build(loaded, tmp_path / "stripes.edge", listen=lines)
     assert [line for line in lines if line.startswith("train: ")] == []
     assert next(x for x in lines if x.startswith("distill: ")).startswith("distill: epoch 3 of 3")
 

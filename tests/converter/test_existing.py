@@ -29,6 +29,7 @@ from edge_sdk.errors import (
 from edge_sdk.inference.recognizer import open_recognizer
 from edge_sdk.preprocess import Preprocessor
 from edge_sdk.tflite.tiny import tiny_classifier
+from listeners import Lines
 
 Convert = Callable[..., tuple[Bundle, list[str]]]
 
@@ -44,9 +45,9 @@ def packed(tmp_path: Path) -> Convert:
     """`packed(model, data=None, **options)`: the opened bundle, and what was said."""
 
     def run(model: Path, *, data: Path | None = None, **options: Any) -> tuple[Bundle, list[str]]:
-        said: list[str] = []
+        said = Lines("note", "warning")
         out = tmp_path / "packed.edge"
-        convert(model, ConvertOptions(**options), data=data, out=out, say=said.append)
+        convert(model, ConvertOptions(**options), data=data, out=out, listen=said)
         return Bundle.open(out), said
 
     return run
@@ -232,6 +233,7 @@ def test_the_document(model: Path, tmp_path: Path) -> None:
         "accuracy": None,
         "bytes": model.stat().st_size,
         "quantization": "int8",
+        "macs": document["macs"],
     }
     assert document["dataset"] is None and document["float"] is None
     with Bundle.open(tmp_path / "x.edge") as bundle:
@@ -330,7 +332,7 @@ def test_no_images_at_all(model: Path, tmp_path: Path) -> None:
 
 def test_models_of_sequences_are_not_converted_yet(model: Path) -> None:
     told = refused(model, NotAvailableYet, task="sequence")
-    assert "models of sequences cannot be converted yet" in told
+    assert "sequence models cannot be converted yet" in told
 
 
 def test_numbers_on_the_command_line() -> None:

@@ -98,7 +98,7 @@ def test_nothing_is_overwritten(
     mine.write_text("mine")
     assert main(["init", str(tmp_path)]) == 1
     printed = capsys.readouterr()
-    assert f"{mine} is there already" in printed.err and "fix: " in printed.err
+    assert f"{mine} exists already" in printed.err and "fix: " in printed.err
     assert (files(tmp_path), mine.read_text(), printed.out) == ([name], "mine", "")
 
 

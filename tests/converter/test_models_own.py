@@ -132,7 +132,7 @@ def test_a_function_of_ones_own(own: Callable[..., Recipe]) -> None:
         ("unbuilt", "takes no fixed shape, the recipe feeds (12, 12, 1)", "Input"),
         ("other_shape", "takes (13, 12, 1), the recipe feeds (12, 12, 1)", "[input]"),
         ("other_classes", "answers with (4,), the data has 3 classes", "Dense(3"),
-        ("logits", "does not answer with probabilities", "softmax"),
+        ("logits", "does not output probabilities", "softmax"),
         ("raises", "raised RuntimeError: no net today", "EDGE_SDK_DEBUG"),
         ("wrong_arguments", "raised TypeError", "mend"),
     ],

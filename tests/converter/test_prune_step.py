@@ -12,10 +12,12 @@ import pytest
 from edge_converter import Recipe, build
 from edge_converter.datasets import Dataset
 from edge_converter.steps.cluster import cluster
-from edge_converter.steps.common import Trained
+from edge_converter.steps.common import StepResult
 from edge_converter.steps.prune import prune
 from edge_converter.training.checkpoints import Checkpoints
 from edge_sdk.errors import ConfigError
+from edge_sdk.events import Listener, ignore
+from listeners import Lines, of_progress
 
 pytestmark = pytest.mark.slow
 
@@ -23,12 +25,10 @@ pytestmark = pytest.mark.slow
 @pytest.fixture
 def pruned(
     stripes_file: Path, stripes: Dataset, stripes_model: Path, tmp_path: Path
-) -> Callable[..., tuple[Trained, Any]]:
-    """`pruned(folder="a", progress=…, ratio=0.5, …)`: what the step left, and the saved model."""
+) -> Callable[..., tuple[StepResult, Any]]:
+    """`pruned(folder="a", listen=…, ratio=0.5, …)`: what the step left, and the saved model."""
 
-    def run(
-        folder: str = "a", progress: Callable[[str], None] = lambda _: None, **keys: Any
-    ) -> tuple[Trained, Any]:
+    def run(folder: str = "a", listen: Listener = ignore, **keys: Any) -> tuple[StepResult, Any]:
         import keras
 
         settings = {f"prune.{key}": value for key, value in {"epochs": 2, **keys}.items()}
@@ -36,7 +36,7 @@ def pruned(
         place = tmp_path / folder
         place.mkdir(exist_ok=True)
         target, kept = place / "model.keras", Checkpoints(place / "kept", "key")
-        left = prune(recipe, stripes, target, kept, source=stripes_model, progress=progress)
+        left = prune(recipe, stripes, target, kept, source=stripes_model, listen=listen)
         return left, keras.models.load_model(target)
 
     return run
@@ -48,17 +48,17 @@ class Killed(Exception):
 
 @pytest.mark.parametrize("keys", [{"rank": "entropy"}, {"unit": "weights"}], ids=str)
 def test_a_step_that_was_killed_gives_the_same_weights(
-    keys: dict[str, str], pruned: Callable[..., tuple[Trained, Any]]
+    keys: dict[str, str], pruned: Callable[..., tuple[StepResult, Any]]
 ) -> None:
     def progress(line: str) -> None:
         if "epoch 3 of 4" in line:
             raise Killed
 
     with pytest.raises(Killed):
-        pruned("killed", progress, epochs=4, **keys)
-    lines: list[str] = []
+        pruned("killed", of_progress(progress), epochs=4, **keys)
+    lines = Lines("progress")
     (resumed, ours), (whole, theirs) = (
-        pruned("killed", lines.append, epochs=4, **keys),
+        pruned("killed", lines, epochs=4, **keys),
         pruned("whole", epochs=4, **keys),
     )
     assert lines[0].startswith("prune: epoch 3 of 4")
@@ -67,7 +67,7 @@ def test_a_step_that_was_killed_gives_the_same_weights(
         np.testing.assert_array_equal(one, other)
 
 
-def test_channels(pruned: Callable[..., tuple[Trained, Any]]) -> None:
+def test_channels(pruned: Callable[..., tuple[StepResult, Any]]) -> None:
     left, model = pruned(ratio=0.75)
     kernels = {layer.name: layer.kernel.shape for layer in model.layers if layer.weights}
     assert {name: shape[-1] for name, shape in kernels.items()} == {
@@ -80,7 +80,7 @@ def test_channels(pruned: Callable[..., tuple[Trained, Any]]) -> None:
     assert len(left.curves["loss"]) == 2
 
 
-def test_weights(pruned: Callable[..., tuple[Trained, Any]]) -> None:
+def test_weights(pruned: Callable[..., tuple[StepResult, Any]]) -> None:
     left, model = pruned(unit="weights", ratio=0.9)
     assert left.note.startswith("90.0% of the weights in kernels are zero")
     assert "smaller only when it is compressed, and the model not faster" in left.note
@@ -94,7 +94,7 @@ def test_weights(pruned: Callable[..., tuple[Trained, Any]]) -> None:
     ("step", "key"), [(prune, {}), (prune, {"prune.unit": "weights"}), (cluster, {})]
 )
 def test_what_was_frozen_trains_again(
-    step: Callable[..., Trained],
+    step: Callable[..., StepResult],
     key: dict[str, str],
     stripes_file: Path,
     stripes: Dataset,
@@ -138,14 +138,14 @@ def test_what_a_network_of_ones_own_has_fixed_stays(
         assert np.array_equal(before(name).bias, after(name).bias) == same
 
 
-def test_the_two_ranks_choose_differently(pruned: Callable[..., tuple[Trained, Any]]) -> None:
+def test_the_two_ranks_choose_differently(pruned: Callable[..., tuple[StepResult, Any]]) -> None:
     (one, _), (other, _) = pruned("l1"), pruned("entropy", rank="entropy")
     assert "ranked by l1" in one.note and "ranked by entropy" in other.note
     assert one.curves != other.curves
 
 
-def test_a_ratio_that_removes_nothing(pruned: Callable[..., tuple[Trained, Any]]) -> None:
-    with pytest.raises(ConfigError, match="the most that a layer has is 128") as caught:
+def test_a_ratio_that_removes_nothing(pruned: Callable[..., tuple[StepResult, Any]]) -> None:
+    with pytest.raises(ConfigError, match="no layer has more than 128") as caught:
         pruned(ratio=0.001)
     assert "prune.ratio 0.001 removes no channel" in str(caught.value)
     assert caught.value.fix == "raise it to 0.008 or more"

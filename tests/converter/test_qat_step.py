@@ -14,11 +14,13 @@ from edge_converter import Recipe, build
 from edge_converter.compression.fake_quant import is_fake_quantized
 from edge_converter.datasets import Dataset
 from edge_converter.models.keras_files import load_keras
-from edge_converter.steps.common import Trained
+from edge_converter.steps.common import StepResult
 from edge_converter.steps.qat import qat
 from edge_converter.training.checkpoints import Checkpoints
 from edge_sdk.errors import ConfigError
+from edge_sdk.events import Listener, ignore
 from edge_sdk.tflite.graph import read_graph
+from listeners import Lines, of_progress
 
 pytestmark = pytest.mark.slow
 
@@ -28,18 +30,16 @@ STEPS = {"steps": ["train", "qat"], "qat.epochs": 2}
 @pytest.fixture
 def tuned(
     stripes_file: Path, stripes: Dataset, stripes_model: Path, tmp_path: Path
-) -> Callable[..., tuple[Trained, Any]]:
-    """`tuned(folder="a", progress=…, epochs=2, …)`: what the step left, and the saved model."""
+) -> Callable[..., tuple[StepResult, Any]]:
+    """`tuned(folder="a", listen=…, epochs=2, …)`: what the step left, and the saved model."""
 
-    def run(
-        folder: str = "a", progress: Callable[[str], None] = lambda _: None, **keys: Any
-    ) -> tuple[Trained, Any]:
+    def run(folder: str = "a", listen: Listener = ignore, **keys: Any) -> tuple[StepResult, Any]:
         settings = {f"qat.{key}": value for key, value in keys.items()}
         recipe = Recipe.load(stripes_file, {**STEPS, **settings})
         place = tmp_path / folder
         place.mkdir(exist_ok=True)
         kept, target = Checkpoints(place / "kept", "key"), place / "model.keras"
-        left = qat(recipe, stripes, target, kept, source=stripes_model, progress=progress)
+        left = qat(recipe, stripes, target, kept, source=stripes_model, listen=listen)
         return left, load_keras(target)
 
     return run
@@ -50,16 +50,16 @@ class Killed(Exception):
 
 
 def test_a_step_that_was_killed_gives_the_same_weights(
-    tuned: Callable[..., tuple[Trained, Any]],
+    tuned: Callable[..., tuple[StepResult, Any]],
 ) -> None:
     def progress(line: str) -> None:
         if "epoch 2 of 2" in line:
             raise Killed
 
     with pytest.raises(Killed):
-        tuned("killed", progress)
-    lines: list[str] = []
-    (resumed, ours), (whole, theirs) = tuned("killed", lines.append), tuned("whole")
+        tuned("killed", of_progress(progress))
+    lines = Lines("progress")
+    (resumed, ours), (whole, theirs) = tuned("killed", lines), tuned("whole")
     assert lines[0].startswith("qat: epoch 2 of 2")
     assert resumed == whole and whole.phases == (("qat", 2),)
     assert is_fake_quantized(ours)
@@ -67,7 +67,7 @@ def test_a_step_that_was_killed_gives_the_same_weights(
         np.testing.assert_array_equal(one, other)
 
 
-def test_the_rate_counts(tuned: Callable[..., tuple[Trained, Any]]) -> None:
+def test_the_rate_counts(tuned: Callable[..., tuple[StepResult, Any]]) -> None:
     slow, fast = tuned("slow", learning_rate=1e-9)[0], tuned("fast", learning_rate=1e-3)[0]
     assert slow.curves["val_loss"][0] == pytest.approx(slow.curves["val_loss"][1], rel=1e-4)
     assert min(fast.curves["val_loss"]) < min(slow.curves["val_loss"])
@@ -100,7 +100,7 @@ def test_a_build_of_other_ranges_starts_anew(stripes_file: Path, tmp_path: Path)
 @pytest.mark.parametrize(
     ("more", "told"),
     [
-        ({"steps": ["train", "qat", "prune"]}, '"prune" stands after "qat"'),
+        ({"steps": ["train", "qat", "prune"]}, '"prune" comes after "qat"'),
         ({"quantize.mode": "float16"}, 'quantize.mode = "float16" does not go with the step "qat"'),
         ({"quantize.float_layers": ["dense"]}, "float_layers"),
     ],

@@ -17,7 +17,8 @@ import pytest
 
 from edge_converter import Recipe
 from edge_converter.models.own import import_module
-from edge_converter.quantize.calibrated import Calibrated, calibrate
+from edge_converter.quantize.calibration import CalibratedModel, calibrate
+from edge_converter.quantize.job import ConversionJob
 from edge_converter.quantize.layer_error import layer_errors
 from edge_converter.quantize.percentile import clipped
 from edge_converter.quantize.to_tflite import check_agreement, convert_model
@@ -66,11 +67,11 @@ def samples() -> Samples:
 
 
 @pytest.fixture(scope="module")
-def calibrated(net: Any, samples: Samples) -> Calibrated:
+def calibrated(net: Any, samples: Samples) -> CalibratedModel:
     return calibrated_from(net, samples)
 
 
-def calibrated_from(model: Any, samples: Samples, calibration: str = "minmax") -> Calibrated:
+def calibrated_from(model: Any, samples: Samples, calibration: str = "minmax") -> CalibratedModel:
     import tensorflow as tf
 
     single = batch_of_one(model)
@@ -127,7 +128,7 @@ def test_more_modes(
     ],
 )
 def test_a_layer_is_kept_in_float_and_no_other(
-    calibrated: Calibrated, layer: str, operators: list[str]
+    calibrated: CalibratedModel, layer: str, operators: list[str]
 ) -> None:
     graph = read_graph(calibrated.quantized("int8", [layer]))
     work = [o for o in kinds(graph) if o[0] not in ("QUANTIZE", "DEQUANTIZE")]
@@ -137,7 +138,7 @@ def test_a_layer_is_kept_in_float_and_no_other(
     assert {dtype for _, dtype in plain} == {"int8"}
 
 
-def test_which_of_two_alike_is_in_float(calibrated: Calibrated) -> None:
+def test_which_of_two_alike_is_in_float(calibrated: CalibratedModel) -> None:
     """`conv` and `inner` are both CONV_2D; `conv_1` is what TensorFlow calls the call of `conv`."""
     for layer, place in (("conv", 0), ("inner", 1)):
         graph = read_graph(calibrated.quantized("int8", [layer]))
@@ -145,14 +146,14 @@ def test_which_of_two_alike_is_in_float(calibrated: Calibrated) -> None:
         assert found.index("float32") == place
 
 
-def test_an_unknown_layer_is_an_error_that_lists_them(calibrated: Calibrated) -> None:
+def test_an_unknown_layer_is_an_error_that_lists_them(calibrated: CalibratedModel) -> None:
     with pytest.raises(ConfigError) as caught:
         calibrated.quantized("int8", ["conv_2"])
     assert "'conv_2'" in str(caught.value)
     assert "add, conv, conv_1, dense" in caught.value.fix and "SOFTMAX" in caught.value.fix
 
 
-def test_inputs_and_outputs_stay_as_asked(calibrated: Calibrated) -> None:
+def test_inputs_and_outputs_stay_as_asked(calibrated: CalibratedModel) -> None:
     graph = read_graph(calibrated.quantized("uint8", ["conv", "scores"]))
     assert [s.dtype for s in (*graph.input_specs, *graph.output_specs)] == ["uint8"] * 2
 
@@ -171,7 +172,7 @@ def test_percentiles_leave_out_what_is_rare(samples: Samples) -> None:
     images = np.random.default_rng(0).random((8, 60, 60, 1), np.float32)
     images[3, 5, 5] = 1000.0
     plain = calibrated_from(model, images)
-    narrow = Calibrated(clipped(plain.content, images), plain.model)
+    narrow = CalibratedModel(clipped(plain.content, images), plain.model)
     high, low = (range_of(c, "CONV_2D") for c in (plain, narrow))
     assert high == pytest.approx(1000 / 255, rel=0.01)
     assert low == pytest.approx(1 / 255, rel=0.01)
@@ -180,7 +181,7 @@ def test_percentiles_leave_out_what_is_rare(samples: Samples) -> None:
         assert graph.input_specs[0].quant.scale == pytest.approx(1000 / 255, rel=0.01)
 
 
-def range_of(calibrated: Calibrated, operator: str) -> float:
+def range_of(calibrated: CalibratedModel, operator: str) -> float:
     graph = read_graph(calibrated.quantized("int8"))
     found = next(o for o in graph.operators if o.name == operator)
     return graph.tensors[found.outputs[0]].scales[0]
@@ -193,7 +194,7 @@ def test_a_few_values_are_never_clipped(samples: Samples) -> None:
     x = keras.layers.Flatten()(keras.layers.Conv2D(4, 3, activation="relu")(image))
     model = keras.Model(image, keras.layers.Dense(3, activation="softmax")(x))
     plain = calibrated_from(model, samples[:1])
-    narrow = Calibrated(clipped(plain.content, samples[:1]), plain.model)
+    narrow = CalibratedModel(clipped(plain.content, samples[:1]), plain.model)
     made = [read_graph(one.quantized("int8")).tensors for one in (plain, narrow)]
     assert [t.scales for t in made[0]] == [t.scales for t in made[1]]
 
@@ -267,7 +268,7 @@ def convert_own(tmp_path: Path) -> Callable[..., Any]:
             for i in range(12)
         ]
         return convert_model(
-            recipe,
+            ConversionJob.of(recipe, images),
             tmp_path / "model.keras",
             images,
             images,

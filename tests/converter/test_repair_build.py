@@ -10,10 +10,11 @@ import pytest
 
 from document_types import check_document
 from edge_converter import BuildReport, Recipe, build
-from edge_converter.builder.build import describe
+from edge_converter.builder.result import describe
 from edge_sdk.errors import GateFailed
 from edge_sdk.frames import Frame
 from edge_sdk.images.files import write_image
+from listeners import Lines
 
 pytestmark = pytest.mark.slow
 
@@ -57,8 +58,8 @@ def recipe_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def repaired(recipe_file: Path) -> tuple[BuildReport, list[str]]:
-    said: list[str] = []
-    return build(Recipe.load(recipe_file), say=said.append), said
+    said = Lines("note", "warning")
+    return build(Recipe.load(recipe_file), listen=said), said
 
 
 def test_it_is_repaired_and_the_record_says_what_from_and_how(
@@ -84,7 +85,7 @@ def test_it_is_not_called_int8(repaired: tuple[BuildReport, list[str]]) -> None:
     left = report.document["left_in_float"]
     assert "FULLY_CONNECTED" in left
     shown = describe(report)
-    assert "repaired by" in shown and ", ".join(left) in shown and "mixed accuracy" in shown
+    assert "repair" in shown and ", ".join(left) in shown and "mixed accuracy" in shown
 
 
 def test_where_nothing_helps_the_gate_holds(

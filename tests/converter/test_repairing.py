@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from edge_converter import Recipe
-from edge_converter.builder.repair import MORE_SAMPLES, Made, repair
+from edge_converter.builder.repair import MORE_SAMPLES, Candidate, repair
 from edge_sdk.errors import ModelError
+from listeners import Lines
 
 N = 100
 WORST = [
@@ -37,15 +38,15 @@ class Workshop:
     pruned: int = N
     recipes: list[Recipe] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
-    lines: list[str] = field(default_factory=list)
+    lines: Lines = field(default_factory=lambda: Lines("note"))
 
-    def make(self, recipe: Recipe, label: str) -> Made:
+    def make(self, recipe: Recipe, label: str) -> Candidate:
         self.recipes.append(recipe)
         if set(self.impossible) & set(recipe.steps):
             raise ModelError("no rule for layer 'odd'", fix="leave it out")
-        return Made(recipe, {}, self._folder(f"{label}convert"))
+        return Candidate(recipe, {}, self._folder(f"{label}convert"))
 
-    def verify(self, made: Made, part: str, label: str) -> Path:
+    def verify(self, made: Candidate, part: str, label: str) -> Path:
         self.asked.append(f"{label}{part}")
         given = made.recipe.quantize
         known = (given.calibration, "qat" in made.recipe.steps, given.float_layers)
@@ -58,7 +59,7 @@ class Workshop:
 
     def repaired(
         self, steps: tuple[str, ...] = ("train",), **quantize: Any
-    ) -> tuple[Made, list[dict[str, Any]]]:
+    ) -> tuple[Candidate, list[dict[str, Any]]]:
         """What is kept of a recipe with these keys in [quantize], and the tries."""
         recipe = Recipe.parse(
             {
@@ -71,10 +72,10 @@ class Workshop:
                 "budget": {"accuracy_loss": 0.01},
             }
         )
-        plain = Made(recipe, {}, self._folder("convert"))
+        plain = Candidate(recipe, {}, self._folder("convert"))
         (plain.converted / "worst_layers.json").write_text(json.dumps(WORST))
         tested = self.verify(plain, "test", "")
-        final, verified, tries = repair(plain, tested, self.make, self.verify, self.lines.append)
+        final, verified, tries = repair(plain, tested, self.make, self.verify, self.lines)
         kept = json.loads((verified / "model.json").read_text())
         if any(one["passed"] for one in tries):
             assert kept["accuracy"] == tries[-1]["test_accuracy"]
@@ -102,7 +103,7 @@ def test_it_says_what_is_wrong(tmp_path: Path) -> None:
     shop = Workshop(tmp_path, {PLAIN: (0, 70)})
     shop.repaired()
     assert shop.lines[0] == (
-        "repair: int8 loses 30.00 points, allowed are 1.00 points; worst layers: mix (1.0 dB), "
+        "repair: int8 loses 30.00 points, 1.00 points allowed; worst layers: mix (1.0 dB), "
         "stem (9.0 dB)"
     )
 
@@ -142,9 +143,9 @@ def test_qat_in_steps_leaves_nothing_to_try(tmp_path: Path) -> None:
             "model": {"name": "seed_cnn"},
         }
     )
-    plain = Made(recipe, {}, tmp_path)
+    plain = Candidate(recipe, {}, tmp_path)
     tested = shop.verify(plain, "test", "")
-    assert repair(plain, tested, shop.make, shop.verify, shop.lines.append)[2] == []
+    assert repair(plain, tested, shop.make, shop.verify, shop.lines)[2] == []
 
 
 def test_the_first_that_helps_is_kept(tmp_path: Path) -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import errno
 import json
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from edge_converter.builder.stage_cache import PACKAGES, Stages, key, versions
+from edge_converter.builder.stage_cache import KEEP, PACKAGES, StageCache, key, versions
 from edge_sdk.errors import DataError, FileError
 
 Make = Callable[[Path], None]
@@ -42,23 +44,77 @@ def left(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
+def run(folder: Path, name: str, inputs: Any, make: Make) -> Path:
+    """The stage, in a build of its own."""
+    with StageCache(folder) as cache:
+        return cache.run(name, inputs, make)
+
+
 def test_a_stage_is_made_once(folder: Path) -> None:
-    stages = Stages(folder)
-    path = stages.run("train", {"seed": 1}, writes("a"))
-    assert path.parent == folder and path.name == f"train-{key('train', {'seed': 1})[:16]}"
-    assert (path / "weights.bin").read_text() == "a"
-    assert stages.run("train", {"seed": 1}, never) == path
-    assert Stages(folder).run("train", {"seed": 1}, never) == path
-    assert [(s["name"], s["cached"]) for s in stages.record] == [("train", False), ("train", True)]
-    assert all(s["seconds"] >= 0 for s in stages.record)
+    with StageCache(folder) as cache:
+        path = cache.run("train", {"seed": 1}, writes("a"))
+        assert path.parent == folder and path.name == f"train-{key('train', {'seed': 1})[:16]}"
+        assert (path / "weights.bin").read_text() == "a"
+        assert cache.run("train", {"seed": 1}, never) == path
+    assert run(folder, "train", {"seed": 1}, never) == path
+    assert [(s["name"], s["cached"]) for s in cache.record] == [("train", False), ("train", True)]
+    assert all(s["seconds"] >= 0 for s in cache.record)
 
 
-def test_other_inputs_make_another_in_its_place(folder: Path) -> None:
-    stages = Stages(folder)
-    other = stages.run("convert", 0, writes("c"))
-    first = stages.run("train", {"seed": 1}, writes("a"))
-    second = stages.run("train", {"seed": 2}, writes("b"))
-    assert first != second and left(folder) == sorted([other.name, second.name])
+def test_going_back_to_earlier_inputs_makes_nothing_anew(folder: Path) -> None:
+    other = run(folder, "convert", 0, writes("c"))
+    first = run(folder, "train", {"seed": 1}, writes("a"))
+    second = run(folder, "train", {"seed": 2}, writes("b"))
+    assert left(folder) == sorted([other.name, first.name, second.name])
+    assert run(folder, "train", {"seed": 1}, never) == first
+    assert run(folder, "train", {"seed": 2}, never) == second
+
+
+def test_a_hundred_edits_leave_the_last_few(folder: Path) -> None:
+    """Those of each stage that were used last, not those that were made last."""
+    first = run(folder, "train", 0, writes("0"))
+    for number in range(1, 100):
+        run(folder, "train", number, writes(str(number)))
+        run(folder, "convert", number % 2, writes("c"))
+        run(folder, "train", 0, never)
+    kept = [first.name, *(f"train-{key('train', n)[:16]}" for n in range(101 - KEEP, 100))]
+    assert [name for name in left(folder) if name.startswith("train")] == sorted(kept)
+    assert sum(name.startswith("convert") for name in left(folder)) == 2
+
+
+def test_what_a_build_has_used_stays_until_it_ends(folder: Path) -> None:
+    """However many others are made beside it, by itself and by other processes."""
+    with StageCache(folder) as cache:
+        used = [cache.run("train", n, writes(str(n))) for n in range(KEEP + 3)]
+        for number in range(100, 100 + 2 * KEEP):
+            run(folder, "train", number, writes("x"))
+        assert all(path.is_dir() for path in used)
+    run(folder, "train", 200, writes("x"))
+    assert len(left(folder)) == KEEP
+
+
+def test_two_that_make_the_same_stage_at_once_share_it(folder: Path) -> None:
+    meeting = threading.Barrier(2)
+
+    def make(working: Path) -> None:
+        meeting.wait(30)  # neither has found the other's
+        writes("a")(working)
+
+    with StageCache(folder) as one, StageCache(folder) as other, ThreadPoolExecutor() as pool:
+        paths = [pool.submit(cache.run, "train", 1, make) for cache in (one, other)]
+        assert len({path.result() for path in paths}) == 1
+        assert left(folder) == [paths[0].result().name]
+    assert run(folder, "train", 1, never) == paths[0].result()
+
+
+def test_a_stage_in_the_making_is_left_alone(folder: Path) -> None:
+    def make(working: Path) -> None:
+        writes("a")(working)
+        other = run(folder, "convert", 1, writes("c"))  # which clears what was abandoned
+        assert other.is_dir() and working.is_dir()
+
+    run(folder, "train", 1, make)
+    assert run(folder, "train", 1, never).is_dir()
 
 
 def test_the_key_is_of_values_and_of_what_made_them() -> None:
@@ -82,13 +138,12 @@ DAMAGE: dict[str, Callable[[Path], Any]] = {
 
 @pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
 def test_a_damaged_stage_is_made_again(folder: Path, damage: Callable[[Path], Any]) -> None:
-    path = Stages(folder).run("train", 1, writes("a"))
+    path = run(folder, "train", 1, writes("a"))
     damage(path)
-    stages, calls = Stages(folder), list[str]()
-    assert stages.run("train", 1, writes("a", calls)) == path
-    assert calls == ["a"] and stages.record[0]["cached"] is False
+    calls: list[str] = []
+    assert run(folder, "train", 1, writes("a", calls)) == path and calls == ["a"]
     assert (path / "weights.bin").read_text() == "a" and not (path / "new.bin").exists()
-    assert Stages(folder).run("train", 1, never) == path
+    assert run(folder, "train", 1, never) == path
 
 
 @pytest.mark.parametrize("error", [DataError("x", fix="y"), ValueError("x"), KeyboardInterrupt()])
@@ -97,11 +152,11 @@ def test_what_fails_leaves_nothing(folder: Path, error: BaseException) -> None:
         writes("half")(working)
         raise error
 
-    stages = Stages(folder)
-    with pytest.raises(type(error)):
-        stages.run("train", 1, fails)
-    assert left(folder) == [] and stages.record == []
-    stages.run("train", 1, writes("a"))
+    with StageCache(folder) as cache:
+        with pytest.raises(type(error)):
+            cache.run("train", 1, fails)
+        assert left(folder) == [] and cache.record == []
+        cache.run("train", 1, writes("a"))
 
 
 def test_a_full_disk_says_what_to_do(folder: Path) -> None:
@@ -110,7 +165,7 @@ def test_a_full_disk_says_what_to_do(folder: Path) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with pytest.raises(FileError) as caught:
-        Stages(folder).run("train", 1, fails)
+        run(folder, "train", 1, fails)
     assert str(caught.value) == f"cannot write in {folder}: No space left on device"
     assert "--out" in caught.value.fix and left(folder) == []
 
@@ -120,18 +175,18 @@ def test_errors_of_our_own_stay_what_they_are(folder: Path) -> None:
         raise FileError("an image is gone", fix="look for it")
 
     with pytest.raises(FileError, match="an image is gone"):
-        Stages(folder).run("train", 1, fails)
+        run(folder, "train", 1, fails)
 
 
 def test_what_a_killed_build_left_is_cleared(folder: Path) -> None:
     (folder / ".train-abc").mkdir(parents=True)
     (folder / ".train-abc" / "half.bin").write_text("half")
     (folder / "train-0000000000000000").mkdir()
-    path = Stages(folder).run("train", 1, writes("a"))
+    path = run(folder, "train", 1, writes("a"))
     assert left(folder) == [path.name]
 
 
 def test_where_no_folder_can_be(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(FileError, match="cannot write in"):
-        Stages(tmp_path / "file").run("train", 1, writes("a"))
+        run(tmp_path / "file", "train", 1, writes("a"))

@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edge_converter.datasets.model_input import ModelInput
 from edge_converter.recipe.loading import Recipe
 from edge_converter.recipe.schema import Input
-from edge_converter.training.batches import CACHE_BYTES, Feed, Reader, one_hot, stack
+from edge_converter.training.batches import CACHE_BYTES, Feed, Reader, one_hot
 from edge_sdk.data.samples import FeatureRow, Image
 from edge_sdk.errors import FileError
 from edge_sdk.images.files import read_image
@@ -98,7 +99,7 @@ def test_training_sees_what_the_device_feeds(
         assert found.dtype == labels.dtype == np.float32
         np.testing.assert_array_equal(found, wanted)
         np.testing.assert_array_equal(labels, np.eye(3)[[p.label for p in images]])
-    np.testing.assert_array_equal(stack(images, recipe_of(settings)), wanted)
+    np.testing.assert_array_equal(ModelInput.of(recipe_of(settings), images).stack(images), wanted)
 
 
 def test_batches_are_of_the_recipes_size_and_the_last_is_the_rest(images: list[Image]) -> None:
@@ -138,7 +139,7 @@ def test_an_epoch_has_the_order_it_is_given(images: list[Image], cache_bytes: in
         order=lambda epoch: np.array(orders[epoch]),
         cache_bytes=cache_bytes,
     )
-    plain = stack(images, recipe_of(SETTINGS[0]))
+    plain = ModelInput.of(recipe_of(SETTINGS[0]), images).stack(images)
     for epoch in (7, 0, 7):
         found, labels = drained(feed, epoch)
         np.testing.assert_array_equal(found, plain[orders[epoch]])

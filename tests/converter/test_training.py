@@ -13,11 +13,13 @@ import pytest
 
 from edge_converter import Recipe
 from edge_converter.datasets import Dataset, open_dataset
-from edge_converter.steps.common import Trained, feeds, joined
+from edge_converter.steps.common import StepResult, feeds, joined
 from edge_converter.steps.train import phases, train, unfreeze
 from edge_converter.tf.setup import load_tensorflow
 from edge_converter.training.checkpoints import Checkpoints
 from edge_sdk.errors import ConfigError, TrainingError
+from edge_sdk.events import Event
+from listeners import Lines, of_progress
 
 pytestmark = pytest.mark.slow
 
@@ -33,11 +35,11 @@ def data(recipe: Path) -> Dataset:
 
 
 @pytest.fixture
-def trained(recipe: Path, data: Dataset, tmp_path: Path) -> Callable[..., tuple[Trained, Any]]:
+def trained(recipe: Path, data: Dataset, tmp_path: Path) -> Callable[..., tuple[StepResult, Any]]:
     """`trained({"train.epochs": 2})`: what the step left, and the model that it saved."""
     numbers = iter(range(1000))
 
-    def run(settings: dict[str, Any] | None = None, **options: Any) -> tuple[Trained, Any]:
+    def run(settings: dict[str, Any] | None = None, **options: Any) -> tuple[StepResult, Any]:
         import keras
 
         folder = tmp_path / f"run{next(numbers)}"
@@ -69,9 +71,32 @@ def test_the_same_recipe_gives_the_same_weights(trained: Callable[..., Any]) -> 
     assert digest(trained({"seed": 8})[1]) != digest(model)
 
 
+def test_each_epoch_is_an_event_with_its_metrics(trained: Callable[..., Any]) -> None:
+    events: list[Event] = []
+    left, _ = trained(listen=events.append)
+    epochs = [event for event in events if event.kind == "epoch"]
+    assert [(e.stage, e.done, e.total, e.unit) for e in epochs] == [
+        ("train", number, 3, "epochs") for number in (1, 2, 3)
+    ]
+    curves = {name: [e.metrics[name] for e in epochs] for name in epochs[0].metrics}
+    assert curves == left.curves
+
+
+def test_a_listener_can_end_the_training_after_any_epoch(trained: Callable[..., Any]) -> None:
+    class Pruned(Exception):
+        pass
+
+    def listen(event: Event) -> None:
+        if event.kind == "epoch" and event.done == 2:
+            raise Pruned
+
+    with pytest.raises(Pruned):
+        trained(listen=listen)
+
+
 def test_it_learns_and_says_how_it_went(trained: Callable[..., Any]) -> None:
-    lines: list[str] = []
-    left, model = trained(progress=lines.append)
+    lines = Lines("progress")
+    left, model = trained(listen=lines)
     assert set(left.curves) == {"loss", "accuracy", "val_loss", "val_accuracy"}
     assert all(len(values) == 3 for values in left.curves.values())
     assert left.curves["val_accuracy"][-1] >= 0.9
@@ -348,9 +373,9 @@ def test_killed_in_a_phase_it_goes_on_there(
             raise Killed
 
     with pytest.raises(Killed):
-        train(loaded, data, tmp_path / "model.keras", kept, progress=progress)
-    lines: list[str] = []
-    left = train(loaded, data, tmp_path / "model.keras", kept, progress=lines.append)
+        train(loaded, data, tmp_path / "model.keras", kept, listen=of_progress(progress))
+    lines = Lines("progress")
+    left = train(loaded, data, tmp_path / "model.keras", kept, listen=lines)
     assert moment in lines[0]
     whole, model = trained(settings)
     import keras
@@ -360,8 +385,8 @@ def test_killed_in_a_phase_it_goes_on_there(
 
 
 def test_histories_are_joined_in_their_order() -> None:
-    one = Trained({"loss": [3.0, 2.0]}, (("train", 2),), "").as_dict()["history"]
-    two = Trained({"loss": [1.0]}, (("distill", 1),), "").as_dict()["history"]
+    one = StepResult({"loss": [3.0, 2.0]}, (("train", 2),), "").as_dict()["history"]
+    two = StepResult({"loss": [1.0]}, (("distill", 1),), "").as_dict()["history"]
     assert joined([one, two]) == {
         "loss": [3.0, 2.0, 1.0],
         "phases": [{"name": "train", "epochs": 2}, {"name": "distill", "epochs": 1}],

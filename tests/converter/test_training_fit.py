@@ -19,6 +19,7 @@ from edge_converter.training.loop import Plan, Task, fit, prepare, rate
 from edge_converter.training.losses import hard_loss, supervised, weighted
 from edge_sdk.data.samples import Image
 from edge_sdk.errors import TrainingError
+from listeners import of_progress
 
 pytestmark = pytest.mark.slow
 
@@ -123,7 +124,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Run]:
         hard = hard_loss("cross-entropy")
         task = Task(found.model, supervised(loss or hard), val_loss or hard, found.model)
         kept = Checkpoints(folder or tmp_path_factory.mktemp("run"), key)
-        found.curves = fit(task, *feeds(), plan, kept, progress)
+        found.curves = fit(task, *feeds(), plan, kept, of_progress(progress))
         return found
 
     return train

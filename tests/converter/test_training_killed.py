@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from edge_converter import Recipe, build
+from listeners import of_progress
 from waiting import PATIENCE_S
 
 pytestmark = pytest.mark.slow
@@ -44,7 +45,9 @@ def whole(project: Callable[..., Path], tmp_path: Path) -> Whole:
         if line.startswith("train: epoch "):
             begun.setdefault(int(line.split()[2]), time.monotonic())
 
-    bundle = build(Recipe.load(recipe, SETTINGS), tmp_path / "whole.edge", progress=progress).bundle
+    bundle = build(
+        Recipe.load(recipe, SETTINGS), tmp_path / "whole.edge", listen=of_progress(progress)
+    ).bundle
     epoch_s = (begun[EPOCHS] - begun[2]) / (EPOCHS - 2)  # the first is longer: it compiles
     return Whole(recipe.parent, bundle.read_bytes(), epoch_s)
 
@@ -106,5 +109,5 @@ def resumed(folder: Path) -> list[int]:
         if line.startswith("train: epoch "):
             epochs[int(line.split()[2])] = None
 
-    build(Recipe.load(folder / "recipe.toml", SETTINGS), progress=progress)
+    build(Recipe.load(folder / "recipe.toml", SETTINGS), listen=of_progress(progress))
     return list(epochs)

@@ -218,7 +218,7 @@ def test_evaluate_takes_the_windows_of_the_test_part(tmp_path: Path) -> None:
         "0.avi#8",
         "1.avi#0",
     ]
-    with pytest.raises(ConfigError, match="answers about sequences"):
+    with pytest.raises(ConfigError, match="bundle for sequences"):
         open_source(f"video:{tmp_path}")
 
 

@@ -211,7 +211,7 @@ def test_steps_that_no_mean_and_std_stand_for(
         layer.adapt(np.random.default_rng(0).normal(9, 3, (8, *SMALL)))
     path = front(tmp_path / "net.keras", layer)
     told = refused(recipe("edge_net", path), ModelError)
-    assert f"begins with {layer.name}, which no mean and std stand for" in told and words in told
+    assert f"begins with {layer.name}, which mean and std cannot express" in told and words in told
 
 
 @pytest.mark.parametrize(

@@ -115,7 +115,12 @@ REFUSED = [
     ("models/vww_96_float", ("--mean", "0"), "only one of --mean and --std", "give both"),
     ("models/coco_ssd_mobilenet_v1_1.0_quant", (), "not one row of scores", "--task detect"),
     ("models/vww_96_int8", ("--color", "gray"), "has 3 channels, but color is 'gray'", "rgb"),
-    ("models/vww_96_int8", ("--task", "detect"), "no detector", "TFLite_Detection_PostProcess"),
+    (
+        "models/vww_96_int8",
+        ("--task", "detect"),
+        "not a known kind of detector",
+        "TFLite_Detection_PostProcess",
+    ),
     ("models/vww_96_int8", ("--task", "sequence"), "cannot be converted yet", "--task classify"),
     ("models/vww_96_int8", ("--quantize", "int8"), "calibrate with", "--data DIR"),
     ("models/vww_96_int8", ("--quantize", "dynamic"), "quantized already", "leave --quantize out"),

@@ -1,4 +1,4 @@
-"""What a build shows of its data: images for build.html (what the data looks like, what
+"""The images of a build: galleries for build.html (what the data looks like, what
 augmentation makes of it, where the model errs), and samples to try the bundle on.
 """
 

@@ -1,18 +1,17 @@
-"""The contents of a bundle: golden samples with their tolerance, and the manifest."""
+"""The contents of a bundle: golden samples with the steps they may differ by, and the manifest."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_converter.datasets import Dataset
-from edge_converter.recipe.loading import Recipe
+from edge_converter.recipe.schema import RecipeTables
 from edge_sdk.bundle.manifest import (
     MIN_SAMPLES,
     Budget,
@@ -24,8 +23,7 @@ from edge_sdk.bundle.manifest import (
 from edge_sdk.bundle.reading import Golden
 from edge_sdk.data.samples import Sample, Value
 from edge_sdk.engines import Engine, EngineInfo, open_engine
-from edge_sdk.errors import FileError, ModelError
-from edge_sdk.files import is_folder
+from edge_sdk.errors import ModelError
 from edge_sdk.frames import Frame
 from edge_sdk.inference.golden import MIN_STEPS, answers
 from edge_sdk.inference.recognizer import open_preprocessor
@@ -47,9 +45,9 @@ Origin = Literal["test", "synthetic", "data"]
 
 
 @dataclass(frozen=True)
-class Contents:
-    """Facts for `manifest_for` beside the model itself. roles: of the model's outputs, in
-    order.
+class BundleContents:
+    """The facts of a manifest that the model itself does not tell. roles: of the model's outputs,
+    in order.
     """
 
     name: str
@@ -63,36 +61,20 @@ class Contents:
     task: TaskName = "classify"
 
 
-def check_place(bundle: Path) -> None:
-    """Raises FileError where `bundle` is a folder, or not called .edge: a slip of the finger must
-    not put a bundle in the place of a recipe or a model.
-    """
-    if is_folder(bundle):
-        raise FileError(f"{bundle} is a folder", fix=f"name a file: {bundle / 'NAME.edge'}")
-    if bundle.suffix != ".edge":
-        raise FileError(
-            f"{bundle} is not the name of a bundle",
-            fix=f"write --out {_as_edge(bundle)}",
-        )
-
-
-def _as_edge(path: Path) -> Path:
-    """The path with .edge for its suffix, where it has one: in "doors-1.0.0" nothing is."""
-    return path.with_suffix(".edge") if path.suffix[1:].isalpha() else Path(f"{path}.edge")
-
-
 def labels_text(labels: Sequence[str]) -> bytes:
     """labels.txt: one label a line, UTF-8."""
     return "".join(f"{label}\n" for label in labels).encode()
 
 
-def described(recipe: Recipe, data: Dataset, model: bytes) -> tuple[Manifest, Golden]:
+def manifest_and_golden(
+    recipe: RecipeTables, data: Dataset, model: bytes
+) -> tuple[Manifest, Golden]:
     """The manifest and the golden samples of a recipe's converted model. Raises as `make_golden`
     and `manifest_for` do.
     """
     budget, preprocess = recipe.budget, recipe.preprocess
     limits = Budget(budget.accuracy_loss, budget.bytes, budget.mapped, budget.latency_ms)
-    contents = Contents(
+    contents = BundleContents(
         *(recipe.name, recipe.version, data.labels, preprocess, limits),
         sequence=recipe.cut,
         task=recipe.task,
@@ -101,7 +83,15 @@ def described(recipe: Recipe, data: Dataset, model: bytes) -> tuple[Manifest, Go
     return manifest_for(model, contents, golden, origin), golden
 
 
-def manifest_for(model: bytes, contents: Contents, golden: Golden, origin: Origin) -> Manifest:
+def compresses_well(recipe: RecipeTables) -> bool:
+    """True where the model is worth compressing in the bundle: its weights repeat."""
+    zeros = "prune" in recipe.steps and recipe.prune.unit == "weights"
+    return zeros or "cluster" in recipe.steps
+
+
+def manifest_for(
+    model: bytes, contents: BundleContents, golden: Golden, origin: Origin
+) -> Manifest:
     """The manifest of a classifier or a detector. Raises ModelError, BundleError where things do
     not fit.
     """

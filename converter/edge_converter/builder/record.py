@@ -1,8 +1,7 @@
-"""The record of a build: its document, what exceeds the budget, and what travels in the bundle."""
+"""The record of a build: its document, and the part of it that travels in the bundle."""
 
 from __future__ import annotations
 
-import itertools
 import json
 import platform
 from collections.abc import Mapping, Sequence
@@ -12,9 +11,12 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_converter.builder.float_models import float_models
+from edge_converter.builder.gates import budget_failures
+from edge_converter.builder.packing import compresses_well
 from edge_converter.builder.stage_cache import versions
 from edge_converter.datasets import Dataset, warnings
-from edge_converter.recipe.loading import Recipe
+from edge_converter.recipe.schema import RecipeTables
 from edge_converter.steps.common import joined
 from edge_sdk.bundle.archive import packed_bytes
 from edge_sdk.data.sample_sets import pack_prefixes
@@ -33,9 +35,6 @@ from edge_sdk.evaluation.result import MAX_MATRIX, Evaluation
 from edge_sdk.statistics import paired_difference
 from edge_sdk.tflite.graph import read_graph
 
-COMPRESSING = ("prune", "cluster", "qat")
-"""Steps that make a trained model smaller or fit for int8, at a cost that the budget limits."""
-
 INTEGERS = ("int8", "int16x8")
 """Modes in which activations are integers."""
 
@@ -48,7 +47,7 @@ def record(
     version: str,
     labels: Sequence[str],
     *,
-    recipe: Recipe | None,
+    recipe: RecipeTables | None,
     dataset: BuildDataset | None,
     floats: Outcome | None,
     converted: Outcome,
@@ -100,7 +99,7 @@ def add_loss(document: Build, before: NDArray[np.bool_], after: NDArray[np.bool_
 
 
 def build_document(
-    recipe: Recipe,
+    recipe: RecipeTables,
     data: Dataset,
     steps: Mapping[str, Path],
     converted: Path,
@@ -137,7 +136,9 @@ def build_document(
         left_in_float=graph.left_in_float if integers else (),
     )
     add_loss(document, *(np.load(verified / f"{name}-right.npy") for name in ("float", "model")))
-    document["converted"]["bundle_bytes"] = packed_bytes(model) if shrinks(recipe) else len(model)
+    document["converted"]["bundle_bytes"] = (
+        packed_bytes(model) if compresses_well(recipe) else len(model)
+    )
     document["stages"] = stages
     document["steps"] = [
         _step(recipe, name, converted, verified, one["note"])
@@ -151,11 +152,11 @@ def build_document(
         "latency_ms": recipe.budget.latency_ms,
     }
     document["worst_layers"] = json.loads((converted / "worst_layers.json").read_text())
-    document["passed"] = not exceeded(recipe, document)
+    document["passed"] = not budget_failures(recipe.budget, floats, final)
     return document
 
 
-def _dataset(recipe: Recipe, data: Dataset) -> BuildDataset:
+def _dataset(recipe: RecipeTables, data: Dataset) -> BuildDataset:
     return {
         "source": recipe.data.source,
         "n_train": len(data.train),
@@ -173,24 +174,7 @@ def _dataset(recipe: Recipe, data: Dataset) -> BuildDataset:
     }
 
 
-def shrinks(recipe: Recipe) -> bool:
-    """Whether the model is worth compressing in the bundle: its weights repeat."""
-    zeros = "prune" in recipe.steps and recipe.prune.unit == "weights"
-    return zeros or "cluster" in recipe.steps
-
-
-def float_models(recipe: Recipe) -> dict[str, str]:
-    """{name: step} of the models that a build has in float32; the step that left it, "" for the
-    file that the recipe starts from. "float" is the last that nothing has compressed: what a build
-    loses is counted from there.
-    """
-    plain = list(itertools.takewhile(lambda step: step not in COMPRESSING, recipe.steps))
-    reference = plain[-1] if plain else ""
-    others = [step for step in recipe.steps if step not in (reference, "qat")]
-    return {"float": reference, **{f"step-{step}": step for step in others}}
-
-
-def _step(recipe: Recipe, step: str, converted: Path, verified: Path, note: str) -> BuildStep:
+def _step(recipe: RecipeTables, step: str, converted: Path, verified: Path, note: str) -> BuildStep:
     """Accuracy, bytes and MACs of the model that a step left, in float32; of qat, as it is
     converted.
     """
@@ -207,7 +191,7 @@ def _step(recipe: Recipe, step: str, converted: Path, verified: Path, note: str)
     }
 
 
-def outcome(found: Evaluation, size: int) -> Outcome:
+def evaluation_entry(found: Evaluation, size: int) -> Outcome:
     """The record's entry for a model of `size` bytes after its evaluation."""
     return {
         "accuracy": found.accuracy,
@@ -228,31 +212,6 @@ def add_energy(document: Build, board: Board | None) -> None:
     estimate = energy_model(board, document["macs"]) if board else None
     document["energy_model"] = estimate.as_dict() if estimate else None
     document["energy_model_because"] = (estimate.because or None) if estimate else None
-
-
-def exceeded(recipe: Recipe, document: Build) -> list[str]:
-    """One line for each limit that the build exceeds."""
-    budget, found, floats = recipe.budget, document["converted"], document["float"]
-    assert floats is not None
-    lines = []
-    if accuracy_exceeded(recipe, floats, found):
-        lines.append(
-            f"accuracy loss {document['accuracy_loss']:.4f} exceeds {budget.accuracy_loss:g} "
-            f"(float {floats['accuracy']:.4f}, converted {found['accuracy']:.4f}, "
-            f"{found['n']} test images)"
-        )
-    if budget.bytes is not None and found["bytes"] > budget.bytes:
-        lines.append(f"model.tflite has {found['bytes']} bytes, the budget is {budget.bytes}")
-    return lines
-
-
-def accuracy_exceeded(
-    recipe: Recipe, floats: Mapping[str, Any], converted: Mapping[str, Any]
-) -> bool:
-    """Whether `converted` loses more than the budget; both are outcomes on the same images."""
-    # Counted in images: 0.99 - 0.98 is a little more than 0.01 in floating point.
-    lost = floats["correct"] - converted["correct"]
-    return bool(lost > recipe.budget.accuracy_loss * converted["n"] + 1e-9)
 
 
 def _counts(outcome: Outcome) -> list[int]:

@@ -1,4 +1,4 @@
-"""What a build tries when int8 costs more accuracy than the budget allows: [quantize] repair."""
+"""[quantize] repair: attempts of a build when int8 costs more accuracy than the budget allows."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edge_converter.builder.record import accuracy_exceeded, float_models
+from edge_converter.builder.float_models import float_models
+from edge_converter.builder.gates import accuracy_exceeded
 from edge_converter.recipe.loading import Recipe
 from edge_converter.recipe.schema import Step
 from edge_sdk.documents.build import LayerError, RepairTry, Unrepaired
 from edge_sdk.errors import ConfigError, ModelError, TrainingError
+from edge_sdk.events import Event, Listener
 from edge_sdk.formatting import share
 
 MAX_FLOAT = 5
@@ -24,7 +26,7 @@ MORE_SAMPLES = 5
 
 
 @dataclass(frozen=True)
-class Made:
+class Candidate:
     """A converted model: the recipe that made it, {step: its model.keras}, the convert stage."""
 
     recipe: Recipe
@@ -32,30 +34,30 @@ class Made:
     converted: Path
 
 
-Make = Callable[[Recipe, str], Made]
-Verify = Callable[[Made, str, str], Path]
+Make = Callable[[Recipe, str], Candidate]
+Verify = Callable[[Candidate, str, str], Path]
 
 
 def repair(
-    plain: Made, verified: Path, make: Make, verify: Verify, say: Callable[[str], None]
-) -> tuple[Made, Path, list[RepairTry]]:
+    plain: Candidate, verified: Path, make: Make, verify: Verify, listen: Listener
+) -> tuple[Candidate, Path, list[RepairTry]]:
     """Where `plain` loses more than the budget, try the recipe's repairs in order until one does
     not.
 
     plain: what the recipe itself made; verified: its evaluation on the test part. make(recipe,
-    label) trains and converts; verify(made, part, label) evaluates on "val" or "test" and returns
-    its folder; `label` keeps their stages apart.
-    Returns the repaired model (`plain` where nothing is to be repaired or nothing helped), its
-    evaluation on the test part, and the tries: [{name, accuracy, accuracy_loss, n, bytes,
-    test_accuracy, test_accuracy_loss, passed, float_layers, note}].
+    label) trains and converts; verify(candidate, part, label) evaluates on "val" or "test" and
+    returns its folder; `label` keeps their stages apart. Returns the repaired model (`plain` where
+    nothing is to be repaired or nothing helped), its evaluation on the test part, and the tries:
+    [{name, accuracy, accuracy_loss, n, bytes, test_accuracy, test_accuracy_loss, passed,
+    float_layers, note}].
 
     accuracy and accuracy_loss are those on the validation part: to choose among tries by their
     test accuracy would make the winner's look better than it is. The test part is asked only about
     a try that validation has accepted, nearly always one, and only whether it passes the gate.
     """
-    if not _needs_repair(plain.recipe, verified, say):
+    if not _needs_repair(plain.recipe, verified, listen):
         return plain, verified, []
-    _say_what_is_wrong(plain, verified, say)
+    _report_loss(plain, verified, listen)
     tries: list[RepairTry] = []
     for name, variant in _variants(plain):
         label = f"repair{len(tries) + 1}-"
@@ -63,25 +65,24 @@ def repair(
         tries.append(entry)
         try:
             _check(variant)
-            made = make(variant, label)
+            candidate = make(variant, label)
         except (ConfigError, ModelError, TrainingError) as error:
             entry["note"] = str(error)
-            say(f"repair: {name} is not possible: {error}")
+            listen(Event("note", "repair", f"{name} is not possible: {error}"))
             continue
-        accepted = _judge(entry, made, verify(made, "val", label))
-        say(f"repair: {name} {share(entry['accuracy'])}, {_loss(entry['accuracy_loss'] or 0)} lost")
+        accepted = _judge(entry, candidate, verify(candidate, "val", label))
+        result = f"{name} {share(entry['accuracy'])}, {_loss(entry['accuracy_loss'] or 0)} lost"
+        listen(Event("note", "repair", result))
         if not accepted:
             continue
-        tested = verify(made, "test", label)
-        if _test(entry, made, tested):
-            return made, tested, tries
+        tested = verify(candidate, "test", label)
+        if _test(entry, candidate, tested):
+            return candidate, tested, tries
     return plain, verified, tries
 
 
-def worst_layers(plain: Made) -> list[LayerError]:
-    """The errors of the layers of the recipe's own int8 model (layer_error.py), worst first; empty
-    where it has none.
-    """
+def worst_layers(plain: Candidate) -> list[LayerError]:
+    """The worst layers of the recipe's own int8 model (layer_error.py); empty where it has none."""
     found: list[LayerError] = json.loads((plain.converted / "worst_layers.json").read_text())
     return found
 
@@ -99,29 +100,30 @@ def unrepaired(tested: Path) -> Unrepaired:
     }
 
 
-def _needs_repair(recipe: Recipe, verified: Path, say: Callable[[str], None]) -> bool:
+def _needs_repair(recipe: Recipe, verified: Path, listen: Listener) -> bool:
     """qat has trained the ranges already: there is nothing left to try. Nor is there where a step
     before the conversion has lost too much in float.
     """
     floats, model = (_read(verified, name) for name in ("float", "model"))
     if recipe.quantize.mode != "int8" or "qat" in recipe.steps or not recipe.quantize.repair:
         return False
-    if not accuracy_exceeded(recipe, floats, model):
+    if not accuracy_exceeded(recipe.budget, floats, model):
         return False
     last = recipe.steps[-1] if recipe.steps else ""
     (name,) = (name for name, step in float_models(recipe).items() if step == last)
-    if lost := accuracy_exceeded(recipe, floats, _read(verified, name)):
-        say(f'repair: not tried: "{last}" alone, in float32, loses more than allowed')
+    if lost := accuracy_exceeded(recipe.budget, floats, _read(verified, name)):
+        reason = f'not tried: "{last}" alone, in float32, loses more than allowed'
+        listen(Event("note", "repair", reason))
     return not lost
 
 
-def _say_what_is_wrong(plain: Made, verified: Path, say: Callable[[str], None]) -> None:
+def _report_loss(plain: Candidate, verified: Path, listen: Listener) -> None:
     floats, model = (_read(verified, name) for name in ("float", "model"))
     worst = [f"{one['name']} ({one['sqnr_db']:.1f} dB)" for one in worst_layers(plain)[:3]]
-    say(
-        f"repair: int8 loses {_loss(floats['accuracy'] - model['accuracy'])}, allowed are "
-        f"{_loss(plain.recipe.budget.accuracy_loss)}; worst layers: {', '.join(worst)}"
-    )
+    loss = _loss(floats["accuracy"] - model["accuracy"])
+    allowed = _loss(plain.recipe.budget.accuracy_loss)
+    message = f"int8 loses {loss}, {allowed} allowed; worst layers: {', '.join(worst)}"
+    listen(Event("note", "repair", message))
 
 
 def _untried(name: str, variant: Recipe) -> RepairTry:
@@ -140,7 +142,7 @@ def _untried(name: str, variant: Recipe) -> RepairTry:
     }
 
 
-def _variants(plain: Made) -> Iterator[tuple[str, Recipe]]:
+def _variants(plain: Candidate) -> Iterator[tuple[str, Recipe]]:
     """The name and the recipe of each try."""
     recipe = plain.recipe
     for name in recipe.quantize.repair:
@@ -182,7 +184,7 @@ def _check(recipe: Recipe) -> None:
     Recipe.parse(recipe.as_dict(), where="this try")
 
 
-def _judge(entry: RepairTry, made: Made, checked: Path) -> bool:
+def _judge(entry: RepairTry, candidate: Candidate, checked: Path) -> bool:
     """Fill in what validation says; whether it is within the budget."""
     floats, model = (_read(checked, name) for name in ("float", "model"))
     entry |= {
@@ -191,16 +193,16 @@ def _judge(entry: RepairTry, made: Made, checked: Path) -> bool:
         "n": model["n"],
         "bytes": model["bytes"],
     }
-    return not accuracy_exceeded(made.recipe, floats, model)
+    return not accuracy_exceeded(candidate.recipe.budget, floats, model)
 
 
-def _test(entry: RepairTry, made: Made, tested: Path) -> bool:
+def _test(entry: RepairTry, candidate: Candidate, tested: Path) -> bool:
     """Fill in what the test says; whether it is within the budget."""
     floats, model = (_read(tested, name) for name in ("float", "model"))
     entry |= {
         "test_accuracy": model["accuracy"],
         "test_accuracy_loss": floats["accuracy"] - model["accuracy"],
-        "passed": not accuracy_exceeded(made.recipe, floats, model),
+        "passed": not accuracy_exceeded(candidate.recipe.budget, floats, model),
     }
     return entry["passed"]
 

@@ -46,7 +46,7 @@ def build(
     RECIPE is PATH.toml (default ./recipe.toml) or recipe:NAME, a built-in one.
     """
     from edge_converter.builder.build import build as run_build
-    from edge_converter.builder.build import describe
+    from edge_converter.builder.result import describe
     from edge_converter.recipe.loading import Recipe, parse_setting
     from edge_converter.tf.setup import leave_out_extras
     from edge_sdk.errors import GateFailed
@@ -58,7 +58,7 @@ def build(
         prepare_folder(report)
     terminal = console.Terminal()
     try:
-        result = run_build(loaded, out, say=_say(terminal), progress=terminal.status)
+        result = run_build(loaded, out, listen=terminal)
     except GateFailed as failed:
         if report is not None:
             _save_beside(report, failed.document)
@@ -75,7 +75,7 @@ def build(
 @click.option(
     "--data",
     type=console.PATH,
-    help="Folder of images, any; in class folders they measure accuracy, too.",
+    help="Images for calibration; class folders also measure accuracy.",
 )
 @click.option(
     "--out",
@@ -88,32 +88,34 @@ def build(
     default="classify",
     show_default=True,
 )
-@click.option("--labels", type=console.PATH, help="Text file, one label a line.")
+@click.option("--labels", type=console.PATH, help="Text file, one label per line.")
 @click.option("--color", type=click.Choice(["rgb", "bgr", "gray"]), help="Default: rgb, or gray.")
 @click.option(
     "--fit",
     type=click.Choice(["stretch", "crop", "letterbox"]),
-    help="Default: crop; of a detector stretch; with --preset blazeface letterbox.",
+    help="Default: crop; stretch for a detector; letterbox with --preset blazeface.",
 )
 @click.option("--resize", type=click.Choice(["linear", "area"]), default="linear")
-@click.option("--mean", help="fed = (pixel - mean) / std: one number, or one a channel: 1,2,3")
+@click.option("--mean", help="fed = (pixel - mean) / std: one number, or one per channel: 1,2,3")
 @click.option("--std", help="See --mean.")
 @click.option(
     "--quantize",
     type=click.Choice(["float32", "float16", "dynamic", "int8", "int16x8", "int4"]),
-    help="Default: int8, but a .tflite is packed as it is.",
+    help="Default: int8; a .tflite is packed unchanged.",
 )
 @click.option(
-    "--io", type=click.Choice(["int8", "uint8", "float32"]), help="Of an int8 model. Default: int8."
+    "--io",
+    type=click.Choice(["int8", "uint8", "float32"]),
+    help="Input/output type of an int8 model. Default: int8.",
 )
-@click.option("--size", metavar="WIDTHxHEIGHT", help="For a model that takes any size.")
-@click.option("--signature", default="", help="Of a SavedModel that has several.")
+@click.option("--size", metavar="WIDTHxHEIGHT", help="Input size of a model that takes any.")
+@click.option("--signature", default="", help="Signature to convert, of a SavedModel with several.")
 @click.option("--preset", help="blazeface: MediaPipe's short-range face detector.")
 @click.option(
     "--min-score",
     multiple=True,
     metavar="[LABEL=]X",
-    help="Leave out answers below it. Default: 0, for a detector 0.5.",
+    help="Leave out results below X. Default: 0, or 0.5 for a detector.",
 )
 @click.option("--name", default="", help="The bundle's name (default: the file's).")
 @click.option("--version", default="1.0.0", show_default=True)
@@ -121,10 +123,10 @@ def build(
 def convert(
     model: Path, data: Path | None, out: Path | None, as_json: bool, **options: Any
 ) -> None:
-    """Make a bundle of MODEL: a .tflite, .keras, .h5 or .onnx file, or a SavedModel folder.
+    """Pack MODEL into a bundle: a .tflite, .keras, .h5 or .onnx file, or a SavedModel folder.
 
-    All but a .tflite are converted, to int8 on the images of --data unless --quantize says
-    otherwise.
+    All formats but .tflite are converted: to int8, calibrated on the images of --data, unless
+    --quantize says otherwise.
     """
     from edge_converter.conversion import convert as run_convert
     from edge_converter.conversion import describe, parse_options
@@ -132,7 +134,7 @@ def convert(
 
     leave_out_extras()
     parsed = parse_options(**options)
-    result = run_convert(model, parsed, data=data, out=out, say=_say(console.Terminal()))
+    result = run_convert(model, parsed, data=data, out=out, listen=console.Terminal())
     console.answer(result.document, describe(result), as_json=as_json)
 
 
@@ -156,11 +158,3 @@ def _save_beside(folder: Path, document: Mapping[str, Any]) -> None:
         write_report(folder, "build", document)
     except FileError as error:
         console.warn(str(error))
-
-
-def _say(terminal: console.Terminal) -> Any:
-    def say(line: str) -> None:
-        terminal.clear()
-        console.note(line)
-
-    return say

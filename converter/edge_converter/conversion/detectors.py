@@ -1,4 +1,4 @@
-"""What the outputs of somebody's detector are, told from its graph."""
+"""The outputs of a detector, identified by its graph."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class DetectorOutputs:
 
 
 def detector_outputs(graph: Graph, path: Path, options: ConvertOptions) -> DetectorOutputs:
-    """Raises ModelError for what is no detector that is known here."""
+    """Raises ModelError for what is not a known kind of detector."""
     shapes = [tuple(spec.shape) for spec in graph.output_specs]
     if options.preset == "blazeface":
         return _blazeface(graph, shapes, path)
@@ -91,7 +91,7 @@ def _raw(
 
 
 def _has_background(columns: int, options: ConvertOptions) -> bool:
-    """Whether the first column of the scores is nothing, as TensorFlow's pipelines have it: so
+    """True where the first column of the scores is the background, as in TensorFlow's pipelines: so
     unless there are as many labels as columns, and the first of them is a thing.
     """
     if options.labels is None:
@@ -106,7 +106,7 @@ def _role(boxes: bool) -> Role:
 
 
 def _activation(graph: Graph, tensor: int) -> Activation:
-    """What scores still need: TensorFlow's SSDs are trained with a sigmoid."""
+    """The activation that scores still need: TensorFlow's SSDs are trained with a sigmoid."""
     made = {output: operator for operator in graph.operators for output in operator.outputs}
     while tensor in made:
         operator = made[tensor]
@@ -118,4 +118,4 @@ def _activation(graph: Graph, tensor: int) -> Activation:
 
 def _unknown(path: Path, shapes: Sequence[tuple[int, ...]]) -> ModelError:
     shown = ", ".join(str(list(shape)) for shape in shapes)
-    return ModelError(f"{path} answers {shown}: no detector that is known here", fix=_ADVICE)
+    return ModelError(f"{path} answers {shown}: not a known kind of detector", fix=_ADVICE)

@@ -9,9 +9,9 @@ from edge_sdk.bundle.reading import Golden
 from edge_sdk.tasks import task_of
 
 
-def showing(manifest: Manifest, labels: Sequence[str], golden: Golden) -> list[str]:
-    """What to warn of: a detector that finds nothing in any of its golden samples, at its own least
-    scores. What people are shown is then not proven: the rule asks little of what they are not.
+def coverage_warnings(manifest: Manifest, labels: Sequence[str], golden: Golden) -> list[str]:
+    """A warning of a detector that finds nothing in any of its golden samples, at its own min
+    scores: its detections are then not proven, for the rule asks little of lower scores.
     Raises ModelError for a class without a label.
     """
     if task_of(manifest).shows_something(manifest.interface, labels, golden.outputs):

@@ -11,31 +11,32 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
-from edge_converter.builder.build import BuildReport
 from edge_converter.builder.packing import (
-    Contents,
+    BundleContents,
     labels_text,
     make_golden,
     manifest_for,
 )
 from edge_converter.builder.record import json_bytes
+from edge_converter.builder.result import BuildReport
 from edge_converter.conversion.accuracy import dataset_entry, measure
-from edge_converter.conversion.golden_coverage import showing
-from edge_converter.conversion.metadata import labels_for, preprocessing
+from edge_converter.conversion.golden_coverage import coverage_warnings
+from edge_converter.conversion.labels import labels_for
+from edge_converter.conversion.normalisation import preprocessing
 from edge_converter.conversion.options import ConvertOptions
 from edge_converter.conversion.readers.keras import open_keras
 from edge_converter.conversion.readers.onnx import onnx_answers, open_onnx
 from edge_converter.conversion.readers.saved_model import open_saved_model
 from edge_converter.conversion.readers.tflite import open_tflite, quantize_tflite
-from edge_converter.conversion.record import Converted, conversion_document
+from edge_converter.conversion.record import ConvertedModel, conversion_document
 from edge_converter.conversion.request import Request, check_request
-from edge_converter.conversion.sample_images import Images, look, synthetic
-from edge_converter.conversion.source_model import Opened, Say
+from edge_converter.conversion.sample_images import Images, read_images, synthetic
+from edge_converter.conversion.source_model import SourceModel
+from edge_converter.quantize.job import ConversionJob
 from edge_converter.quantize.to_tflite import AGREEMENT_SAMPLES, check_agreement, convert_model
-from edge_converter.recipe.loading import Recipe
-from edge_converter.training.batches import stack
 from edge_sdk.bundle.reading import write_bundle
 from edge_sdk.errors import EdgeError, FileError
+from edge_sdk.events import Event, Listener, ignore
 from edge_sdk.model.postprocess import Activation, Postprocess
 from edge_sdk.tasks import task_of
 from edge_sdk.tasks.detector import thresholds
@@ -51,7 +52,7 @@ def convert(
     *,
     data: str | Path | None = None,
     out: str | Path | None = None,
-    say: Say = lambda _: None,
+    listen: Listener = ignore,
 ) -> BuildReport:
     """Pack `model` into the bundle `out` (default NAME-VERSION.edge in the current folder): a
     .tflite as it is, or quantized; .keras, .h5, a SavedModel folder and .onnx converted, to int8
@@ -65,7 +66,7 @@ def convert(
     """
     options = options or ConvertOptions()
     request = check_request(
-        Path(model), options, Path(data) if data else None, Path(out) if out else None, say
+        Path(model), options, Path(data) if data else None, Path(out) if out else None, listen
     )
     if request.mode is None:
         return _pack(request, open_tflite(request.path, options), None)
@@ -73,45 +74,47 @@ def convert(
         return _pack(request, _open(request, working, log), (working, log))
 
 
-def _open(request: Request, working: Path, log: Path) -> Opened:
-    path, options, say = request.path, request.options, request.say
+def _open(request: Request, working: Path, log: Path) -> SourceModel:
+    path, options, listen = request.path, request.options, request.listen
     if request.kind == "tflite":
         return open_tflite(path, options)
     if request.kind == "keras":
-        return open_keras(path, options, working, say)
+        return open_keras(path, options, working, listen)
     if request.kind == "onnx":
-        return open_onnx(path, options, working, log, say)
-    return open_saved_model(path, options, working, say)
+        return open_onnx(path, options, working, log, listen)
+    return open_saved_model(path, options, working, listen)
 
 
-def _pack(request: Request, opened: Opened, places: tuple[Path, Path] | None) -> BuildReport:
+def _pack(request: Request, source: SourceModel, places: tuple[Path, Path] | None) -> BuildReport:
     """places: the folder to convert in, and the log; None packs the .tflite as it is."""
-    say, options = request.say, request.options
-    preprocess = preprocessing(opened.tensor, opened.metadata, options, opened.path, say)
-    images = look(request.data, say, calibrate=request.calibrates) if request.data else Images()
-    folders = images.labelled.labels if images.labelled and not opened.detector else ()
-    labels = labels_for(opened.classes, opened.metadata, options, folders, say)
-    recipe = request.recipe(opened.tensor, preprocess)
-    converted = Converted(opened.blob)
+    listen, options = request.listen, request.options
+    preprocess = preprocessing(source.tensor, source.metadata, options, source.path, listen)
+    images = Images()
+    if request.data:
+        images = read_images(request.data, listen, calibrate=request.calibrates)
+    folders = images.labelled.labels if images.labelled and not source.detector else ()
+    labels = labels_for(source.classes, source.metadata, options, folders, listen)
+    job = request.job(source.tensor, preprocess)
+    converted = ConvertedModel(source.blob)
     if places is not None:
-        converted = _converted(request, opened, recipe, images, *places)
-    contents = Contents(
+        converted = _converted(request, source, job, images, *places)
+    contents = BundleContents(
         *(request.name, options.version, labels, preprocess),
-        postprocess=_postprocess(opened, options, labels, converted.model),
-        roles=opened.detector.roles if opened.detector else ("scores",),
+        postprocess=_postprocess(source, options, labels, converted.model),
+        roles=source.detector.roles if source.detector else ("scores",),
         task=options.task,
     )
     golden, origin = make_golden(
         converted.model, preprocess, images.all, "data" if request.data else "synthetic"
     )
     manifest = manifest_for(converted.model, contents, golden, origin)
-    warnings = showing(manifest, labels, golden)
+    warnings = coverage_warnings(manifest, labels, golden)
     for line in warnings:
-        say(f"warning: {line}")
-    measured = measure(converted, contents, images.labelled, say)
+        listen(Event("warning", message=line))
+    measured = measure(converted, contents, images.labelled, listen)
     dataset = dataset_entry(request.data, images, measured)
     document = conversion_document(
-        *(opened, converted, recipe, contents, dataset, measured, origin), warnings=warnings
+        *(request, source, converted, contents, dataset, measured, origin), warnings=warnings
     )
     write_bundle(
         request.bundle,
@@ -127,53 +130,53 @@ def _pack(request: Request, opened: Opened, places: tuple[Path, Path] | None) ->
 
 
 def _postprocess(
-    opened: Opened, options: ConvertOptions, labels: Sequence[str], model: bytes
+    source: SourceModel, options: ConvertOptions, labels: Sequence[str], model: bytes
 ) -> Postprocess:
-    """What the model needs, with the thresholds that were asked for. Raises ModelError for one of
-    no label.
+    """The postprocess of the model, with the thresholds that were asked for. Raises ModelError for
+    one of no label.
     """
-    if opened.detector is None:
+    if source.detector is None:
         activation: Activation = "none" if ends_in_probabilities(read_graph(model)) else "softmax"
         return Postprocess(activation, options.min_score or 0.0)
     least = task_of(options).min_score if options.min_score is None else options.min_score
     thresholds(labels, least, options.min_scores)
-    post = opened.detector.postprocess
+    post = source.detector.postprocess
     return replace(post, min_score=least, min_scores=options.min_scores)
 
 
 def _converted(
     request: Request,
-    opened: Opened,
-    recipe: Recipe,
+    source: SourceModel,
+    job: ConversionJob,
     images: Images,
     working: Path,
     log: Path,
-) -> Converted:
+) -> ConvertedModel:
     """The model converted in `working`, held against the one that was given. Raises
     TrainingError where they do not agree.
     """
-    _, height, width, _ = opened.tensor.shape
-    assert recipe.preprocess is not None
+    height, width, _ = job.input.shape
+    assert job.input.preprocess is not None
     checks = images.others or images.calibration
     if not checks:
-        checks = synthetic(recipe.preprocess, height, width)
+        checks = synthetic(job.input.preprocess, height, width)
     calibration = images.calibration or checks[:1]
-    request.say(f"converting to {request.mode}")
-    if opened.handed is None:
-        agreement = quantize_tflite(opened, recipe, calibration, checks, working, log)
+    request.listen(Event("note", message=f"converting to {request.mode}"))
+    if source.loadable is None:
+        agreement = quantize_tflite(source, job, calibration, checks, working, log)
     else:
-        agreement = convert_model(recipe, opened.handed, calibration, checks, working, log)
-    if opened.onnx is not None:
-        samples = stack(checks[:AGREEMENT_SAMPLES], recipe)
-        reference = onnx_answers(opened.onnx, samples, working, log)
+        agreement = convert_model(job, source.loadable, calibration, checks, working, log)
+    if source.onnx is not None:
+        samples = job.input.stack(checks[:AGREEMENT_SAMPLES])
+        reference = onnx_answers(source.onnx, samples, working, log)
         agreement["onnx"] = check_agreement(
             working / "float.tflite", "float32", samples, reference, given="ONNX Runtime"
         )
     model, floats = ((working / f"{name}.tflite").read_bytes() for name in ("model", "float"))
     left = read_graph(model).left_in_float if request.calibrates else ()
     if left:
-        request.say(f"warning: left in float: {', '.join(left)}")
-    return Converted(model, floats, agreement, left)
+        request.listen(Event("warning", message=f"left in float: {', '.join(left)}"))
+    return ConvertedModel(model, floats, agreement, left)
 
 
 @contextmanager

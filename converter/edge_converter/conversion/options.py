@@ -15,7 +15,7 @@ from edge_sdk.frames import Color
 from edge_sdk.model.interface import TaskName
 
 BACKGROUND = ("???", "background", "__background__")
-"""What files of a detector's labels begin with where class 0 is nothing."""
+"""First lines of label files of detectors whose class 0 is the background."""
 
 Fit = Literal["stretch", "crop", "letterbox"]
 Preset = Literal["blazeface"]
@@ -23,7 +23,7 @@ Preset = Literal["blazeface"]
 
 @dataclass(frozen=True)
 class ConvertOptions:
-    """What the user says about the model; None or empty: take it from the file.
+    """The user's description of the model; None or empty: take it from the file.
 
     fit: None is crop, for a detector what it was trained with: stretch, of BlazeFace letterbox.
     min_score, min_scores: below it an answer is left out, and {label: score} for labels of a
@@ -100,7 +100,7 @@ def _numbers(option: str, text: str | None) -> tuple[float, ...]:
         return tuple(float(part) for part in text.split(",")) if text else ()
     except ValueError as error:
         raise ConfigError(
-            f"{option} is {text!r}", fix=f"write {option} 127.5, or one number a channel: 1,2,3"
+            f"{option} is {text!r}", fix=f"write {option} 127.5, or one number per channel: 1,2,3"
         ) from error
 
 

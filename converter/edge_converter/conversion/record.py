@@ -5,21 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from edge_converter.builder.build import BuildReport
-from edge_converter.builder.packing import Contents, Origin
-from edge_converter.builder.record import add_loss, outcome, record
-from edge_converter.conversion.source_model import Opened
+from edge_converter.builder.packing import BundleContents, Origin
+from edge_converter.builder.record import add_loss, evaluation_entry, record
+from edge_converter.builder.result import BuildReport
+from edge_converter.conversion.request import Request
+from edge_converter.conversion.source_model import SourceModel
 from edge_converter.quantize.to_tflite import Agreement
-from edge_converter.recipe.loading import Recipe
+from edge_converter.recipe.schema import Data, Input, Model, Quantize, RecipeTables
 from edge_sdk.documents.build import Build, BuildDataset, Outcome
 from edge_sdk.evaluation.result import Evaluation
 from edge_sdk.formatting import share, size, table
+from edge_sdk.tensors import TensorSpec
 from edge_sdk.tflite.graph import read_graph
 
 
 @dataclass(frozen=True)
-class Converted:
-    """What a model became. floats: the same in float32, b"" where nothing was converted.
+class ConvertedModel:
+    """The result of a conversion. floats: the same in float32, b"" where nothing was converted.
 
     agreement: of each with the model that was given, by name. left_in_float: kinds of operators.
     """
@@ -31,7 +33,7 @@ class Converted:
 
 
 @dataclass(frozen=True)
-class Measured:
+class AccuracyPair:
     """Accuracy on the user's own images, none of which calibrated. floats: None where nothing
     was converted.
     """
@@ -41,18 +43,18 @@ class Measured:
 
 
 def conversion_document(
-    opened: Opened,
-    converted: Converted,
-    recipe: Recipe,
-    contents: Contents,
+    request: Request,
+    source: SourceModel,
+    converted: ConvertedModel,
+    contents: BundleContents,
     dataset: BuildDataset | None,
-    measured: Measured | None,
+    measured: AccuracyPair | None,
     origin: Origin,
     *,
     warnings: Sequence[str] = (),
 ) -> Build:
-    """The build document of a bundle that `convert` packs. It travels: no names of files. warnings:
-    what whoever uses the bundle should know, too.
+    """The build document of a bundle that `convert` packs. It travels, so it names no files.
+    warnings: for users of the bundle, too.
     """
     changed = bool(converted.floats)
     graph = read_graph(converted.model)
@@ -61,7 +63,7 @@ def conversion_document(
         contents.name,
         contents.version,
         contents.labels,
-        recipe=recipe if changed else None,
+        recipe=_as_recipe(request, contents, source.tensor) if changed else None,
         dataset=dataset,
         floats=floats if changed else None,
         converted=_outcome(converted.model, measured.model if measured else None),
@@ -73,9 +75,27 @@ def conversion_document(
     )
     if measured is not None and measured.floats is not None:
         add_loss(document, measured.floats.right, measured.model.right)
-    document["source_sha256"], document["source_format"] = opened.sha256, opened.format
+    document["source_sha256"], document["source_format"] = source.sha256, source.format
     document["golden"] = origin
     return document
+
+
+def _as_recipe(request: Request, contents: BundleContents, tensor: TensorSpec) -> RecipeTables:
+    """The recipe without steps that would do the same: it tells the reader of a build document all
+    that was asked for. tensor: the model's input.
+    """
+    given = contents.preprocess
+    assert given is not None
+    _, height, width, _ = tensor.shape
+    return RecipeTables(
+        contents.name,
+        Data(f"folder:{request.data.resolve().name}" if request.data else "folder:none"),
+        Model(f"file:{request.path.resolve().name}"),
+        version=contents.version,
+        steps=(),
+        input=Input(given.color, given.fit, given.resize, given.mean, given.std, width, height),
+        quantize=Quantize(mode=request.mode or "float32", io=request.io, repair=()),
+    )
 
 
 def describe(report: BuildReport) -> str:
@@ -110,6 +130,6 @@ def describe(report: BuildReport) -> str:
 def _outcome(blob: bytes, found: Evaluation | None) -> Outcome:
     if found is None:
         return {"accuracy": None, "bytes": len(blob)}
-    entry = outcome(found, len(blob))
+    entry = evaluation_entry(found, len(blob))
     del entry["mistakes"]  # they name the user's images
     return entry

@@ -1,4 +1,4 @@
-"""What `convert` was asked for, checked before anything is loaded."""
+"""The request to `convert`, checked before anything is loaded."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from edge_converter.builder.packing import check_place
+from edge_converter.builder.preflight import check_bundle_path
 from edge_converter.conversion.options import ConvertOptions
-from edge_converter.conversion.source_model import Say
+from edge_converter.datasets.model_input import ModelInput
+from edge_converter.quantize.job import ConversionJob
 from edge_converter.quantize.to_tflite import CALIBRATED
-from edge_converter.recipe.loading import Recipe
-from edge_converter.recipe.schema import Data, Input, Io, Mode, Model, Quantize
+from edge_converter.recipe.schema import Io, Mode
 from edge_sdk.bundle.manifest import check_name
 from edge_sdk.errors import ConfigError, FileError, ModelError, NotAvailableYet
+from edge_sdk.events import Listener
 from edge_sdk.files import is_folder, reading
 from edge_sdk.preprocess import PreprocessSpec
 from edge_sdk.tasks import task_of
@@ -42,30 +43,21 @@ class Request:
     data: Path | None
     name: str
     bundle: Path
-    say: Say
+    listen: Listener
 
     @property
     def calibrates(self) -> bool:
-        """Whether the conversion looks at images."""
+        """True where the conversion calibrates on images."""
         return self.mode in CALIBRATED
 
-    def recipe(self, tensor: TensorSpec, preprocess: PreprocessSpec) -> Recipe:
-        """The request as a recipe without steps: what `build` would be told. tensor: the input."""
-        _, height, width, _ = tensor.shape
-        given = preprocess
-        return Recipe(
-            self.name,
-            Data(f"folder:{self.data.resolve().name}" if self.data else "folder:none"),
-            Model(f"file:{self.path.resolve().name}"),
-            version=self.options.version,
-            steps=(),
-            input=Input(given.color, given.fit, given.resize, given.mean, given.std, width, height),
-            quantize=Quantize(mode=self.mode or "float32", io=self.io, repair=()),
-        )
+    def job(self, tensor: TensorSpec, preprocess: PreprocessSpec) -> ConversionJob:
+        """The conversion that was asked for. tensor: the model's input."""
+        model_input = ModelInput(tensor.shape[1:], preprocess)
+        return ConversionJob(model_input, self.mode or "float32", self.io)
 
 
 def check_request(
-    path: Path, options: ConvertOptions, data: Path | None, out: Path | None, say: Say
+    path: Path, options: ConvertOptions, data: Path | None, out: Path | None, listen: Listener
 ) -> Request:
     """Raises ConfigError, FileError, ModelError, NotAvailableYet."""
     if task_of(options).sequential:
@@ -86,8 +78,8 @@ def check_request(
     name = name or "model"
     check_name(name, options.version, "convert")
     bundle = out or Path(f"{name}-{options.version}.edge")
-    check_place(bundle)
-    return Request(path, kind, mode, io, options, data, name, bundle, say)
+    check_bundle_path(bundle)
+    return Request(path, kind, mode, io, options, data, name, bundle, listen)
 
 
 def _kind(path: Path) -> Kind:
@@ -115,13 +107,13 @@ def _check_unused(kind: Kind, options: ConvertOptions) -> None:
             "detectors are packed as they are, from a .tflite", fix="name one, without --quantize"
         )
     if options.min_scores and "min_scores" not in task_of(options).keys:
-        raise ConfigError("thresholds of single labels are for detectors", fix="add --task detect")
+        raise ConfigError("--min-score LABEL=X applies only to a detector", fix="add --task detect")
     if options.signature and kind != "saved_model":
         raise ConfigError("--signature applies only to a SavedModel", fix="leave --signature out")
 
 
 def _io(mode: Mode | None, options: ConvertOptions) -> Io:
-    """That of the model's tensors. Raises ConfigError for one that the mode does not have."""
+    """The type of the model's input and output. Raises ConfigError for one that the mode lacks."""
     if mode is None and options.io is not None:
         raise ConfigError(
             "--io does not apply to a .tflite that is packed as it is",

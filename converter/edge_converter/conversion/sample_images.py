@@ -5,7 +5,7 @@ No image that calibrated is among those that measure.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from edge_sdk.bundle.manifest import MIN_SAMPLES
 from edge_sdk.data.samples import Image, LabelledImages
 from edge_sdk.data.sources import part_folders
 from edge_sdk.errors import DataError, ImageError
+from edge_sdk.events import Event, Listener
 from edge_sdk.images.files import class_folders, list_images, read_image
 from edge_sdk.preprocess import PreprocessSpec
 
@@ -29,8 +30,6 @@ MAX_READ = 100
 """Images looked at where none calibrates."""
 SYNTHETIC = 16
 """Images made up where there are none."""
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,7 @@ class Images:
         return sorted((*self.calibration, *self.others), key=lambda image: image.name)
 
 
-def look(folder: Path, say: Say, *, calibrate: bool) -> Images:
+def read_images(folder: Path, listen: Listener, *, calibrate: bool) -> Images:
     """The images below `folder`, in any folders. With train/ and test/ in it the first calibrate
     and the others measure; of other class folders a half each. Unreadable ones are skipped and
     named. calibrate: whether any shall.
@@ -64,15 +63,15 @@ def look(folder: Path, say: Say, *, calibrate: bool) -> Images:
     classes = {name: found for name, found in places.items() if found}
     calibration: list[Image] = []
     if not calibrate:
-        others = _readable(paths, MAX_READ, say)
+        others = _readable(paths, MAX_READ, listen)
     elif parts:
-        calibration = _readable(_shuffled(_below(parts["train"])), CALIBRATION, say)
-        others = _readable(_shuffled(_below(parts["test"])), CALIBRATION, say)
+        calibration = _readable(_shuffled(_below(parts["train"])), CALIBRATION, listen)
+        others = _readable(_shuffled(_below(parts["test"])), CALIBRATION, listen)
     else:
-        chosen = _readable(_shuffled(paths), 2 * CALIBRATION, say)
+        chosen = _readable(_shuffled(paths), 2 * CALIBRATION, listen)
         count = max(1, len(chosen) // 2) if len(classes) > 1 else CALIBRATION
         calibration, others = chosen[:count], chosen[count:]
-    _warn(calibration, others, say, calibrate=calibrate)
+    _warn(calibration, others, listen, calibrate=calibrate)
     used = {image.path for image in calibration}
     return Images(calibration, others, _labelled(classes, used) if len(classes) > 1 else None)
 
@@ -95,31 +94,45 @@ def _shuffled(paths: Sequence[Path]) -> list[Path]:
     return [paths[i] for i in np.random.default_rng(0).permutation(len(paths))]
 
 
-def _readable(paths: Sequence[Path], most: int, say: Say) -> list[Image]:
+def _readable(paths: Sequence[Path], most: int, listen: Listener) -> list[Image]:
     """Those of the first `most` that can be read."""
     images = []
     for path in paths[:most]:
         try:
             read_image(path)
         except ImageError as error:
-            say(f"warning: skipped: {error}")
+            listen(Event("warning", message=f"skipped: {error}"))
             continue
         images.append(Image(0, str(path), path=path))
     return images
 
 
 def _warn(
-    calibration: Sequence[Image], others: Sequence[Image], say: Say, *, calibrate: bool
+    calibration: Sequence[Image], others: Sequence[Image], listen: Listener, *, calibrate: bool
 ) -> None:
     count = len(calibration) + len(others)
     if count < MIN_SAMPLES:
-        say(f"warning: {count} readable images, {MIN_SAMPLES} needed: golden samples are synthetic")
+        listen(
+            Event(
+                "warning",
+                message=f"{count} readable images, {MIN_SAMPLES} needed: "
+                "golden samples are synthetic",
+            )
+        )
     if calibrate and not calibration:
-        raise DataError("no image to calibrate with can be read", fix="name a folder of others")
+        raise DataError(
+            "none of the images for calibration can be read",
+            fix="name a folder with readable images",
+        )
     if calibrate and len(calibration) < FEW_CALIBRATION:
-        say(
-            f"warning: calibrated on {len(calibration)} images; {FEW_CALIBRATION} to "
-            f"{CALIBRATION} are usual, of every class and every light"
+        listen(
+            Event(
+                "warning",
+                message=(
+                    f"calibrated on {len(calibration)} images; {FEW_CALIBRATION} to "
+                    f"{CALIBRATION} are usual, of every class and in every light"
+                ),
+            )
         )
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,21 +12,22 @@ from typing import Any
 from edge_converter.conversion.detectors import DetectorOutputs
 from edge_converter.conversion.options import ConvertOptions
 from edge_sdk.errors import ConfigError, ModelError
+from edge_sdk.events import Event, Listener
 from edge_sdk.tensors import TensorSpec
 from edge_sdk.tflite.metadata import ModelMetadata
 
-Say = Callable[[str], None]
 Shape = Sequence[int | None]
 
 
 @dataclass(frozen=True)
-class Opened:
+class SourceModel:
     """A classifier or detector. tensor: its input, [1, height, width, channels]; classes: how many
     it tells apart; sha256: of the user's file, or of all files of a SavedModel. detector: what its
     outputs are, None of a classifier.
 
-    blob: the file, of a .tflite. handed: what the conversion's own process loads, of all others: a
-    .keras file, or a pointer to a SavedModel. onnx: the .onnx file that the SavedModel came from.
+    blob: the file, of a .tflite. loadable: of all others, the file that the conversion's own
+    process loads: a .keras file, or a pointer to a SavedModel. onnx: the .onnx file that the
+    SavedModel came from.
     """
 
     path: Path
@@ -35,14 +37,14 @@ class Opened:
     classes: int
     metadata: ModelMetadata = field(default_factory=ModelMetadata)
     blob: bytes = b""
-    handed: Path | None = None
+    loadable: Path | None = None
     onnx: Path | None = None
     notes: tuple[str, ...] = ()
     detector: DetectorOutputs | None = None
 
 
 def fixed_shape(
-    path: Path, shape: Shape, options: ConvertOptions, say: Say
+    path: Path, shape: Shape, options: ConvertOptions, listen: Listener
 ) -> tuple[int, int, int]:
     """Height, width and channels of the image [batch, height, width, channels] that a model
     takes, any of which may be None. Says where it fixes something.
@@ -74,7 +76,7 @@ def fixed_shape(
         )
     found = (wanted[0], wanted[1], channels)
     if shown != [1, *found]:
-        say(f"input: {shown}, fixed to {[1, *found]}")
+        listen(Event("note", "input", f"{shown}, fixed to {[1, *found]}"))
     return found  # type: ignore[return-value]
 
 
@@ -87,6 +89,30 @@ def scores_of(path: Path, outputs: Sequence[Shape]) -> int:
             fix="name an image classifier with one output of two classes or more",
         )
     return int(shown[0][1])  # type: ignore[arg-type]
+
+
+def check_classifier(
+    inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec], path: Path
+) -> None:
+    """Raises ModelError unless the model takes one image and answers with one row of scores."""
+    check_image(inputs, path)
+    scores = math.prod(outputs[0].shape) if len(outputs) == 1 else 0
+    if scores < 2 or outputs[0].shape[-1] != scores:
+        shapes = ", ".join(str(list(spec.shape)) for spec in outputs)
+        raise ModelError(
+            f"{path} answers {shapes}, not one row of scores",
+            fix="name an image classifier, or add --task detect for a detector",
+        )
+
+
+def check_image(inputs: Sequence[TensorSpec], path: Path) -> None:
+    """Raises ModelError unless the model takes one image."""
+    if len(inputs) != 1 or len(inputs[0].shape) != 4 or inputs[0].shape[0] != 1:
+        shapes = ", ".join(str(list(spec.shape)) for spec in inputs)
+        raise ModelError(
+            f"{path} takes {shapes}, not one image [1, height, width, channels]",
+            fix="name an image classifier with a batch of 1",
+        )
 
 
 def check_float(path: Path, dtype: Any) -> None:

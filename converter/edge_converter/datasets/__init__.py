@@ -18,6 +18,7 @@ from edge_sdk.data.splits import MIN, imbalance
 from edge_sdk.documents.build import NearPair as NearPairRecord
 from edge_sdk.documents.build import SplitCount
 from edge_sdk.errors import DataError, EdgeError, NotAvailableYet
+from edge_sdk.events import Event, Listener, ignore
 from edge_sdk.images.perceptual_hash import Hash, near_duplicates, perceptual_hash
 from edge_sdk.images.scan import in_threads, look_at_all
 
@@ -35,9 +36,7 @@ _NAMED = 5
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """The samples that an opener found.
-
-    parts: {"all": …} to be split, or "train", "val" and "test".
+    """The samples of a data source. parts: {"all": …} to be split, or "train", "val" and "test".
 
     what: a sample's name for people. cut: makes a file's samples out of one that stands for the
     whole file; raises EdgeError for a file that is no good. numbered: the labels are values, which
@@ -127,14 +126,14 @@ def warnings(data: Dataset) -> list[str]:
         shown = ", ".join(map(str, data.left_out[:_NAMED]))
         more = ", …" if len(data.left_out) > _NAMED else ""
         lines.append(
-            f"left out, of another kind or in no class folder: {len(data.left_out)} files "
-            f"({shown}{more})"
+            f"{len(data.left_out)} files left out, of another kind or in no class folder: "
+            f"{shown}{more}"
         )
     counts = {label: parts["train"] for label, parts in data.per_class.items()}
     return [*lines, *filter(None, [imbalance(counts, data.what)])]
 
 
-def open_dataset(recipe: Recipe, progress: Callable[[int, int], None] | None = None) -> Dataset:
+def open_dataset(recipe: Recipe, listen: Listener = ignore) -> Dataset:
     """The recipe's data, every file looked at once.
 
     Unreadable files are left out, counted and listed; more than `data.max_unreadable` of them is
@@ -142,7 +141,7 @@ def open_dataset(recipe: Recipe, progress: Callable[[int, int], None] | None = N
     """
     source = _named(_open(recipe), recipe.data.labels)
     _check_labels(source.labels)
-    looks = _look_at(source, progress)
+    looks = _scan_all(source, listen)
     unreadable = tuple(look.why for part in looks.values() for look in part if look.why)
     check_unreadable(
         unreadable,
@@ -202,9 +201,7 @@ def _named(source: Source, wanted: tuple[str, ...]) -> Source:
 
 
 def _check_order(values: tuple[str, ...]) -> None:
-    """Names by place go wrong unseen where values sort in another order than whoever wrote them
-    had in mind: 0, 1, 10, 2.
-    """
+    """Names by place go wrong unnoticed where values sort in an unexpected order: 0, 1, 10, 2."""
     if all(value.isdecimal() for value in values) and list(values) != sorted(values, key=int):
         raise DataError(
             f"the classes sort as text, {', '.join(values[:4])}, …, so data.labels would name them "
@@ -222,7 +219,7 @@ def _check_labels(labels: tuple[str, ...]) -> None:
 
 
 @dataclass(frozen=True)
-class _Look:
+class _FileScan:
     """samples: what the file holds, none where it is unreadable; then `why`."""
 
     samples: Sequence[Sample]
@@ -230,44 +227,43 @@ class _Look:
     why: str = ""
 
 
-def _look_at(source: Source, progress: Callable[[int, int], None] | None) -> dict[str, list[_Look]]:
+def _scan_all(source: Source, listen: Listener) -> dict[str, list[_FileScan]]:
     """A look at each file of each part, in order."""
     total, done = sum(map(len, source.parts.values())), 0
-    found: dict[str, list[_Look]] = {}
+    found: dict[str, list[_FileScan]] = {}
     for name, part in source.parts.items():
         found[name] = []
-        for one in _looks(source, part):
+        for one in _scans(source, part):
             found[name].append(one)
             done += 1
-            if progress:
-                progress(done, total)
+            listen(Event("progress", "data", "", done, total, "files"))
     return found
 
 
-def _looks(source: Source, part: Sequence[Sample]) -> Iterator[_Look]:
+def _scans(source: Source, part: Sequence[Sample]) -> Iterator[_FileScan]:
     files = [one.path for one in part if isinstance(one, Image) and one.path is not None]
     if len(files) < len(part):
-        yield from in_threads(partial(_look_into, source), part)
+        yield from in_threads(partial(_scan_other, source), part)
         return
     for image, found in zip(part, look_at_all(files), strict=True):
         if isinstance(found, str):
-            yield _Look([], why=found)
+            yield _FileScan([], why=found)
             continue
         # Its cached property, filled from the bytes that were just read: nobody reads them again.
         object.__setattr__(image, "sha256", found.sha256)
-        yield _Look([image], found.hash)
+        yield _FileScan([image], found.hash)
 
 
-def _look_into(source: Source, sample: Sample) -> _Look:
-    """A look at what is no image file: a clip, a row, an image in memory."""
+def _scan_other(source: Source, sample: Sample) -> _FileScan:
+    """The scan of a clip, a row, or an image in memory."""
     try:
         if source.cut:
-            return _Look(source.cut(sample))
-        return _Look(
+            return _FileScan(source.cut(sample))
+        return _FileScan(
             [sample], perceptual_hash(sample.read()) if isinstance(sample, Image) else None
         )
     except EdgeError as error:
-        return _Look([], why=str(error))
+        return _FileScan([], why=str(error))
 
 
 def _check_classes(source: Source, parts: Parts, unreadable: tuple[str, ...]) -> None:

@@ -50,8 +50,8 @@ def test_samples(path: str, sequence: SequenceEntry | None) -> LabelledImages:
     """
     if sequence is None:
         raise ConfigError(
-            "data source csv: needs a bundle that answers about sequences of features",
-            fix="use folder: for a bundle that answers about images",
+            "data source csv: needs a bundle for sequences of features",
+            fix="use folder: for a bundle for images",
         )
     source = open_source(path, sequence)
     return LabelledImages(source.labels, source.parts["all"], "all", numbered=True)
@@ -71,10 +71,10 @@ def _rows(path: str) -> list[Row]:
                 rows.append(_row(path, reader.line_num, cells, rows[0] if rows else None))
     except csv.Error as error:
         raise DataError(
-            f"{path}, line {reader.line_num}: {error}", fix="mend or remove the line"
+            f"{path}, line {reader.line_num}: {error}", fix="fix or remove the line"
         ) from error
     if not rows:
-        raise DataError(f"{path} has no rows", fix="write one sequence a line: class, numbers")
+        raise DataError(f"{path} has no rows", fix="write one sequence per line: class, numbers")
     return rows
 
 
@@ -100,13 +100,13 @@ def _numbers(where: str, cells: list[str], *, header: bool) -> NDArray[np.float3
         odd = next(cell for cell in cells if not _is_number(cell))
         raise DataError(
             f"{where}: {odd!r} is not a number",
-            fix="remove the line: csv: has no header" if header else "mend or remove the line",
+            fix="remove the line: csv: has no header" if header else "fix or remove the line",
         ) from error
     wrong = ~(np.abs(values) <= np.finfo(np.float32).max)  # nan compares false
     if wrong.any():
         odd = cells[int(wrong.argmax())]
         raise DataError(
-            f"{where}: {odd!r} is not a finite number of 32 bits", fix="mend or remove the line"
+            f"{where}: {odd!r} is not a finite number of 32 bits", fix="fix or remove the line"
         )
     return values.astype(np.float32)
 

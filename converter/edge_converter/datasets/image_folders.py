@@ -79,7 +79,7 @@ def _check_parts(
     if strange := folders_beside_parts(folder, suffixes):
         name, count = next(iter(strange.items()))
         raise DataError(
-            f"{folder / name} stands beside train and test, and its {count} {what}"
+            f"{folder / name} is beside train and test, so its {count} {what}"
             f"{'s' * (count != 1)} would not be used",
             fix=f"rename it to {folder / 'val'}, or move it elsewhere",
         )

@@ -52,8 +52,8 @@ def test_samples(path: str, sequence: SequenceEntry | None) -> LabelledImages:
     """
     if sequence is None:
         raise ConfigError(
-            "data source video: needs a bundle that answers about sequences",
-            fix="use folder: for a bundle that answers about single images",
+            "data source video: needs a bundle for sequences",
+            fix="use folder: for a bundle for single images",
         )
     source = open_source(path, sequence)
     part = "test" if "test" in source.parts else "all"

@@ -11,7 +11,7 @@ from edge_converter.models.architectures import (
     ARCHITECTURES,
     CLASSES,
     Architecture,
-    Pretrained,
+    PretrainedInput,
     Size,
     find_architecture,
     refuse_options,
@@ -25,7 +25,7 @@ __all__ = [
     "ARCHITECTURES",
     "CLASSES",
     "Architecture",
-    "Pretrained",
+    "PretrainedInput",
     "Size",
     "build_model",
     "check_model",
@@ -38,7 +38,7 @@ _INPUT_NAMES = {2: "features", 3: "image", 4: "frames"}
 
 
 def check_model(recipe: Recipe) -> None:
-    """What can be known of the recipe's model before the data is read and without TensorFlow: that
+    """Check the recipe's model before the data is read and without TensorFlow: that
     there is such a model, that it takes the options, that images are large enough for it.
 
     Raises ConfigError, FileError.
@@ -55,7 +55,7 @@ def check_model(recipe: Recipe) -> None:
 
 
 def build_model(recipe: Recipe, shape: tuple[int, ...], classes: int) -> Any:
-    """The recipe's untrained Keras model from `shape` (batches.fed_shape) to `classes`
+    """The recipe's untrained Keras model from `shape` (ModelInput.shape) to `classes`
     probabilities, all layers in one functional graph: input "image" (height, width, channels),
     "frames" (frames, height, width, channels) or "features" (frames, features); last layer
     "scores". A model of the user's own is taken as it is, a file: with its weights.

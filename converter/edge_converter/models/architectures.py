@@ -21,12 +21,12 @@ OWN = {
     "file:PATH.keras": "a Keras model of yours: its layers and its weights",
     "python:MODULE:FUNCTION": "FUNCTION(shape, classes) of yours returns a Keras model",
 }
-"""What `model.name` may be beside the names in ARCHITECTURES."""
+"""Values of `model.name` beside the names in ARCHITECTURES."""
 
 
 @dataclass(frozen=True)
 class Size:
-    """What an architecture costs at one input. shape: (height, width, channels), or (frames,
+    """The cost of an architecture at one input. shape: (height, width, channels), or (frames,
     features); macs: multiply-accumulates of one inference; width: the option, where it is taken.
     """
 
@@ -37,7 +37,7 @@ class Size:
 
 
 @dataclass(frozen=True)
-class Pretrained:
+class PretrainedInput:
     """`[input] mean` and `std` that an architecture's ImageNet weights demand, with color "rgb"."""
 
     mean: tuple[float, ...]
@@ -59,7 +59,7 @@ class Architecture:
     sizes: tuple[Size, ...]
     min_side: int = 1
     options: Mapping[str, str] = field(default_factory=dict)
-    pretrained: Pretrained | None = None
+    pretrained: PretrainedInput | None = None
 
     @property
     def inputs(self) -> tuple[tuple[int, ...], ...]:
@@ -113,8 +113,10 @@ def _changed(options: Options) -> dict[str, object]:
 
 
 _PACKAGE = "edge_converter.models"
-_SIGNED = Pretrained((127.5,), (127.5,))  # keras.applications preprocess_input, mode "tf"
-_IMAGENET = Pretrained((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))  # 255 * mode "torch"
+_SIGNED = PretrainedInput((127.5,), (127.5,))  # keras.applications preprocess_input, mode "tf"
+_IMAGENET = PretrainedInput(
+    (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
+)  # 255 * mode "torch"
 _WIDTH = "channels of every layer as a share of the full net's (alpha)"
 
 ARCHITECTURES = {
@@ -221,7 +223,7 @@ ARCHITECTURES = {
         Architecture(
             "squeezenet",
             f"{_PACKAGE}.squeezenet",
-            "v1.1: few weights, plain convolutions; trained from nothing",
+            "v1.1: few weights, plain convolutions; trained from scratch",
             (Size((96, 96, 3), 727_626, 42_682_048), Size((224, 224, 3), 727_626, 262_629_056)),
             min_side=31,
         ),

@@ -48,7 +48,9 @@ def edge_net(image: Any, options: Options) -> Any:
 
 
 def _halvings(side: int) -> int:
-    """How often the image is halved: at most once by the stem and once by each stage."""
+    """The number of times that the image is halved: at most once by the stem and once by each
+    stage.
+    """
     most = 1 + len(STAGES)
     return max(n for n in range(most + 1) if n == 0 or side >= MIN_MAP * 2**n)
 

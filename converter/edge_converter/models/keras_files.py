@@ -63,7 +63,7 @@ def unknown_classes(config: Any) -> Iterator[str]:
 
 
 def check_rebuilds(model: Any, name: str) -> None:
-    """That `model` can be saved, loaded and cloned, as training and conversion do.
+    """Check that `model` can be saved, loaded and cloned, as training and conversion do.
 
     name: what the recipe calls it. Raises ConfigError that names the layer that cannot.
     """

@@ -1,4 +1,4 @@
-"""What `edge-sdk models` answers."""
+"""The answer of `edge-sdk models`."""
 
 from __future__ import annotations
 

@@ -23,11 +23,13 @@ from edge_sdk.errors import ConfigError, EdgeError
 from edge_sdk.files import read_file
 
 SUM_TOLERANCE = 1e-3
-"""How far from 1 the probabilities of one answer may add up: float16 rounding of many classes."""
+"""Largest distance from 1 of the sum of an answer's probabilities: float16 rounding of many
+classes.
+"""
 
 
 def is_own(name: str) -> bool:
-    """Whether `model.name` names a model of the user's own."""
+    """True where `model.name` names a model of the user's own."""
     return name.startswith(("file:", "python:"))
 
 
@@ -37,7 +39,7 @@ def module_of(name: str) -> str:
 
 
 def check(recipe: Recipe) -> None:
-    """That the file or the module is there. Raises ConfigError, FileError."""
+    """Raises ConfigError or FileError where the file or the module does not exist."""
     if recipe.model.name.startswith("python:"):
         _find(module_of(recipe.model.name), recipe.folder)
         return
@@ -113,7 +115,7 @@ def import_module(name: str, folder: Path) -> ModuleType:
         except Exception as error:
             raise ConfigError(
                 f"importing {name} failed: {type(error).__name__}: {error}",
-                fix=f"mend it until `import {name}` works in Python",
+                fix=f"fix it until `import {name}` works in Python",
             ) from error
 
 
@@ -182,7 +184,7 @@ def _on_path(folder: Path) -> Iterator[None]:
 
 
 def _called(name: str, folder: Path, shape: tuple[int, ...], classes: int) -> Any:
-    """What the user's function returns."""
+    """The value that the user's function returns."""
     module_name, function_name = _module_and_function(name)
     module = import_module(module_name, folder)
     function = getattr(module, function_name, None)
@@ -200,7 +202,7 @@ def _called(name: str, folder: Path, shape: tuple[int, ...], classes: int) -> An
             raise ConfigError(
                 f"{name}, called with {shape} and {classes}, raised "
                 f"{type(error).__name__}: {error}",
-                fix=f"mend {module.__file__}; EDGE_SDK_DEBUG=1 shows where",
+                fix=f"fix {module.__file__}; EDGE_SDK_DEBUG=1 shows where",
             ) from error
 
 
@@ -246,6 +248,6 @@ def _check_probabilities(model: Any, name: str, shape: tuple[int, ...]) -> None:
     answers = np.asarray(model(samples, training=False), np.float64)
     if not (answers.min() >= 0 and np.all(np.abs(answers.sum(axis=1) - 1) <= SUM_TOLERANCE)):
         raise ConfigError(
-            f"{name} does not answer with probabilities: they add up to {answers.sum(axis=1)[0]:g}",
+            f"{name} does not output probabilities: they add up to {answers.sum(axis=1)[0]:g}",
             fix="end the model with a softmax",
         )

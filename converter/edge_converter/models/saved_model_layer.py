@@ -32,7 +32,7 @@ class Pointer:
 
     @classmethod
     def read(cls, path: Path) -> Pointer:
-        """What `write` wrote."""
+        """Read the file that `write` wrote."""
         told = json.loads(path.read_text())
         return cls(told["folder"], told["signature"], tuple(told["shape"]))
 

@@ -1,4 +1,4 @@
-"""How much each layer loses to int8, measured on real samples."""
+"""The loss of each layer to int8, measured on real samples."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_converter.quantize.calibrated import Calibrated
+from edge_converter.quantize.calibration import CalibratedModel
 from edge_converter.quantize.layer_names import operator_layers
 from edge_converter.quantize.tf_interpreter import interpreter
 from edge_sdk.tensors import dequantize
@@ -26,7 +26,7 @@ TensorFlow Lite's quantization spec, tensorflow/compiler/mlir/lite/quantization.
 
 
 def layer_errors(
-    calibrated: Calibrated, samples: NDArray[np.float32], float_layers: Sequence[str] = ()
+    calibrated: CalibratedModel, samples: NDArray[np.float32], float_layers: Sequence[str] = ()
 ) -> list[dict[str, Any]]:
     """{name, op, sqnr_db, together} of each int8 operator that loses anything, worst first.
 
@@ -61,7 +61,9 @@ def layer_errors(
     return sorted(found, key=lambda one: float(one["sqnr_db"]))
 
 
-def _named_alike(layers: list[tuple[str, ...]], calibrated: Calibrated) -> list[tuple[str, ...]]:
+def _named_alike(
+    layers: list[tuple[str, ...]], calibrated: CalibratedModel
+) -> list[tuple[str, ...]]:
     """With twins of an operator that is of no layer ("Reshape1") named like the operator."""
     known = {
         name for names in operator_layers(calibrated.graph, calibrated.model) for name in names

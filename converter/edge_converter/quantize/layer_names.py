@@ -1,4 +1,4 @@
-"""Which Keras layer an operator of a .tflite file comes from.
+"""The Keras layer that an operator of a .tflite file comes from.
 
 The converter names a tensor after the scopes of what it was made of, joined where operations were
 fused: "net_1/relu_1/Relu6;net_1/conv_1/convolution". TensorFlow numbers scopes, so that "conv_1"

@@ -15,15 +15,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_converter.quantize.job import ConversionJob
 from edge_converter.quantize.worker_pool import run_child
-from edge_converter.recipe.loading import Recipe
-from edge_converter.recipe.schema import Quantize
-from edge_converter.training.batches import stack
 from edge_sdk.data.samples import Sample
 from edge_sdk.documents.build import Agreement as AgreementRecord
 from edge_sdk.engines import open_engine
 from edge_sdk.errors import TrainingError
-from edge_sdk.preprocess import fed_values
+from edge_sdk.preprocess import PreprocessSpec, fed_values
 from edge_sdk.tensors import dequantize, quantize
 from edge_sdk.tflite.graph import read_graph
 from edge_sdk.tflite.probabilities import ends_in_probabilities
@@ -51,7 +49,7 @@ two to three steps of an int8 output (1/256).
 
 @dataclass(frozen=True)
 class Agreement:
-    """How far a converted model is from the Keras model on `samples` real images.
+    """The distance of a converted model from the Keras model on `samples` real images.
 
     distance: mean total variation distance (0..1); same_class: share with the same best class.
     """
@@ -72,7 +70,7 @@ class Agreement:
 
 
 def convert_model(
-    recipe: Recipe,
+    job: ConversionJob,
     model: Path,
     calibration: Sequence[Sample],
     checks: Sequence[Sample],
@@ -82,7 +80,7 @@ def convert_model(
     *,
     gated: bool = False,
 ) -> dict[str, Agreement]:
-    """Write model.tflite (the recipe's mode) and NAME.tflite (float32) of `floats` into `folder`.
+    """Write model.tflite (the job's mode) and NAME.tflite (float32) of `floats` into `folder`.
 
     model: the .keras file to convert. calibration: samples of the training part only. checks: real
     samples to compare on. log: the file that takes whatever TensorFlow prints. floats: .keras files
@@ -93,24 +91,24 @@ def convert_model(
     TrainingError, FileError (disk full).
     """
     floats = floats or {"float": model}
-    np.save(folder / "calibration.npy", pinned(stack(calibration, recipe), recipe))
-    np.save(folder / "checks.npy", stack(checks[:AGREEMENT_SAMPLES], recipe))
-    job = {
+    np.save(folder / "calibration.npy", pinned(job.input.stack(calibration), job.input.preprocess))
+    np.save(folder / "checks.npy", job.input.stack(checks[:AGREEMENT_SAMPLES]))
+    task = {
         "model": str(model),
         "floats": {name: str(path) for name, path in floats.items()},
-        "mode": recipe.quantize.mode,
-        "io": recipe.quantize.io,
-        "calibration": recipe.quantize.calibration,
-        "float_layers": recipe.quantize.float_layers,
-        "name": recipe.model.name,
-        "folder": str(recipe.folder),
+        "mode": job.mode,
+        "io": job.io,
+        "calibration": job.calibration,
+        "float_layers": job.float_layers,
+        "name": job.model_name,
+        "folder": str(job.folder),
     }
-    (folder / "job.json").write_text(json.dumps(job))
+    (folder / "job.json").write_text(json.dumps(task))
     # What a python: model imports stays: the next one may have other files of that name.
-    run_child(folder, log, _CHILD, reusable=not recipe.model.name.startswith("python:"))
+    run_child(folder, log, _CHILD, reusable=not job.model_name.startswith("python:"))
     samples = np.load(folder / "checks.npy")
     made = {name: ("float32", f"{name}.tflite") for name in floats}
-    made["converted"] = (recipe.quantize.mode, "model.tflite")
+    made["converted"] = (job.mode, "model.tflite")
     found = {}
     for name, (mode, file) in made.items():
         reference = np.load(folder / f"{name}.npy")
@@ -122,14 +120,13 @@ def convert_model(
     return found
 
 
-def calibration_samples(samples: Sequence[Sample], settings: Quantize, seed: int) -> list[Sample]:
-    """`calibration_samples` of the training samples, the same for the same seed."""
-    count = min(settings.calibration_samples, len(samples))
+def calibration_samples(samples: Sequence[Sample], count: int, seed: int) -> list[Sample]:
+    """Up to `count` of the training samples, the same for the same seed, in their order."""
     chosen = np.random.default_rng(seed).permutation(len(samples))[:count]
     return [samples[i] for i in sorted(chosen)]
 
 
-def pinned(samples: NDArray[np.float32], recipe: Recipe) -> NDArray[np.float32]:
+def pinned(samples: NDArray[np.float32], preprocess: PreprocessSpec | None) -> NDArray[np.float32]:
     """The samples, with the darkest and the brightest fed value in two corner pixels of the first.
 
     Calibration then sees the whole range a camera can deliver, whatever the images are, and the
@@ -137,9 +134,9 @@ def pinned(samples: NDArray[np.float32], recipe: Recipe) -> NDArray[np.float32]:
     fake-quant node on the input would do the same, but stays in the graph as two operators.
     Features have no such range: they are left as they are.
     """
-    if recipe.model.name == "features":
+    if preprocess is None:
         return samples
-    fed = fed_values(recipe.input.preprocess)
+    fed = fed_values(preprocess)
     samples[0, ..., 0, 0, :] = fed.min()
     samples[0, ..., -1, -1, :] = fed.max()
     return samples
@@ -188,7 +185,7 @@ def check_agreement(
 
 
 def answers(model: bytes, samples: NDArray[np.float32]) -> NDArray[np.float32]:
-    """What a .tflite answers to fed `samples` (n, *input): float32 (n, classes).
+    """The answers of a .tflite to fed `samples` (n, *input): float32 (n, classes).
 
     Raises ModelError, EngineError where it cannot run.
     """

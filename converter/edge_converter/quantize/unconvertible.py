@@ -1,4 +1,4 @@
-"""What TensorFlow's converter has no operator for, named in the user's words."""
+"""Errors for layers that TensorFlow's converter has no operator for, in the user's words."""
 
 from __future__ import annotations
 

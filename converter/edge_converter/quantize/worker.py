@@ -20,7 +20,7 @@ import numpy as np
 
 from edge_converter.compression.fake_quant import is_fake_quantized, to_int8
 from edge_converter.models.own import load_model
-from edge_converter.quantize.calibrated import Calibrated, calibrate, representative
+from edge_converter.quantize.calibration import CalibratedModel, calibrate, representative
 from edge_converter.quantize.layer_error import layer_errors
 from edge_converter.quantize.to_tflite import CALIBRATED
 from edge_converter.quantize.unconvertible import no_int16_named, operators_named
@@ -102,7 +102,7 @@ def to_tflite(model: Any, mode: str, io: str, folder: Path) -> bytes:
     return _in_4_bits(made) if mode == "int4" else made
 
 
-def _calibrated(model: Any, folder: Path, calibration: str) -> Calibrated:
+def _calibrated(model: Any, folder: Path, calibration: str) -> CalibratedModel:
     return calibrate(_converter(model), model, _samples(folder), calibration)
 
 

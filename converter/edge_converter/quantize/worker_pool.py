@@ -28,7 +28,7 @@ _OUT_OF_MEMORY = (
     *("MemoryError", "bad_alloc", "OOM when allocating", "ResourceExhausted"),
     *("failed to map segment", "Cannot allocate memory", "pthread_create"),
 )
-"""What Python, C++, TensorFlow and the loader of libraries print, often not at the end: a stack
+"""Messages of Python, C++, TensorFlow and the loader of libraries, often not at the end: a stack
 trace follows. Linux itself kills with SIGKILL and prints nothing.
 """
 _TAIL_BYTES = 64 * 1024
@@ -61,12 +61,12 @@ class Child:
 
     @property
     def alive(self) -> bool:
-        """Whether it can take another job."""
+        """True while it can take another job."""
         return self.jobs < MAX_JOBS and self._process.poll() is None
 
     @property
     def ended(self) -> bool:
-        """Whether its job took the process with it."""
+        """True once its job has ended the process."""
         return self._process.returncode is not None
 
     def run(self, folder: Path, log: Path, timeout_s: float) -> int:
@@ -148,7 +148,7 @@ def _close_all() -> None:
 
 
 def _failure(status: int, folder: Path, log: Path) -> EdgeError:
-    """What a child's exit status, its error.json and what it printed say."""
+    """The error of a child, from its exit status, its error.json and its output."""
     printed = log.read_bytes()[-_TAIL_BYTES:].decode("utf-8", "replace").strip()
     last = printed.splitlines()[-1] if printed else "no output"
     told = folder / "error.json"

@@ -67,7 +67,7 @@ def _check_task(recipe: RecipeTables, data: Mapping[str, Any], where: str) -> No
         unused = "augment"
     if unused:
         raise ConfigError(
-            f"{where}: [{unused}] has no meaning for this data and model", fix=f"remove [{unused}]"
+            f"{where}: [{unused}] does not apply to this data and model", fix=f"remove [{unused}]"
         )
 
 
@@ -81,7 +81,7 @@ def _check_steps(recipe: RecipeTables, data: Mapping[str, Any], where: str) -> N
             )
     if "train" in recipe.steps[1:]:
         raise ConfigError(
-            f'{where}: step "train" stands after {recipe.steps[0]!r}: it would start anew',
+            f'{where}: step "train" comes after {recipe.steps[0]!r}: it would start over',
             fix='put "train" first',
         )
     first = recipe.steps[0] if recipe.steps else "quantize"
@@ -98,7 +98,7 @@ def _check_steps(recipe: RecipeTables, data: Mapping[str, Any], where: str) -> N
     _check_prune(recipe, where)
     if "cluster" in recipe.steps[:-1]:
         raise ConfigError(
-            f'{where}: step "{recipe.steps[-1]}" after "cluster" trains the shared values apart',
+            f'{where}: step "{recipe.steps[-1]}" after "cluster" would break up the shared values',
             fix='put "cluster" last in steps',
         )
     if "qat" in recipe.steps:
@@ -107,7 +107,7 @@ def _check_steps(recipe: RecipeTables, data: Mapping[str, Any], where: str) -> N
 
 
 def _check_quantize(recipe: RecipeTables, where: str) -> None:
-    """Keys that only int8 has a meaning for, and lists that name a thing twice."""
+    """Keys that apply only to int8, and lists that name something twice."""
     given = recipe.quantize
     for name in ("repair", "float_layers"):
         if len(set(getattr(given, name))) != len(getattr(given, name)):
@@ -119,14 +119,14 @@ def _check_quantize(recipe: RecipeTables, where: str) -> None:
     for key, default in (("calibration", "minmax"), ("float_layers", ())):
         if (value := getattr(given, key)) != default:
             raise ConfigError(
-                f"{where}: quantize.{key} = {json.dumps(as_dict(value))} has no meaning in mode "
+                f"{where}: quantize.{key} = {json.dumps(as_dict(value))} does not apply in mode "
                 f'"{given.mode}"',
                 fix=f'remove quantize.{key}, or set quantize.mode = "int8"',
             )
 
 
 def _check_prune(recipe: RecipeTables, where: str) -> None:
-    """What goes with a prune step, and what only with one."""
+    """Values that contradict a prune step, or need one."""
     after = recipe.steps[recipe.steps.index("prune") :] if "prune" in recipe.steps else ()
     if recipe.distill.teacher == "unpruned" and "distill" not in after:
         raise ConfigError(
@@ -150,11 +150,10 @@ def _check_prune(recipe: RecipeTables, where: str) -> None:
 
 
 def _check_qat(recipe: RecipeTables, where: str) -> None:
-    """What cannot go with a qat step: it trains the ranges and kernels of one int8 model."""
+    """Values that contradict a qat step, which trains the ranges and kernels of one int8 model."""
     if recipe.steps[-1] != "qat":
         raise ConfigError(
-            f'{where}: step "{recipe.steps[-1]}" stands after "qat", whose model is ready to be '
-            "converted",
+            f'{where}: step "{recipe.steps[-1]}" comes after "qat", which must be the last step',
             fix='put "qat" last in steps',
         )
     given = recipe.quantize

@@ -39,7 +39,7 @@ class Recipe(RecipeTables):
         try:
             data = tomllib.loads(text)
         except (ValueError, RecursionError) as error:  # syntax, endless digits, endless brackets
-            raise ConfigError(f"{where}: {error}", fix="mend the TOML at that place") from error
+            raise ConfigError(f"{where}: {error}", fix="fix the TOML there") from error
         for key, value in (overrides or {}).items():
             _override(data, key, value)
         return cls.parse(data, where=where, folder=folder)
@@ -85,7 +85,7 @@ def parse_setting(text: str) -> tuple[str, Any]:
     """
     key, equals, value = text.partition("=")
     if not equals or not key.strip():
-        raise ConfigError(f"--set {text!r} has no KEY=VALUE", fix="write --set train.epochs=5")
+        raise ConfigError(f"--set {text!r} is not KEY=VALUE", fix="write --set train.epochs=5")
     try:
         parsed: Any = tomllib.loads(f"value = {value}")["value"]
     except (ValueError, RecursionError):

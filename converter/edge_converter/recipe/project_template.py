@@ -16,7 +16,7 @@ _FILES = {
     "README.md": "README.md",
     "images/README.txt": "images.txt",
 }
-"""What is written: its name, and the template that it is made from."""
+"""The files of a project: name, and the template that it is made from."""
 
 
 def start(folder: Path) -> Init:
@@ -35,7 +35,7 @@ def start(folder: Path) -> Init:
         there = [name for name in _FILES if (folder / name).exists()]
     if there:
         raise FileError(
-            f"{folder / there[0]} is there already, and is not overwritten",
+            f"{folder / there[0]} exists already and is not overwritten",
             fix=f"name a new folder: edge-sdk init {folder / 'new'}",
         )
     name = _name(folder)
@@ -52,7 +52,7 @@ def start(folder: Path) -> Init:
 
 
 def next_steps(document: Init) -> str:
-    """What to do now, for people."""
+    """The next steps, for people."""
     folder = Path(document["folder"])
     return "\n".join(
         [

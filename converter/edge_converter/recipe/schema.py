@@ -24,6 +24,7 @@ OPTIONAL_TABLES = (*STEPS, "sequence", "input")
 Repair = Literal["calibration", "qat", "float_layers"]
 Mode = Literal["float32", "float16", "dynamic", "int8", "int16x8", "int4"]
 Io = Literal["int8", "uint8", "float32"]
+Calibration = Literal["minmax", "percentile"]
 
 
 def later(default: T, **bounds: float) -> T:
@@ -49,7 +50,7 @@ class Data:
 
 @dataclass(frozen=True)
 class Input(PreprocessSpec):
-    """What the model is fed; goes unchanged into the manifest."""
+    """The input of the model; goes unchanged into the manifest."""
 
     width: int = field(default=96, metadata=limits(ge=1, le=4096))
     height: int = field(default=96, metadata=limits(ge=1, le=4096))
@@ -159,11 +160,11 @@ class Qat:
 
 @dataclass(frozen=True)
 class Quantize:
-    """How the trained model becomes a .tflite."""
+    """The conversion of the trained model to .tflite."""
 
     mode: Mode = "int8"
     io: Io = "int8"
-    calibration: Literal["minmax", "percentile"] = "minmax"
+    calibration: Calibration = "minmax"
     calibration_samples: int = field(default=200, metadata=limits(ge=1))
     float_layers: tuple[str, ...] = ()
     repair: tuple[Repair, ...] = ("calibration", "qat", "float_layers")
@@ -171,7 +172,7 @@ class Quantize:
 
 @dataclass(frozen=True)
 class Target:
-    """What the model is for. `board` adds figures labelled MODEL."""
+    """The target of the model. `board` adds figures labelled MODEL."""
 
     engine: Literal["litert", "edgetpu"] = later("litert")
     board: str = ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from edge_converter.compression.clustering import (
 from edge_converter.datasets import Dataset
 from edge_converter.recipe.loading import Recipe
 from edge_converter.steps.common import (
-    Trained,
+    StepResult,
     feeds,
     load_trained,
     some_batches,
@@ -27,8 +27,9 @@ from edge_converter.steps.common import (
 from edge_converter.steps.train import recovery, unfreeze_all
 from edge_converter.training.batch_norm import equalize, recentre
 from edge_converter.training.checkpoints import Checkpoints
-from edge_converter.training.loop import Progress, Task, fit, prepare
+from edge_converter.training.loop import Task, fit, prepare
 from edge_converter.training.losses import hard_loss, supervised
+from edge_sdk.events import Event, Listener, ignore
 
 
 def check(recipe: Recipe, model: Any) -> None:
@@ -43,9 +44,8 @@ def cluster(
     checkpoints: Checkpoints,
     *,
     source: Path,
-    say: Callable[[str], None] = lambda _: None,
-    progress: Progress = lambda _: None,
-) -> Trained:
+    listen: Listener = ignore,
+) -> StepResult:
     """Cluster the model at `source`, train its shared values, and save it to `target` (.keras).
 
     It trains as `recovery` says, for `cluster.epochs`.
@@ -53,7 +53,7 @@ def cluster(
     TrainingError when it diverges.
     """
     if gpu := prepare(recipe.seed):
-        say(f"cluster: on {gpu}")
+        listen(Event("note", "cluster", f"on {gpu}"))
     model = load_trained(recipe, source)
     recentre(model, some_batches(recipe, data))
     equalize(model)
@@ -68,9 +68,9 @@ def cluster(
         after_step=lambda _: _share(books),
         joined=partial(joined_gradients, books, model.trainable_variables),
     )
-    curves = fit(task, *feeds(recipe, data), recovery(recipe, "cluster"), checkpoints, progress)
+    curves = fit(task, *feeds(recipe, data), recovery(recipe, "cluster"), checkpoints, listen)
     model.save(target)
-    return Trained(curves, (("cluster", len(curves["loss"])),), _note(books, small))
+    return StepResult(curves, (("cluster", len(curves["loss"])),), _note(books, small))
 
 
 def _share(books: Sequence[Codebook]) -> None:

@@ -1,4 +1,4 @@
-"""What steps have in common: their batches, the loss against the labels, and what they leave."""
+"""Common parts of steps: their batches, the loss against the labels, and their result."""
 
 from __future__ import annotations
 
@@ -12,18 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_converter.datasets import Dataset
+from edge_converter.datasets.model_input import ModelInput
 from edge_converter.models import load_model
 from edge_converter.recipe.loading import Recipe
 from edge_converter.recipe.schema import Augment
-from edge_converter.training.batches import (
-    CACHE_BYTES,
-    Change,
-    Feed,
-    Order,
-    fed_shape,
-    one_hot,
-    stack,
-)
+from edge_converter.training.batches import CACHE_BYTES, Change, Feed, Order, one_hot
 from edge_converter.training.class_balance import class_weights, oversampled
 from edge_converter.training.loop import Curves
 from edge_converter.training.losses import Hard, hard_loss, weighted
@@ -33,8 +26,8 @@ SAMPLES = 512
 
 
 @dataclass(frozen=True)
-class Trained:
-    """What a step leaves beside the model.
+class StepResult:
+    """The result of a step beside its model.
 
     curves: one value an epoch for each name; phases: (name, epochs) in their order; note: what was
     done, for people.
@@ -58,8 +51,9 @@ def load_trained(recipe: Recipe, path: Path) -> Any:
 def some_batches(recipe: Recipe, data: Dataset) -> Iterator[NDArray[np.float32]]:
     """Fed values of up to SAMPLES training samples from all of the set, in batches."""
     chosen = data.train[:: math.ceil(len(data.train) / SAMPLES)]
+    fed = ModelInput.of(recipe, chosen)
     for first in range(0, len(chosen), recipe.train.batch_size):
-        yield stack(chosen[first : first + recipe.train.batch_size], recipe)
+        yield fed.stack(chosen[first : first + recipe.train.batch_size])
 
 
 def joined(histories: Sequence[dict[str, list[Any]]]) -> dict[str, list[Any]]:
@@ -71,7 +65,7 @@ def feeds(recipe: Recipe, data: Dataset, *, cache_bytes: int = CACHE_BYTES) -> t
     """Batches to train on, in an order and with changes that the recipe's seed and the number of
     the epoch decide, and batches to validate on, as they are.
     """
-    encode, shape = one_hot(len(data.labels)), fed_shape(recipe, data.train)
+    encode, shape = one_hot(len(data.labels)), ModelInput.of(recipe, data.train).shape
     change = _augmented(recipe, shape) if recipe.augment != Augment() else None
     return (
         Feed(

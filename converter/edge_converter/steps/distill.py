@@ -12,16 +12,15 @@ import numpy as np
 from edge_converter.datasets import Dataset, open_dataset
 from edge_converter.models.keras_files import load_keras
 from edge_converter.recipe.loading import Recipe
-from edge_converter.steps.common import Trained, feeds, load_trained, weighted_loss
+from edge_converter.steps.common import StepResult, feeds, load_trained, weighted_loss
 from edge_converter.steps.train import new_model, phases, unfreeze
 from edge_converter.training.batches import Feed
 from edge_converter.training.checkpoints import Checkpoints
-from edge_converter.training.loop import Plan, Progress, Task, fit, prepare
+from edge_converter.training.loop import Plan, Task, fit, prepare
 from edge_converter.training.losses import distilled, hard_loss
 from edge_sdk.errors import ConfigError, DataError, ModelError
+from edge_sdk.events import Event, Listener, ignore
 from edge_sdk.files import read_file
-
-Say = Callable[[str], None]
 
 _CUT = ("frames", "stride")
 """Of [sequence]: what both must be fed alike. cell and units are each model's own."""
@@ -97,7 +96,7 @@ def _check_recipe(recipe: Recipe, teacher: Recipe) -> None:
                 )
     if "distill" in teacher.steps and teacher.distill.teacher.startswith("recipe:"):
         raise ConfigError(
-            f"{recipe.distill.teacher} has a recipe for its teacher in turn",
+            f"{recipe.distill.teacher} has a recipe as its own teacher",
             fix="build it first, and name its model: file:NAME-VERSION.build/model.keras",
         )
 
@@ -128,9 +127,8 @@ def distill(
     checkpoints: Checkpoints,
     *,
     student: Path | None = None,
-    say: Say = lambda _: None,
-    progress: Progress = lambda _: None,
-) -> Trained:
+    listen: Listener = ignore,
+) -> StepResult:
     """Teach the model at `student`, or the recipe's new one, and save it to `target` (.keras).
 
     It trains as [train] says, the same layers at the same rate as in its last phase, for
@@ -138,7 +136,7 @@ def distill(
     cannot be read, DataError for one of other data, TrainingError when it diverges.
     """
     if gpu := prepare(recipe.seed):
-        say(f"distill: on {gpu}")
+        listen(Event("note", "distill", f"on {gpu}"))
     model = _student(recipe, data) if student is None else load_trained(recipe, student)
     feed, val = feeds(recipe, data)
     known = _load(teacher, recipe, feed)
@@ -152,13 +150,13 @@ def distill(
         alpha=settings.alpha,
     )
     task = Task(taught, loss, hard_loss(recipe.train.loss), model)
-    curves = fit(task, feed, val, _plan(recipe), checkpoints, progress)
+    curves = fit(task, feed, val, _plan(recipe), checkpoints, listen)
     model.save(target)
     note = (
         f"taught by {settings.teacher}, right for {right:.1%} of the validation samples; "
         f"temperature {settings.temperature:g}, alpha {settings.alpha:g}"
     )
-    return Trained(curves, (("distill", len(curves["loss"])),), note)
+    return StepResult(curves, (("distill", len(curves["loss"])),), note)
 
 
 def _student(recipe: Recipe, data: Dataset) -> Any:
@@ -177,8 +175,8 @@ def _plan(recipe: Recipe) -> Plan:
         raise ConfigError(
             f"train.warmup_epochs is {plan.warmup_epochs}, distill.epochs is "
             f"{recipe.distill.epochs}",
-            fix="lower train.warmup_epochs below distill.epochs: the rate must arrive before the "
-            "end",
+            fix="lower train.warmup_epochs below distill.epochs: warm-up must end before "
+            "training does",
         )
     return replace(
         plan,
@@ -240,7 +238,7 @@ def _check_answers(teacher: Any, recipe: Recipe, val: Feed) -> float:
     scores, wanted = (np.concatenate(parts) for parts in zip(*found, strict=True))
     if scores.min() < 0 or not np.allclose(scores.sum(axis=1), 1, atol=1e-3):
         raise ModelError(
-            f"the teacher {recipe.distill.teacher} does not answer in probabilities",
+            f"the teacher {recipe.distill.teacher} does not output probabilities",
             fix="end it in a softmax",
         )
     right = float(np.mean(scores.argmax(axis=1) == wanted.argmax(axis=1)))
@@ -248,7 +246,7 @@ def _check_answers(teacher: Any, recipe: Recipe, val: Feed) -> float:
     if right <= most:
         raise DataError(
             f"the teacher {recipe.distill.teacher} is right for {right:.1%} of the validation "
-            f"samples; always to name the most frequent class is right for {most:.1%}",
+            f"samples; always answering the most frequent class is right for {most:.1%}",
             fix="name a teacher of the same labels, in the same order, and the same [input]",
         )
     return right
@@ -271,7 +269,7 @@ def _with_features(
             raise ConfigError(
                 f"distill.features: {name} of the student is {_shown([mine.shape[1:]])}, "
                 f"{other} of the teacher is {_shown([wanted.shape[1:]])}",
-                fix="pair layers that differ in the last number, the channels, only",
+                fix="pair layers that differ only in the last number, the channels",
             )
         if mine.shape[-1] != wanted.shape[-1]:
             # A dense layer acts on the channels of each place: a 1x1 convolution.
@@ -287,7 +285,7 @@ def _with_features(
 
 
 def _feature(model: Any, name: str, who: str) -> Any:
-    """What layer `name` gives. Raises ConfigError where there is none."""
+    """The output of layer `name`. Raises ConfigError where there is none."""
     for layer in model.layers:
         if layer.name == name:
             return layer.output

@@ -5,7 +5,6 @@ until it has recovered.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from edge_converter.compression.pruning.magnitude import achieved, sparse_step
 from edge_converter.datasets import Dataset
 from edge_converter.recipe.loading import Recipe
 from edge_converter.steps.common import (
-    Trained,
+    StepResult,
     feeds,
     load_trained,
     some_batches,
@@ -27,9 +26,10 @@ from edge_converter.steps.common import (
 from edge_converter.steps.train import recovery, unfreeze_all
 from edge_converter.training.batch_norm import equalize, recentre
 from edge_converter.training.checkpoints import Checkpoints
-from edge_converter.training.loop import Progress, Task, fit, prepare
+from edge_converter.training.loop import Task, fit, prepare
 from edge_converter.training.losses import hard_loss, supervised
 from edge_sdk.errors import ConfigError
+from edge_sdk.events import Event, Listener, ignore
 
 
 def check(recipe: Recipe, model: Any) -> None:
@@ -46,9 +46,8 @@ def prune(
     checkpoints: Checkpoints,
     *,
     source: Path,
-    say: Callable[[str], None] = lambda _: None,
-    progress: Progress = lambda _: None,
-) -> Trained:
+    listen: Listener = ignore,
+) -> StepResult:
     """Prune the model at `source`, let it recover, and save it to `target` (.keras).
 
     It trains as a whole, as `recovery` says, for `prune.epochs`; weights without patience, since
@@ -57,7 +56,7 @@ def prune(
     TrainingError when it diverges or a kernel has too few zeros.
     """
     if gpu := prepare(recipe.seed):
-        say(f"prune: on {gpu}")
+        listen(Event("note", "prune", f"on {gpu}"))
     model = load_trained(recipe, source)
     recentre(model, some_batches(recipe, data))
     feed, val = feeds(recipe, data)
@@ -71,11 +70,11 @@ def prune(
     if settings.unit == "weights":
         plan, steps = replace(plan, patience=0), plan.epochs * feed.steps
         task = replace(task, after_step=sparse_step(model, settings.ratio, steps))
-    curves = fit(task, feed, val, plan, checkpoints, progress)
+    curves = fit(task, feed, val, plan, checkpoints, listen)
     if settings.unit == "weights":
         note = _note_of_zeros(achieved(model, settings.ratio))
     model.save(target)
-    return Trained(curves, (("prune", len(curves["loss"])),), note)
+    return StepResult(curves, (("prune", len(curves["loss"])),), note)
 
 
 def _without_channels(recipe: Recipe, data: Dataset, model: Any) -> tuple[Any, str]:
@@ -105,7 +104,7 @@ def _chosen(found: Trace, scores: NDArray[np.floating], ratio: float) -> NDArray
 
 
 def _left_whole(found: Trace) -> str:
-    """Which layers, and for the sake of which other one: "conv (for attention), attention"."""
+    """The layers, each with the one for whose sake it is: "conv (for attention), attention"."""
     lines = [
         layer if layer == why else f"{layer} (for {why})" for layer, why in found.whole.items()
     ]
@@ -120,7 +119,7 @@ def _nothing(found: Trace, ratio: float) -> ConfigError:
             fix='remove "prune" from steps, or set prune.unit = "weights"',
         )
     return ConfigError(
-        f"prune.ratio {ratio:g} removes no channel: the most that a layer has is {most}",
+        f"prune.ratio {ratio:g} removes no channel: no layer has more than {most}",
         fix=f"raise it to {math.ceil(1000 / most) / 1000:g} or more"
         if most > 1
         else 'remove "prune" from steps',

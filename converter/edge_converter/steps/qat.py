@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from edge_converter.compression.fake_quant import check_layers, fake_quantized
 from edge_converter.datasets import Dataset
+from edge_converter.datasets.model_input import ModelInput
 from edge_converter.quantize.to_tflite import calibration_samples, pinned
 from edge_converter.recipe.loading import Recipe
-from edge_converter.steps.common import Trained, feeds, load_trained, weighted_loss
-from edge_converter.training.batches import stack
+from edge_converter.steps.common import StepResult, feeds, load_trained, weighted_loss
 from edge_converter.training.checkpoints import Checkpoints
-from edge_converter.training.loop import Plan, Progress, Task, fit, prepare
+from edge_converter.training.loop import Plan, Task, fit, prepare
 from edge_converter.training.losses import hard_loss, supervised
+from edge_sdk.events import Event, Listener, ignore
 
 
 def check(recipe: Recipe, model: Any) -> None:
@@ -29,9 +29,8 @@ def qat(
     checkpoints: Checkpoints,
     *,
     source: Path,
-    say: Callable[[str], None] = lambda _: None,
-    progress: Progress = lambda _: None,
-) -> Trained:
+    listen: Listener = ignore,
+) -> StepResult:
     """Fine-tune the model at `source` with fake quantization, and save that to `target` (.keras).
 
     The ranges start from the samples that calibration without this step would take. The epoch of
@@ -39,20 +38,21 @@ def qat(
     Raises ConfigError for a layer that has no rule, TrainingError when it diverges.
     """
     if gpu := prepare(recipe.seed):
-        say(f"qat: on {gpu}")
+        listen(Event("note", "qat", f"on {gpu}"))
     trained = load_trained(recipe, source)
-    chosen = calibration_samples(data.train, recipe.quantize, recipe.seed)
+    chosen = calibration_samples(data.train, recipe.quantize.calibration_samples, recipe.seed)
+    fed = ModelInput.of(recipe, data.train)
     model = fake_quantized(
         trained,
-        pinned(stack(chosen, recipe), recipe),
+        pinned(fed.stack(chosen), fed.preprocess),
         dense_per_tensor=recipe.target.engine == "edgetpu",
     )
     feed, val = feeds(recipe, data)
     task = Task(model, supervised(weighted_loss(recipe, data)), hard_loss(recipe.train.loss), model)
-    curves = fit(task, feed, val, _plan(recipe), checkpoints, progress)
+    curves = fit(task, feed, val, _plan(recipe), checkpoints, listen)
     model.save(target)
     epochs = len(curves["loss"])
-    return Trained(curves, (("qat", epochs),), f"fake quantization to int8: {epochs} epochs")
+    return StepResult(curves, (("qat", epochs),), f"fake quantization to int8: {epochs} epochs")
 
 
 def _plan(recipe: Recipe) -> Plan:

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from edge_converter.datasets import Dataset
+from edge_converter.datasets.model_input import ModelInput
 from edge_converter.models import build_model
 from edge_converter.recipe.loading import Recipe
 from edge_converter.recipe.schema import Train
-from edge_converter.steps.common import Trained, feeds, joined, weighted_loss
-from edge_converter.training.batches import fed_shape
+from edge_converter.steps.common import StepResult, feeds, joined, weighted_loss
 from edge_converter.training.checkpoints import Checkpoints
-from edge_converter.training.loop import Curves, Plan, Progress, Task, fit, prepare
+from edge_converter.training.loop import Curves, Plan, Task, fit, prepare
 from edge_converter.training.losses import hard_loss, supervised
 from edge_sdk.errors import ConfigError
+from edge_sdk.events import Event, Listener, ignore
 
 
 @dataclass(frozen=True)
@@ -35,9 +36,8 @@ def train(
     target: Path,
     checkpoints: Checkpoints,
     *,
-    say: Callable[[str], None] = lambda _: None,
-    progress: Progress = lambda _: None,
-) -> Trained:
+    listen: Listener = ignore,
+) -> StepResult:
     """Train the recipe's model, save it to `target` (.keras).
 
     The same recipe and data give the same weights on one machine, also when it was ended on the
@@ -46,7 +46,7 @@ def train(
     """
     todo = phases(recipe)
     if gpu := prepare(recipe.seed):
-        say(f"train: on {gpu}")
+        listen(Event("note", "train", f"on {gpu}"))
     model, head = new_model(recipe, data)
     feed, val = feeds(recipe, data)
     task = Task(model, supervised(weighted_loss(recipe, data)), hard_loss(recipe.train.loss), model)
@@ -55,11 +55,11 @@ def train(
     for phase in todo:
         if phase.unfrozen is not None:
             unfreeze(model, head, phase.unfrozen)
-        found = fit(task, feed, val, phase.plan, checkpoints, progress)
+        found = fit(task, feed, val, phase.plan, checkpoints, listen)
         done.append((phase.plan.name, len(found["loss"])))
         curves = joined([curves, found]) if curves else found
     model.save(target)
-    return Trained(curves, tuple(done), _note(recipe, done))
+    return StepResult(curves, tuple(done), _note(recipe, done))
 
 
 def phases(recipe: Recipe) -> list[Phase]:
@@ -96,8 +96,8 @@ def phases(recipe: Recipe) -> list[Phase]:
 
 
 def recovery(recipe: Recipe, step: str) -> Plan:
-    """How a step that changes a trained model trains it on: at the rate and with the patience of
-    [train]'s last phase, in its own number of epochs.
+    """The plan by which a step trains a model that it has changed: at the rate and with the
+    patience of [train]'s last phase, in its own number of epochs.
     """
     before = recipe.steps[: recipe.steps.index(step)]
     return replace(
@@ -115,7 +115,7 @@ def _check(settings: Train, *, transferred: bool) -> None:
     if settings.warmup_epochs >= first:
         raise ConfigError(
             f"train.warmup_epochs is {settings.warmup_epochs} of {first} epochs",
-            fix="lower it: the rate must arrive before the end",
+            fix="lower it: warm-up must end before training does",
         )
     if not transferred:
         for key in ("head_epochs", "unfreeze_layers"):
@@ -146,7 +146,7 @@ def new_model(recipe: Recipe, data: Dataset) -> tuple[Any, tuple[str, ...]]:
     are new. Batch norm that was loaded does not train: its statistics are of far more images
     than a recipe has.
     """
-    model = build_model(recipe, fed_shape(recipe, data.train), len(data.labels))
+    model = build_model(recipe, ModelInput.of(recipe, data.train).shape, len(data.labels))
     if recipe.model.weights == "none":
         return model, (_last_with_weights(model),)
     from edge_converter.weights import load_weights
@@ -199,7 +199,7 @@ def leaves(model: Any) -> list[Any]:
 
 
 def _is_file(recipe: Recipe) -> bool:
-    """Whether the model is a file, which brings weights."""
+    """True where the model is a file, which brings weights."""
     return recipe.model.name.startswith("file:")
 
 

@@ -14,7 +14,7 @@ from edge_sdk.processes import stderr_closed
 _LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 _ERRORS_ONLY_AS_EXCEPTIONS = "3"
 _EXTRAS = ("matplotlib", "pandas", "sklearn")
-"""What Keras imports where it is installed: mlxtend brings it. Nothing here uses Keras' charts, its
+"""Imported by Keras where it is installed: mlxtend brings it. Nothing here uses Keras' charts, its
 wrappers for scikit-learn or data frames, and they take a quarter of the time.
 """
 

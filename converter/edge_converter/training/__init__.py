@@ -1,1 +1,1 @@
-"""How every step trains: batches, loop, losses, augmentation, checkpoints."""
+"""Training, as every step does it: batches, loop, losses, augmentation, checkpoints."""

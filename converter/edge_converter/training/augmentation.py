@@ -26,13 +26,14 @@ TOP = 255.0
 """Pixels are 0..TOP, before normalisation."""
 
 FILL = TOP / 2
-"""What cutout leaves (T. DeVries, G. Taylor, "Improved Regularization of Convolutional Neural
-Networks with Cutout", 2017, fill with the data's mean)."""
+"""The value that cutout leaves (T. DeVries, G. Taylor, "Improved Regularization of Convolutional
+Neural Networks with Cutout", 2017, fill with the data's mean).
+"""
 
 
 def augmentation(settings: Augment, shape: tuple[int, ...], seed: int) -> Augmentation | None:
-    """What changes batches of samples of `shape`: (height, width, channels) or (frames, height,
-    width, channels). None where everything is off.
+    """The function that changes batches of samples of `shape`: (height, width, channels) or
+    (frames, height, width, channels). None where everything is off.
 
     The same seed gives the same changes to the same batches in the same order: make one for each
     epoch.
@@ -41,7 +42,7 @@ def augmentation(settings: Augment, shape: tuple[int, ...], seed: int) -> Augmen
     if settings == Augment():
         return None
     if len(shape) not in (3, 4):
-        raise ConfigError("[augment] changes images, and features are none", fix="remove it")
+        raise ConfigError("[augment] applies only to images, not to features", fix="remove it")
     return Augmentation(settings, shape, seed)
 
 

@@ -1,7 +1,6 @@
-"""Samples as arrays: in batches for training, stacked for calibration.
+"""Samples in batches for training, through the decoder and the preprocessing of the device.
 
-Both go through the decoder and the preprocessing that the device uses. Batches are made by threads
-a little ahead of their use, so that decoding and training overlap.
+Threads make them a little ahead of their use, so that decoding and training overlap.
 """
 
 from __future__ import annotations
@@ -19,17 +18,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_converter.datasets.model_input import ModelInput
 from edge_converter.recipe.loading import Recipe
 from edge_sdk.data.samples import Sample, Target
-from edge_sdk.inference.recognizer import open_preprocessor
 from edge_sdk.preprocess import fed_values
-from edge_sdk.tensors import TensorSpec
 
 CACHE_BYTES = 256 * 1024 * 1024
 """Decoded samples stay in memory up to this size in all; a larger set is decoded each epoch."""
 
 Batch = tuple[NDArray[Any], NDArray[np.float32]]
-"""Values [batch, *fed_shape], float32 once they are fed, and the targets as the loss takes them:
+"""Values [batch, *shape], float32 once they are fed, and the targets as the loss takes them:
 for classes one-hot, float32 [batch, classes].
 """
 Encode = Callable[[Sequence[Target]], NDArray[np.float32]]
@@ -51,9 +49,9 @@ class Reader:
 
     def __init__(self, samples: Sequence[Sample], recipe: Recipe) -> None:
         self._samples = samples
-        self._recipe = recipe
+        self._input = ModelInput.of(recipe, samples)
         self._local = threading.local()
-        self.shape = fed_shape(recipe, samples)
+        self.shape = self._input.shape
         self.dtype = np.dtype(np.float32 if recipe.preprocess is None else np.uint8)
 
     def __call__(self, index: int) -> NDArray[Any]:
@@ -63,7 +61,7 @@ class Reader:
             return value
         preprocessor = getattr(self._local, "preprocessor", None)
         if preprocessor is None:
-            preprocessor = self._local.preprocessor = _float_preprocessor(self._recipe, self.shape)
+            preprocessor = self._local.preprocessor = self._input.open_preprocessor()
         out = np.empty(self.shape, np.uint8)
         preprocessor.pixels(value, out)
         return out
@@ -106,7 +104,7 @@ class Feed:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """That of one sample's values; target_shape is that of its encoded target."""
+        """The shape of one sample's values; target_shape is that of its encoded target."""
         return self._read.shape
 
     def epoch(self, number: int = 0) -> Iterator[Batch]:
@@ -155,34 +153,6 @@ def one_hot(classes: int) -> Encode:
     """Encodes classes: float32 [samples, classes], 1 at the sample's own."""
     rows = np.eye(classes, dtype=np.float32)
     return lambda targets: rows[np.array(targets, np.int64)]
-
-
-def fed_shape(recipe: Recipe, samples: Sequence[Sample]) -> tuple[int, ...]:
-    """The model's input without the batch: (height, width, channels); (frames, height, width,
-    channels) for clips; (frames, features), which only the samples know, for features.
-    """
-    if recipe.preprocess is None:
-        values = samples[0].read()
-        assert isinstance(values, np.ndarray)
-        return tuple(values.shape)
-    settings = recipe.input
-    image = (settings.height, settings.width, settings.channels)
-    return image if recipe.cut is None else (recipe.cut.frames, *image)
-
-
-def stack(samples: Sequence[Sample], recipe: Recipe) -> NDArray[np.float32]:
-    """Fed values of each sample: float32 [samples, *fed_shape]."""
-    shape = fed_shape(recipe, samples)
-    preprocessor = _float_preprocessor(recipe, shape)
-    out = np.empty((len(samples), *shape), np.float32)
-    for row, sample in enumerate(samples):
-        preprocessor(sample.read(), out[row : row + 1])
-    return out
-
-
-def _float_preprocessor(recipe: Recipe, shape: tuple[int, ...]) -> Any:
-    """A preprocessor into float32 [1, *shape]: fed values, not quantized."""
-    return open_preprocessor(recipe.preprocess, TensorSpec("input", (1, *shape), "float32"))
 
 
 def _normalisation(recipe: Recipe) -> Callable[[NDArray[Any]], NDArray[np.float32]]:

@@ -1,4 +1,4 @@
-"""What training leaves after each epoch, so that a build that was killed goes on from there."""
+"""Checkpoints after each epoch, from which a build that was killed goes on."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""How every step trains: Adam, a rate with warm-up and decay, early stopping, and after each epoch
-a checkpoint from which a killed build goes on.
+"""The training loop of every step: Adam, a rate with warm-up and decay, early stopping, and after
+each epoch a checkpoint from which a killed build goes on.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from edge_converter.training.checkpoints import Arrays, Checkpoints, State
 from edge_converter.training.losses import Hard, Loss
 from edge_converter.training.pace import Pace, Tally
 from edge_sdk.errors import TrainingError
+from edge_sdk.events import Event, Listener, ignore
 
-Progress = Callable[[str], None]
 Curves = dict[str, list[float]]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How one phase of training goes. name: in messages, and of its checkpoint.
+    """The plan of one phase of training. name: in messages, and of its checkpoint.
 
     first_epoch: epochs trained before this phase, so that each has an order of its own. rate_key:
     what the rate is called in a recipe.
@@ -45,7 +45,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Task:
-    """What is trained, and to what end.
+    """A network and the losses that it is trained by.
 
     model: its first output is the scores. loss: minimised on the training samples; val_loss: by
     which the best epoch is chosen. kept: the network that stays when all is done, `model` or a
@@ -102,16 +102,19 @@ def fit(
     val: Feed,
     plan: Plan,
     checkpoints: Checkpoints,
-    progress: Progress = lambda _: None,
+    listen: Listener = ignore,
 ) -> Curves:
     """Train `task.model` in place. Returns its curves: {"loss", "accuracy", "val_loss",
     "val_accuracy"}, one value an epoch.
+
+    listen: takes progress, and after the checkpoint of each epoch an event with these values as its
+    metrics, and the epochs of this phase that are done. What it raises ends the training.
 
     Goes on from a checkpoint of the same key. Layers that are not trainable stay as they are, batch
     norm among them in inference mode. Raises TrainingError when the loss or a weight is no longer a
     number, the model of the last good epoch saved beside the checkpoints; FileError, ImageError.
     """
-    return _Fit(task, train, val, plan, checkpoints, progress).run()
+    return _Fit(task, train, val, plan, checkpoints, listen).run()
 
 
 class _Fit:
@@ -124,12 +127,12 @@ class _Fit:
         val: Feed,
         plan: Plan,
         checkpoints: Checkpoints,
-        progress: Progress,
+        listen: Listener,
     ) -> None:
         import keras
 
         self.task, self.train, self.val, self.plan = task, train, val, plan
-        self.checkpoints, self.progress = checkpoints, progress
+        self.checkpoints, self.listen = checkpoints, listen
         self.variables = task.model.variables
         self.optimizer = keras.optimizers.Adam(plan.learning_rate)
         self.optimizer.build(task.model.trainable_variables)
@@ -180,17 +183,18 @@ class _Fit:
         return tally.means
 
     def _look(self, tally: Tally, number: int, done: int) -> None:
-        """Fetch the losses up to step `number` of the epoch, and say how it goes."""
+        """Fetch the losses up to step `number` of the epoch, and report them."""
         tally.fetch()
         steps = self.train.steps
         if bad := tally.first_bad:
             raise self._diverged(f"at step {bad} of {steps} the loss is not a number")
         loss, accuracy = tally.means
-        self.progress(
-            f"{self.plan.name}: epoch {self.state.epochs + 1} of {self.plan.epochs}, batch "
-            f"{number} of {steps}, loss {loss:.4f}, accuracy {accuracy:.4f}"
-            f"{self.pace.describe(done)}"
+        message = (
+            f"epoch {self.state.epochs + 1} of {self.plan.epochs}, batch {number} of {steps}, "
+            f"loss {loss:.4f}, accuracy {accuracy:.4f}{self.pace.describe(done)}"
         )
+        metrics = {"loss": loss, "accuracy": accuracy}
+        self.listen(Event("progress", self.plan.name, message, metrics=metrics))
 
     def _validate(self) -> tuple[float, float]:
         tally = Tally()
@@ -213,6 +217,8 @@ class _Fit:
         if self.plan.patience and epoch["val_loss"] < state.best_loss:
             state.best, state.best_loss, state.waited = values, epoch["val_loss"], 0
         self.checkpoints.save(self.plan.name, state)
+        done, total = state.epochs, self.plan.epochs
+        self.listen(Event("epoch", self.plan.name, "", done, total, "epochs", epoch))
 
     def _diverged(self, what: str) -> TrainingError:
         """The error, with the last good epoch's model saved."""

@@ -1,4 +1,4 @@
-"""How training goes: what its steps came to, and how fast they are."""
+"""The pace of training: losses and accuracy of its steps, and their speed."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 
 LOOK_EVERY_S = 0.25
-"""How often losses are fetched and progress is shown. In between, the device is not waited for."""
+"""Interval at which losses are fetched and progress is reported. In between, nothing waits for the
+device.
+"""
 
 
 class Tally:
-    """What the steps of an epoch came to: tensors [sum of losses, right answers, samples], left on
+    """The sums over the steps of an epoch: tensors [sum of losses, right answers, samples], left on
     the device until somebody looks.
     """
 
@@ -52,7 +54,7 @@ class Pace:
         self._start: tuple[int, float] | None = None
 
     def due(self) -> bool:
-        """Whether LOOK_EVERY_S has passed; True at first."""
+        """True when LOOK_EVERY_S has passed, and at first."""
         now = time.monotonic()
         if now - self._looked < LOOK_EVERY_S:
             return False

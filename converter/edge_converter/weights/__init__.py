@@ -28,8 +28,8 @@ _SUFFIXES = (".keras", ".tflite")
 
 @dataclass(frozen=True)
 class Transfer:
-    """What a model starts from. loaded: names of the layers that were set; head: of the layers
-    with weights that are new, with random weights.
+    """The weights that a model starts from. loaded: names of the layers that were set; head: of the
+    layers with weights that are new, with random weights.
     """
 
     loaded: tuple[str, ...]
@@ -37,7 +37,7 @@ class Transfer:
 
 
 def check_weights(recipe: Recipe) -> None:
-    """Whether `model.weights` can be loaded into the recipe's architecture, as far as it shows
+    """Check that `model.weights` can be loaded into the recipe's architecture, as far as it shows
     without TensorFlow: for a build to say so before the minutes of looking at images. What a
     .keras file wants to be fed shows when it is loaded.
 
@@ -54,7 +54,7 @@ def check_weights(recipe: Recipe) -> None:
             check_input(recipe, str(path), next(iter(read_graph(blob).input_specs), None))
         elif not zipfile.is_zipfile(path):
             raise ModelError(
-                f"{path} is damaged, or no .keras file",
+                f"{path} is damaged or not a .keras file",
                 fix='save the model again, with model.save("NAME.keras")',
             )
 
@@ -88,7 +88,8 @@ def weights_path(recipe: Recipe) -> Path:
 
 
 def weights_key(recipe: Recipe) -> str:
-    """What a cached training depends on: "none", "imagenet", or the file's SHA-256 (hex).
+    """The part of a training's cache key for its weights: "none", "imagenet", or the file's SHA-256
+    (hex).
 
     Raises ConfigError, FileError.
     """

@@ -177,7 +177,7 @@ def _places(model: Any) -> list[Place]:
 
 
 def _difference(layer: Layer, place: Place) -> str:
-    """How a layer of the file and its place differ; "" where they do not."""
+    """The difference of a layer of the file and its place; "" where there is none."""
     wanted = type(place.layer).__name__, tuple(place.layer.kernel.shape)
     if (layer.kind, layer.kernel.shape) != wanted:
         return f"{layer}, {place.layer.name} a {wanted[0]} {list(wanted[1])}"
@@ -215,7 +215,7 @@ def _width(layers: list[Layer], family: str) -> float:
 
 
 def _describe(layers: list[Layer]) -> str:
-    """What a file seems to hold, in words."""
+    """The network that a file seems to hold, in words."""
     family = _family(layers)
     if family:
         return f"{family} with width {_width(layers, family):g}"

@@ -106,8 +106,8 @@ def match_layers(
 
 
 def dropped(source: Any, model: Any) -> list[Any]:
-    """What rescales pixels in `source` and has no counterpart in `model`: [input] must do it. None
-    where `model`, somebody's own, rescales them itself or takes no images.
+    """The layers that rescale pixels in `source` and have no counterpart in `model`: [input] must
+    do it. None where `model`, somebody's own, rescales them itself or takes no images.
     """
     images = len(model.inputs[0].shape) >= 4
     return rescalings(source) if images and not rescalings(model) else []
@@ -120,7 +120,7 @@ def some(lines: list[str]) -> str:
 
 
 def _difference(theirs: Any, ours: Any) -> str:
-    """How the weights of two layers differ; "" where they do not."""
+    """The difference of two layers' weights; "" where there is none."""
     if theirs is None:
         return "not in the file"
     shapes = [[list(weight.shape) for weight in layer.weights] for layer in (theirs, ours)]
@@ -141,6 +141,6 @@ def _surplus(theirs: dict[str, Any], backbone: list[str]) -> list[str]:
 
 
 def _may_be_head(layer: Any) -> bool:
-    """Whether a layer can belong to a head: Dense, recurrent, or a convolution of one pixel."""
+    """True for a layer of a head: Dense, recurrent, or a convolution of one pixel."""
     kind = type(layer).__name__
     return kind in _HEADS or (kind == "Conv2D" and tuple(layer.input.shape[1:3]) == (1, 1))

@@ -1,4 +1,4 @@
-"""What pretrained weights want to be fed, held against the recipe's [input]."""
+"""The input that pretrained weights were trained on, compared with the recipe's [input]."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _ONE_STEP = 1.001
 
 
 def check_input(recipe: Recipe, origin: str, spec: TensorSpec | None = None) -> None:
-    """Whether the recipe feeds the network what its weights have learned from.
+    """Check that the recipe feeds the network what its weights have learned from.
 
     spec: the input of the file that the weights come from, where there is one. When it is
     quantized, its integers stand for pixels 0..255, and it says itself what it wants, to one step;
@@ -47,7 +47,7 @@ def check_input(recipe: Recipe, origin: str, spec: TensorSpec | None = None) -> 
 
 
 def check_keras_input(recipe: Recipe, path: Path, source: Any, steps: Sequence[Any]) -> None:
-    """Whether the recipe feeds the network what the weights in a .keras file have learned from.
+    """Check that the recipe feeds the network what the weights in a .keras file have learned from.
 
     source: the model in the file; steps: what rescales pixels in it and not in ours. What counts
     is, in this order: the `steps`, behind the [input] of the build that wrote the file, if one did
@@ -103,8 +103,8 @@ def _require(
     written: PreprocessSpec,
     hint: str = "",
 ) -> None:
-    """That [input] is `wanted`, but for `slack` in what is fed. says, written: `wanted` in words,
-    and as it is to be written; hint: what else can be done.
+    """Check that [input] is `wanted`, but for `slack` in what is fed. says, written: `wanted` in
+    words, and as it is to be written; hint: what else can be done.
     """
     used = recipe.input
     if used.color != wanted.color or _distance(used.preprocess, wanted) > slack:
@@ -117,14 +117,14 @@ def _require(
 
 
 def _stated_input(name: str) -> PreprocessSpec:
-    """What the architecture's pretrained weights are fed."""
+    """The input of the architecture's pretrained weights."""
     pretrained = find_architecture(name).pretrained
     assert pretrained is not None  # imagenet.py and tflite.py name no others
     return PreprocessSpec(mean=pretrained.mean, std=pretrained.std)
 
 
 def _quantized_input(quant: QuantParams, dtype: str) -> PreprocessSpec:
-    """What a quantized input makes of pixels 0..255: uint8 as they are, int8 less 128."""
+    """The values of pixels 0..255 in a quantized input: uint8 as they are, int8 less 128."""
     mean = quant.zero_point + (128 if dtype == "int8" else 0)
     # Six digits, as people write them: far below one step.
     return PreprocessSpec(mean=(float(mean),), std=(float(f"{1 / quant.scale:.6g}"),))

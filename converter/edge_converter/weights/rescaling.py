@@ -1,4 +1,4 @@
-"""What a Keras network does to pixel values before its first layer with a kernel.
+"""The rescaling of pixel values in a Keras network before its first layer with a kernel.
 
 keras.applications' EfficientNet and MobileNet v3 rescale pixels inside the net, and so do networks
 that begin with preprocess_input. Ours begin with the first kernel: [input] does the rest.
@@ -52,7 +52,7 @@ def folded(steps: Sequence[Any], fed: PreprocessSpec, origin: str) -> Preprocess
     except ValueError as error:
         names = ", ".join(step.name for step in steps)
         raise ModelError(
-            f"{origin} begins with {names}, which no mean and std stand for: {error}",
+            f"{origin} begins with {names}, which mean and std cannot express: {error}",
             fix="save the network again without them",
         ) from error
     return result
@@ -70,7 +70,7 @@ def _operations(model: Any) -> Iterator[Any]:
 
 
 def _after(step: Any, values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """What one step makes of images of one colour each. values: (images, channels)."""
+    """The output of one step for images of one colour each. values: (images, channels)."""
     import keras
 
     count, channels = values.shape

@@ -41,7 +41,7 @@ def check_layers(model: Any) -> None:
 
 
 def is_fake_quantized(model: Any) -> bool:
-    """Whether `fake_quantized` made the model."""
+    """True for a model that `fake_quantized` made."""
     from edge_converter.compression.fake_quant.layers import FakeQuant
 
     return any(isinstance(layer, FakeQuant) for layer in model.layers)

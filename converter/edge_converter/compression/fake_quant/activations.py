@@ -45,7 +45,7 @@ def activation(writer: Writer, call: Any, x: Any) -> Any:
 
 
 def operation(writer: Writer, call: Any, x: Any) -> Any:
-    """What OPERATIONS names."""
+    """The functions of OPERATIONS."""
     from keras import activations
 
     function = getattr(activations, OPERATIONS[type(call.operation).__name__])

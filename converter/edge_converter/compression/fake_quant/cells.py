@@ -57,7 +57,9 @@ def gru(writer: Writer, call: Any, x: Any) -> Any:
 
 
 class _Cell:
-    """What both have in common. Raises ConfigError for a cell that is not written out here."""
+    """The part that both have in common. Raises ConfigError for a cell that is not written out
+    here.
+    """
 
     def __init__(self, writer: Writer, operation: Any, x: Any) -> None:
         if operation.stateful or operation.go_backwards or operation.return_state:

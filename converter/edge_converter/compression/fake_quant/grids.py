@@ -1,4 +1,4 @@
-"""Which tensors of a plain model lie on one grid of 256 values, and over which range."""
+"""Grids of 256 values: the tensors of a plain model that share one, and its range."""
 
 from __future__ import annotations
 
@@ -21,10 +21,12 @@ KEEPING = frozenset(
         "Concatenate",
     }
 )
-"""What gives values of its inputs: they are on a grid already."""
+"""Layers whose outputs are values of their inputs: they are on a grid already."""
 
 ON_INPUT_GRID = KEEPING | {"AveragePooling2D"}
-"""What TensorFlow Lite computes on its inputs' grid (its 8-bit quantization specification)."""
+"""Layers that TensorFlow Lite computes on their inputs' grid (its 8-bit quantization
+specification).
+"""
 
 FUSING = frozenset({"Conv2D", "DepthwiseConv2D", "Dense", "Add", "Subtract", "Multiply"})
 """Operators of TensorFlow Lite that take up a relu or relu6 behind them."""
@@ -51,7 +53,7 @@ class Grid:
 
     @cached_property
     def layer(self) -> FakeQuant:
-        """What puts a tensor on this grid."""
+        """The layer that puts a tensor on this grid."""
         return FakeQuant(fixed=not self.learned, name=self.name)
 
     def put(self, tensor: Any) -> Any:

@@ -64,7 +64,7 @@ def _one_or_all(tensors: list[Any]) -> Any:
 
 
 def is_keras(operation: Any) -> bool:
-    """Whether the class is Keras' own: what another class of that name does is not known."""
+    """True for a class of Keras' own: what another class of that name does is not known."""
     return type(operation).__module__.partition(".")[0] == "keras"
 
 

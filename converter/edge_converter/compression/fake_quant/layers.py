@@ -35,7 +35,7 @@ class FakeQuant(keras.layers.Layer):  # type: ignore[misc]
         self.fixed = fixed
 
     def get_config(self) -> dict[str, Any]:
-        """What `__init__` takes."""
+        """The arguments of `__init__`."""
         return {**super().get_config(), "fixed": self.fixed}
 
     def build(self, shape: Any) -> None:
@@ -59,7 +59,7 @@ class FakeQuant(keras.layers.Layer):  # type: ignore[misc]
         return keras.KerasTensor(inputs.shape, inputs.dtype), keras.KerasTensor(())
 
 
-class _Weighted:
+class _KernelLayer:
     """A layer with a bias and without an activation that is told the step of its inputs."""
 
     def build(self, inputs_shape: Any, step_shape: Any) -> None:
@@ -72,7 +72,7 @@ class _Weighted:
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
-class FakeQuantConv2D(_Weighted, keras.layers.Conv2D):  # type: ignore[misc]
+class FakeQuantConv2D(_KernelLayer, keras.layers.Conv2D):  # type: ignore[misc]
     """A convolution whose kernel is on a grid for each output channel."""
 
     def call(self, inputs: Any, step: Any) -> Any:
@@ -82,7 +82,7 @@ class FakeQuantConv2D(_Weighted, keras.layers.Conv2D):  # type: ignore[misc]
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
-class FakeQuantDepthwiseConv2D(_Weighted, keras.layers.DepthwiseConv2D):  # type: ignore[misc]
+class FakeQuantDepthwiseConv2D(_KernelLayer, keras.layers.DepthwiseConv2D):  # type: ignore[misc]
     """A depthwise convolution whose kernel is on a grid for each output channel."""
 
     def call(self, inputs: Any, step: Any) -> Any:
@@ -101,7 +101,7 @@ class FakeQuantDepthwiseConv2D(_Weighted, keras.layers.DepthwiseConv2D):  # type
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
-class FakeQuantDense(_Weighted, keras.layers.Dense):  # type: ignore[misc]
+class FakeQuantDense(_KernelLayer, keras.layers.Dense):  # type: ignore[misc]
     """A dense layer whose kernel is on a grid for each output, or with `per_tensor` on one."""
 
     def __init__(self, units: int, per_tensor: bool = False, **kwargs: Any) -> None:
@@ -109,7 +109,7 @@ class FakeQuantDense(_Weighted, keras.layers.Dense):  # type: ignore[misc]
         self.per_tensor = per_tensor
 
     def get_config(self) -> dict[str, Any]:
-        """What `__init__` takes."""
+        """The arguments of `__init__`."""
         return {**super().get_config(), "per_tensor": self.per_tensor}
 
     def call(self, inputs: Any, step: Any) -> Any:

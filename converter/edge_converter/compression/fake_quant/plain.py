@@ -35,7 +35,7 @@ RULES = {
     "Activation": activations.activation,
     **dict.fromkeys(activations.OPERATIONS, activations.operation),
 }
-"""How each other kind is written, by the name of its class."""
+"""The writer of each other kind, by the name of its class."""
 
 
 def plain(model: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What the rules of plain.py write with: new layers, under names that are free."""
+"""The writer of plain.py's rules: new layers, under names that are free."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Writer(Names):
         return type(operation).from_config(config)
 
     def weighted(self, layer: Any, x: Any, kernel: Array, bias: Array) -> Any:
-        """What the new layer gives for `x`, once it has these weights."""
+        """The output of the new layer for `x`, once it has these weights."""
         found = layer(x)
         layer.set_weights([kernel, bias])
         self._weighted[id(found)] = layer

@@ -1,4 +1,4 @@
-"""Which channels of a network belong together, from one walk through its graph."""
+"""Groups of channels that belong together, from one walk through a network's graph."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def graph_of(model: Any) -> Any:
 
 
 class _Walk:
-    """What is seen on the way."""
+    """Findings on the way through the graph."""
 
     def __init__(self) -> None:
         self.channels = Channels()

@@ -40,7 +40,7 @@ def sparsity(ratio: float, done: int, steps: int) -> float:
 
 
 def sparse_step(model: Any, ratio: float, steps: int) -> Callable[[int], None]:
-    """What `fitting.Task.after_step` does, for a phase of `steps` steps."""
+    """A `loop.Task.after_step` for a phase of `steps` steps."""
     found = kernels(model)
 
     def prune(done: int) -> None:
@@ -72,7 +72,7 @@ def achieved(model: Any, ratio: float) -> float:
             raise TrainingError(
                 f"prune: {kernel.path} has {found / values.size:.1%} zeros, prune.ratio asks for "
                 f"{ratio:.1%}",
-                fix="report this: pruning did not do what it says",
+                fix="report this as a bug",
             )
         zeros, total = zeros + found, total + values.size
     return zeros / total

@@ -1,4 +1,4 @@
-"""How much each channel carries: by its weights, or by what it answers to real samples."""
+"""Ranks of channels: by their weights, or by their answers to real samples."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How channels get through each kind of Keras layer. Every array is channels-last.
+"""Rules by which channels get through each kind of Keras layer. Every array is channels-last.
 
 A rule is given the numbers of the channels of each input, and returns those of the output; None
 where the layer, set up as it is, does something to channels that the rule does not cover.
@@ -165,7 +165,7 @@ def _reshaped(op: Any, given: Sequence[Numbers], made: Any, channels: Channels) 
 
 
 def _elementwise(op: Any) -> bool:
-    """Whether the activation that `op` ends in, if any, is one of Keras', a channel at a time."""
+    """True where the activation of `op`, if any, is one of Keras', a channel at a time."""
     function = getattr(op, "activation", None)
     known = getattr(function, "__module__", "").startswith("keras.")
     return function is None or (known and getattr(function, "__name__", "") in _ELEMENTWISE)

@@ -8,8 +8,7 @@ from typing import Any
 
 from edge_converter.conversion.options import ConvertOptions
 from edge_converter.conversion.source_model import (
-    Opened,
-    Say,
+    SourceModel,
     check_float,
     digest,
     fixed_shape,
@@ -19,6 +18,7 @@ from edge_converter.conversion.source_model import (
 from edge_converter.models.keras_files import load_keras
 from edge_converter.tf.setup import load_tensorflow
 from edge_sdk.errors import ModelError
+from edge_sdk.events import Listener
 from edge_sdk.files import read_file
 
 EXPORT = (
@@ -27,7 +27,7 @@ EXPORT = (
 """A SavedModel carries operations, where a .keras file names classes."""
 
 
-def open_keras(path: Path, options: ConvertOptions, working: Path, say: Say) -> Opened:
+def open_keras(path: Path, options: ConvertOptions, working: Path, listen: Listener) -> SourceModel:
     """Look at the model, and write it with any batch and a fixed size into the folder `working`.
 
     Raises FileError, ModelError, ConfigError.
@@ -35,12 +35,12 @@ def open_keras(path: Path, options: ConvertOptions, working: Path, say: Say) -> 
     model = _load_h5(path) if path.suffix.lower() == ".h5" else _load_keras(path)
     takes, gives = _tensors(path, model)
     check_float(path, takes[0].dtype)
-    shape = fixed_shape(path, takes[0].shape, options, say)
+    shape = fixed_shape(path, takes[0].shape, options, listen)
     classes = scores_of(path, [tensor.shape for tensor in gives])
-    handed = working / "given.keras"
-    _fixed(path, model, shape).save(handed)
+    loadable = working / "given.keras"
+    _fixed(path, model, shape).save(loadable)
     kind = path.suffix.lower().lstrip(".")
-    return Opened(path, kind, digest(path), input_tensor(shape), classes, handed=handed)
+    return SourceModel(path, kind, digest(path), input_tensor(shape), classes, loadable=loadable)
 
 
 def _load_keras(path: Path) -> Any:

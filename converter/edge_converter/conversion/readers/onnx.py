@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 
 from edge_converter.conversion.options import ConvertOptions
 from edge_converter.conversion.readers.saved_model import open_saved_model
-from edge_converter.conversion.source_model import Opened, Say, digest
+from edge_converter.conversion.source_model import SourceModel, digest
 from edge_converter.quantize.worker_pool import CHILD_TIMEOUT_S
 from edge_sdk.errors import ConfigError, MissingPackage, ModelError, TrainingError
+from edge_sdk.events import Event, Listener, ignore
 from edge_sdk.files import read_file
 from edge_sdk.processes import how_it_ended
 
@@ -32,7 +33,9 @@ INSTALL = f"-m pip install onnx2tf -c {shlex.quote(str(PINS))}"
 _SCRIPT = Path(__file__).with_name("onnx_worker.py")
 
 
-def open_onnx(path: Path, options: ConvertOptions, working: Path, log: Path, say: Say) -> Opened:
+def open_onnx(
+    path: Path, options: ConvertOptions, working: Path, log: Path, listen: Listener
+) -> SourceModel:
     """Make a SavedModel of the file in `working`, NHWC, and look at that. log: takes what onnx2tf
     prints.
 
@@ -40,21 +43,21 @@ def open_onnx(path: Path, options: ConvertOptions, working: Path, log: Path, say
     """
     read_file(path, what="model")
     python = _python()
-    say(f"onnx2tf: {path.name} to a SavedModel")
+    listen(Event("note", "onnx2tf", f"{path.name} to a SavedModel"))
     made = working / "onnx"
     made.mkdir()
     job = {"size": options.size and list(options.size[::-1])}
     _run(python, ["convert", path, made, json.dumps(job)], made, log)
     for line in json.loads((made / "told.json").read_text()):
-        say(line)
-    opened = open_saved_model(made, replace(options, size=None), working, lambda _: None)
-    return replace(opened, path=path, format="onnx", sha256=digest(path), onnx=path)
+        listen(Event("note", message=line))
+    source = open_saved_model(made, replace(options, size=None), working, ignore)
+    return replace(source, path=path, format="onnx", sha256=digest(path), onnx=path)
 
 
 def onnx_answers(
     path: Path, samples: NDArray[np.float32], working: Path, log: Path
 ) -> NDArray[np.float32]:
-    """What ONNX Runtime answers to fed `samples` (n, height, width, channels): (n, classes).
+    """The answers of ONNX Runtime to fed `samples` (n, height, width, channels): (n, classes).
 
     Raises TrainingError.
     """
@@ -114,7 +117,7 @@ def _run(python: str, arguments: Sequence[str | Path], made: Path, log: Path) ->
     if done.returncode != 0:
         raise TrainingError(
             f"onnx2tf failed ({how_it_ended(done.returncode)})",
-            fix=f"read {log}; a model exported with a lower opset may do",
+            fix=f"read {log}; a model exported with a lower opset may work",
         )
 
 

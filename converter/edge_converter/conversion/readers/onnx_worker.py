@@ -21,8 +21,8 @@ OPERATIONS = "onnx2tf.ops."
 ONE_INPUT = "name an image classifier with one input"
 
 
-class Refused(Exception):
-    """What is wrong, and the fix."""
+class Refusal(Exception):
+    """A model that cannot be converted: message, fix."""
 
 
 def main(arguments: list[str]) -> int:
@@ -36,7 +36,7 @@ def main(arguments: list[str]) -> int:
             convert(model, Path(folder), json.loads(rest[0]))
         else:
             answer(model, Path(folder))
-    except Refused as error:
+    except Refusal as error:
         return _tell(Path(folder), "model", error.args[0], error.args[1])
     except ModuleNotFoundError as error:
         return _tell(Path(folder), "missing", error.name or str(error), "")
@@ -69,7 +69,7 @@ def convert(model: str, folder: Path, job: dict[str, Any]) -> None:
         if not str(error.name).startswith(OPERATIONS):
             raise
         operation = str(error.name).removeprefix(OPERATIONS)
-        raise Refused(
+        raise Refusal(
             f"{model} has an operation that onnx2tf does not know: {operation}",
             "export the model without it, or with another opset",
         ) from error
@@ -99,16 +99,16 @@ def _image(path: str) -> tuple[str, list[Any]]:
     try:
         graph = onnx.load(path, load_external_data=False).graph
     except Exception as error:  # protobuf's own kinds
-        raise Refused(f"{path} is not an ONNX model", "name an .onnx file") from error
+        raise Refusal(f"{path} is not an ONNX model", "name an .onnx file") from error
     constants = {tensor.name for tensor in graph.initializer}
     inputs = [value for value in graph.input if value.name not in constants]
     if not graph.node:
-        raise Refused(f"{path} is not an ONNX model", "name an .onnx file")
+        raise Refusal(f"{path} is not an ONNX model", "name an .onnx file")
     if len(inputs) != 1:
-        raise Refused(f"{path} takes {len(inputs)} inputs, not one image", ONE_INPUT)
+        raise Refusal(f"{path} takes {len(inputs)} inputs, not one image", ONE_INPUT)
     sizes = [size.dim_value or None for size in inputs[0].type.tensor_type.shape.dim]
     if len(sizes) != 4 or not {sizes[1], sizes[3]} & set(CHANNELS):
-        raise Refused(f"{path} takes {sizes}, not one image of 1 or 3 channels", ONE_INPUT)
+        raise Refusal(f"{path} takes {sizes}, not one image of 1 or 3 channels", ONE_INPUT)
     return inputs[0].name, sizes
 
 
@@ -122,13 +122,13 @@ def _sized(path: str, shape: list[Any], size: list[int] | None) -> list[int]:
     first = 1 if _is_nhwc(shape) else 2
     had = shape[first : first + 2]
     if size is None and None in had:
-        raise Refused(
+        raise Refusal(
             f"{path} takes images of any size: {shape}",
             "add --size WIDTHxHEIGHT, the size it was trained on, e.g. --size 224x224",
         )
     wanted = size or had
     if any(one not in (None, new) for one, new in zip(had, wanted, strict=True)):
-        raise Refused(f"{path} takes {shape}, --size says another", "leave --size out")
+        raise Refusal(f"{path} takes {shape}, --size says another", "leave --size out")
     return [shape[0] or 1, *shape[1:first], *wanted, *shape[first + 2 :]]
 
 

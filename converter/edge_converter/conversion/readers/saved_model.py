@@ -7,8 +7,7 @@ from typing import Any
 
 from edge_converter.conversion.options import ConvertOptions
 from edge_converter.conversion.source_model import (
-    Opened,
-    Say,
+    SourceModel,
     check_float,
     digest,
     fixed_shape,
@@ -18,13 +17,16 @@ from edge_converter.conversion.source_model import (
 from edge_converter.models.saved_model_layer import Pointer
 from edge_converter.tf.setup import load_tensorflow
 from edge_sdk.errors import ConfigError, ModelError
+from edge_sdk.events import Listener
 
 SERVING = "serving_default"
 _KERAS = {"serve", SERVING}
-"""What Keras 3's model.export calls one and the same function."""
+"""The names that Keras 3's model.export gives to one and the same function."""
 
 
-def open_saved_model(path: Path, options: ConvertOptions, working: Path, say: Say) -> Opened:
+def open_saved_model(
+    path: Path, options: ConvertOptions, working: Path, listen: Listener
+) -> SourceModel:
     """Look at the signature, and write a pointer to it into the folder `working`.
 
     Raises ModelError, ConfigError.
@@ -44,11 +46,11 @@ def open_saved_model(path: Path, options: ConvertOptions, working: Path, say: Sa
     batch, *_ = _sizes(image.shape) or [None]
     if batch not in (None, 1):
         raise ModelError(f"{path} takes {batch} images at once", fix="export it with a batch of 1")
-    shape = fixed_shape(path, _sizes(image.shape), options, say)
+    shape = fixed_shape(path, _sizes(image.shape), options, listen)
     classes = scores_of(path, [_sizes(tensor.shape) for tensor in gives.values()])
-    handed = Pointer(str(path.resolve()), name, shape).write(working)
+    loadable = Pointer(str(path.resolve()), name, shape).write(working)
     tensor = input_tensor(shape)
-    return Opened(path, "SavedModel", digest(path), tensor, classes, handed=handed)
+    return SourceModel(path, "SavedModel", digest(path), tensor, classes, loadable=loadable)
 
 
 def _load(path: Path) -> dict[str, Any]:

@@ -10,9 +10,14 @@ from pathlib import Path
 import numpy as np
 
 from edge_converter.conversion.detectors import detector_outputs
-from edge_converter.conversion.metadata import check_classifier, check_image
 from edge_converter.conversion.options import ConvertOptions
-from edge_converter.conversion.source_model import Opened, digest
+from edge_converter.conversion.source_model import (
+    SourceModel,
+    check_classifier,
+    check_image,
+    digest,
+)
+from edge_converter.quantize.job import ConversionJob
 from edge_converter.quantize.to_tflite import (
     AGREEMENT_SAMPLES,
     Agreement,
@@ -21,8 +26,6 @@ from edge_converter.quantize.to_tflite import (
     pinned,
 )
 from edge_converter.quantize.worker_pool import run_child
-from edge_converter.recipe.loading import Recipe
-from edge_converter.training.batches import stack
 from edge_sdk.data.samples import Sample
 from edge_sdk.engines.isolated import try_model
 from edge_sdk.errors import ConfigError, MissingPackage, ModelError
@@ -35,7 +38,7 @@ MAX_MODEL_BYTES = 200 * 1024 * 1024
 _CHILD = "edge_converter.conversion.readers.tflite_worker"
 
 
-def open_tflite(path: Path, options: ConvertOptions) -> Opened:
+def open_tflite(path: Path, options: ConvertOptions) -> SourceModel:
     """Read the model, and run it once. Raises FileError, ModelError, ConfigError."""
     blob = read_file(path, what=".tflite model", max_bytes=MAX_MODEL_BYTES)
     graph = read_graph(blob)
@@ -45,32 +48,34 @@ def open_tflite(path: Path, options: ConvertOptions) -> Opened:
     return opener(path, options, blob, graph)
 
 
-def _open_classifier(path: Path, options: ConvertOptions, blob: bytes, graph: Graph) -> Opened:
+def _open_classifier(path: Path, options: ConvertOptions, blob: bytes, graph: Graph) -> SourceModel:
     check_classifier(graph.input_specs, graph.output_specs, path)
     if options.quantize is not None:
         _check_quantizable(graph, path, options)
     tensor, classes = graph.input_specs[0], graph.output_specs[0].shape[-1]
-    return Opened(path, "tflite", digest(path), tensor, classes, read_metadata(blob, graph), blob)
+    return SourceModel(
+        path, "tflite", digest(path), tensor, classes, read_metadata(blob, graph), blob
+    )
 
 
-def _open_detector(path: Path, options: ConvertOptions, blob: bytes, graph: Graph) -> Opened:
+def _open_detector(path: Path, options: ConvertOptions, blob: bytes, graph: Graph) -> SourceModel:
     check_image(graph.input_specs, path)
     found, metadata = detector_outputs(graph, path, options), read_metadata(blob, graph)
-    return Opened(
+    return SourceModel(
         *(path, "tflite", digest(path), graph.input_specs[0], found.classes, metadata, blob),
         detector=found,
     )
 
 
 def quantize_tflite(
-    opened: Opened,
-    recipe: Recipe,
+    source: SourceModel,
+    job: ConversionJob,
     calibration: Sequence[Sample],
     checks: Sequence[Sample],
     folder: Path,
     log: Path,
 ) -> dict[str, Agreement]:
-    """Write float.tflite, as it came, and model.tflite, as the recipe says, into `folder`.
+    """Write float.tflite, as it came, and model.tflite, as the job says, into `folder`.
 
     Returns the agreement of the second with the first. Raises TrainingError, MissingPackage.
     """
@@ -78,15 +83,14 @@ def quantize_tflite(
         raise MissingPackage(
             "quantizing a .tflite needs litert-quantizer", fix="pip install litert-quantizer"
         )
-    (folder / "float.tflite").write_bytes(opened.blob)
-    np.save(folder / "calibration.npy", pinned(stack(calibration, recipe), recipe))
-    job = {"mode": recipe.quantize.mode, "io": recipe.quantize.io}
-    (folder / "job.json").write_text(json.dumps(job))
+    (folder / "float.tflite").write_bytes(source.blob)
+    np.save(folder / "calibration.npy", pinned(job.input.stack(calibration), job.input.preprocess))
+    (folder / "job.json").write_text(json.dumps({"mode": job.mode, "io": job.io}))
     run_child(folder, log, _CHILD)
-    samples = stack(checks[:AGREEMENT_SAMPLES], recipe)
-    reference = answers(opened.blob, samples)
+    samples = job.input.stack(checks[:AGREEMENT_SAMPLES])
+    reference = answers(source.blob, samples)
     found = check_agreement(
-        *(folder / "model.tflite", recipe.quantize.mode, samples, reference),
+        *(folder / "model.tflite", job.mode, samples, reference),
         given="the float model",
     )
     return {"converted": found}
@@ -110,6 +114,6 @@ def _check_quantizable(graph: Graph, path: Path, options: ConvertOptions) -> Non
         raise ConfigError(f"{path} is a float32 model", fix="leave --quantize out")
     if options.io == "uint8":
         raise ConfigError(
-            "litert-quantizer makes no uint8 input",
+            "litert-quantizer cannot make a uint8 input",
             fix="use --io int8 or float32, or name the .keras file or SavedModel",
         )

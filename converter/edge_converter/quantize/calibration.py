@@ -26,7 +26,7 @@ runs on the same bytes, and in int8 in the others.
 
 
 @dataclass(frozen=True)
-class Calibrated:
+class CalibratedModel:
     """A float model with the range of each of its tensors.
 
     content: the bytes of the .tflite; model: the marked Keras clone that it was made from.
@@ -37,7 +37,7 @@ class Calibrated:
 
     @cached_property
     def graph(self) -> Graph:
-        """What is in `content`."""
+        """The graph in `content`."""
         return read_graph(self.content)
 
     def quantized(
@@ -91,7 +91,7 @@ class Calibrated:
 
 def calibrate(
     converter: Any, model: Any, samples: NDArray[np.float32], calibration: str
-) -> Calibrated:
+) -> CalibratedModel:
     """Run `samples` (n, *input) through the float model and keep the range of each tensor.
 
     converter: a tf.lite.TFLiteConverter of `model`. calibration: "minmax" or "percentile".
@@ -105,7 +105,7 @@ def calibrate(
     content = converter.convert()
     if calibration == "percentile":
         content = clipped(content, samples)
-    return Calibrated(content, model)
+    return CalibratedModel(content, model)
 
 
 def representative(samples: NDArray[np.float32]) -> Any:
