@@ -1,1 +1,1 @@
-"""Bundles and models measured in interleaved rounds, ranked, and who dominates whom."""
+"""Bundles and models measured in interleaved rounds and ranked by dominance."""

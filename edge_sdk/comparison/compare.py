@@ -1,4 +1,4 @@
-"""`compare`: bundles and models measured in turns on this machine, or run records side by side."""
+"""`compare`: bundles and models measured in interleaved rounds, or run records side by side."""
 
 from __future__ import annotations
 
@@ -55,13 +55,12 @@ def compare(
 ) -> Compare:
     """The compare document: one row for each path.
 
-    Bundles and .tflite models are measured now, in interleaved rounds: `invoke_ms` on an input that
-    stays. With `data` (a SOURCE) the bundles' accuracy too, `cost_ms`, which is preprocess + invoke
-    on its first image, and who dominates whom (`edge_sdk.dominance`): `dominated_by` over
-    accuracy, cost_ms and stored_bytes, `dominated_in` over accuracy and one cost; null where a row
-    is not ranked. run.json and bench.json files are shown as they were recorded.
-    bytes, stored_bytes, bundle_bytes: the model, as it is stored in the bundle, and the bundle.
-    A row's `warnings`: what a reader of its accuracy must know.
+    Bundles and .tflite models are measured now, in interleaved rounds: `invoke_ms` on a constant
+    input. With `data` (a SOURCE) also the bundles' accuracy, `cost_ms` (preprocess + invoke on the
+    first image) and dominance (comparison/dominance.py): `dominated_by` over accuracy, cost_ms and
+    stored_bytes, `dominated_in` over accuracy and one cost; null where a row is not ranked.
+    run.json and bench.json files are shown as they were recorded. Field by field:
+    edge_sdk/documents/compare.py.
     listen: is told now and then, never while something is timed.
     Raises FileError, ModelError, ConfigError and what opening bundles and engines raise.
     """
@@ -137,7 +136,7 @@ def _row(path: Path, model: bytes, bundle: Bundle | None, engine: Engine) -> Mea
 
 
 def _stored_bytes(bundle: Bundle) -> int:
-    """Bytes of the model in the bundle's file: less than its size where it is compressed."""
+    """Size of the model in the bundle's file, in bytes: smaller where it is compressed."""
     with zipfile.ZipFile(bundle.path) as archive:
         return archive.getinfo(bundle.manifest.models["litert"].file).compress_size
 

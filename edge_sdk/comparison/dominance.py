@@ -1,18 +1,19 @@
-"""Which of the compared are dominated: another is behind in nothing and surely ahead in something.
+"""Dominance: one candidate is no worse on any measure and significantly better on one.
 
 One candidate dominates another, over accuracy and the costs asked for, if
-  - it is behind in nothing: at least as many of the same images right, no more bytes or MACs, and
-    not surely slower;
-  - it is surely ahead in one of them: more accurate by the paired interval, faster by the paired
+  - it is no worse on any: at least as many of the same images right, no more bytes or MACs, and not
+    significantly slower;
+  - it is significantly better on one: more accurate by the paired interval, faster by the paired
     rounds, or fewer bytes or MACs, which are exact.
-"Surely" is at CONFIDENCE. So noise dominates nobody: an accuracy is beaten only by one at least as
-high, because a test set too small to prove a lead does not prove that there is none; latencies that
-the rounds cannot tell apart count as equal. Who lacks one of the values, has too few rounds, or is
-in another group is not ranked: it neither dominates nor is dominated.
+"Significantly" is at CONFIDENCE. Noise alone never makes a candidate dominated: a lower accuracy
+never dominates a higher one, because a test set too small to prove a lead does not prove that there
+is none; latencies that the rounds cannot tell apart count as equal. A candidate that lacks one of
+the values, has too few rounds, or is in another group is not ranked: it neither dominates nor is
+dominated.
 
 No ring of candidates can dominate one another (in a ring accuracies, bytes and MACs would all be
 equal, and medians would fall all round), so some candidate is always left: the front is never
-empty. Being sure is not transitive, hence neither is this; where only exact costs differ it is.
+empty. Significance is not transitive, hence neither is this; where only exact costs differ it is.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ Cost = Literal["latency", "bytes", "macs"]
 COSTS: tuple[Cost, ...] = ("latency", "bytes", "macs")
 
 CONFIDENCE = 0.99
-"""Of one proof. Many pairs are looked at: at 0.95, every twentieth would differ by chance."""
+"""Of one test. Many pairs are compared: at 0.95, every twentieth would differ by chance."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +87,7 @@ def _is_more_accurate(right: NDArray[np.bool_], other: NDArray[np.bool_]) -> boo
 
 
 def _cheaper(one: Candidate, other: Candidate, cost: Cost) -> bool:
-    """Surely less, in one cost."""
+    """Significantly less, in one cost."""
     if cost == "latency":
         return _is_faster(one.rounds_ms, other.rounds_ms)
     less, more = getattr(one, cost), getattr(other, cost)
@@ -94,6 +95,6 @@ def _cheaper(one: Candidate, other: Candidate, cost: Cost) -> bool:
 
 
 def _is_faster(rounds: Sequence[float], other: Sequence[float]) -> bool:
-    """Faster in so many rounds that it is no chance, and by its median."""
+    """Significantly faster by the paired rounds, and by its median."""
     gaps = median_interval([a - b for a, b in zip(rounds, other, strict=True)], CONFIDENCE)
     return gaps is not None and gaps.high < 0 and median(rounds) < median(other)

@@ -1,4 +1,4 @@
-"""The rows of a comparison: which may be ranked against each other, and who dominates whom."""
+"""The rows of a comparison: the groups that are ranked, and the dominance in each."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from edge_sdk.documents.compare import MeasuredRow, Results
 
 RANKED_BY: tuple[Cost, ...] = ("latency", "bytes")
-"""Besides accuracy, what a row must be behind in nothing of to dominate another (`dominated_by`).
-MACs are no end in themselves: they have their own plot, and count there alone.
+"""The costs that count for `dominated_by`, beside accuracy. MACs are no end in themselves: they
+have their own plot and count only there.
 """
 
 Timed = Literal["invoke_ms", "cost_ms"]
@@ -27,7 +27,7 @@ Timed = Literal["invoke_ms", "cost_ms"]
 
 
 class Question(NamedTuple):
-    """The question that a bundle answered: accuracies are comparable where all of it is equal."""
+    """The task, labels and images of an evaluation: comparable where all are equal."""
 
     task: str
     labels: tuple[str, ...]
@@ -46,7 +46,7 @@ class Measured:
     times: dict[Timed, Timing] = field(default_factory=dict)
 
     def candidate(self) -> Candidate:
-        """The ranked figures: preprocess + invoke, and the bytes of the model in its file."""
+        """Accuracy, preprocess + invoke, and size in the bundle's file, as they are ranked."""
         cost = self.times.get("cost_ms")
         return Candidate(
             self.right,
@@ -58,7 +58,7 @@ class Measured:
 
 
 def rank(measured: Sequence[Measured]) -> None:
-    """Fill in who dominates whom; warn of rows that cannot be ranked against the first."""
+    """Fill in the dominating rows of each; warn of rows that cannot be ranked against the first."""
     candidates = [one.candidate() for one in measured]
     asked = [one for one in measured if one.question is not None]
     questions = list(dict.fromkeys(one.question for one in asked))

@@ -15,7 +15,7 @@ Call = Callable[[], object]
 
 def timed(calls: Mapping[str, Call], rounds: int, listen: Listener) -> dict[str, Timing]:
     """The rounds of each call, in ns a call. A round of any of them lasts about ROUND_MS, so that
-    short ones are not timed by one tick of the clock. listen: is told between rounds, never while
+    short ones last many ticks of the clock. listen: is told between rounds, never while
     something is timed.
     """
     if not calls:

@@ -1,7 +1,7 @@
-"""Timing things against each other: interleaved rounds, medians with their spread.
+"""Interleaved rounds: candidates timed against each other, medians with their spread.
 
-On a shared machine, one after another compares the neighbours' load. In interleaved rounds every
-candidate meets the same weather.
+On a shared machine, candidates measured one after another would see different load. In interleaved
+rounds every candidate sees the same.
 """
 
 from __future__ import annotations

@@ -5,9 +5,9 @@ from typing import Literal, NotRequired, TypedDict
 from edge_sdk.documents.common import BundleIdentity, EnergyModel, Engine, GoldenOutcome, Range
 
 InvalidCode = Literal["short", "too-few-samples", "not-steady", "throttling-unknown", "throttled"]
-"""Why the figures may not be quoted: less than 10 s after the warm-up; fewer than 662 samples; the
-median latency of the two halves differs by over 10 %; throttling cannot be read on this machine;
-the processor was throttled.
+"""Reasons why figures may not be quoted: less than 10 s after the warm-up; fewer than 662 samples;
+the median latency of the two halves differs by over 10 %; throttling cannot be read on this
+machine; the processor was throttled.
 """
 
 
@@ -100,7 +100,7 @@ class EnergyMeasured(_EnergyClass):
 
 
 class Preprocessed(TypedDict):
-    """How frames came to the model's size."""
+    """The way frames came to the model's size."""
 
     resized_by: Literal["cv2", "isp"]
 
@@ -176,7 +176,7 @@ class Measurement(TypedDict):
 
 
 class Course(TypedDict):
-    """How a measurement went."""
+    """The course of a measurement."""
 
     results: int
     warmup: Warmup

@@ -177,7 +177,7 @@ def latency_model(board: Board, macs: int) -> Estimate:
 
 
 def _missing(board: Board, macs: int, *, needs_stress: bool) -> str:
-    """Why there is no estimate, or ""."""
+    """The reason why there is no estimate, or ""."""
     if macs < 1:
         return "the model's MACs are not known"
     if board.accelerator is not None:

@@ -1,4 +1,4 @@
-"""How good a build's model is: accuracy, confusion, and the budget that it was held to."""
+"""Sections about a build's model: accuracy, confusion, and the budget."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a build left to say: accuracy and budget, training, data, stages."""
+"""Sections about a build: accuracy and budget, training, data, stages."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def _per_part(data: Mapping[str, Any]) -> str:
 
 
 def _tries(build: Mapping[str, Any]) -> str:
-    """What was tried when int8 lost too much, in its order, and what it was about."""
+    """Repair attempts in their order, with the model before any of them."""
     before = mapping(build.get("unrepaired"))
     found = (percent(before.get("accuracy")), short_size(before.get("bytes")))
     rows = [("as it was", ABSENT, *found, "", "")] if before else []
@@ -126,7 +126,7 @@ def _tries(build: Mapping[str, Any]) -> str:
         for one in mappings(build.get("tries"))
     ]
     head = ("Repair", "Validation", "Test", "Size", "", "")
-    return table("Tried because int8 lost too much", head, rows, kind="figures")
+    return table("Repair attempts: int8 lost more than the budget", head, rows, kind="figures")
 
 
 def _stages(build: Mapping[str, Any]) -> str:

@@ -103,7 +103,7 @@ def histogram(title: str, bins: Sequence[Bin], marks: Mapping[str, float | None]
 
 
 def beyond(bins: Sequence[Bin], marks: Mapping[str, float | None]) -> float:
-    """How many counts lie above the range that `histogram` draws."""
+    """Number of counts above the range that `histogram` draws."""
     used = [one for one in bins if one[1] > one[0] >= 0 and one[2] > 0]
     if not used:
         return 0
@@ -213,7 +213,7 @@ def heat_map(title: str, labels: Sequence[str], counts: Sequence[Sequence[float]
 
 
 def heat(value: float, total: float) -> float:
-    """How strongly a cell is coloured, 0..1: the cube root of its share; one error shows."""
+    """Strength of a cell's colour, 0..1: the cube root of its share; one error shows."""
     return math.cbrt(value / total) if total > 0 and value > 0 else 0.0
 
 

@@ -22,7 +22,7 @@ _LEGEND = 30
 
 _LETTER, _LINE = 7, 11
 _PLACES = ((9, -6), (-9, -6), (9, 14), (-9, 14), (0, -11), (0, 19), (16, 4), (-16, 4))
-"""Where a label may stand, the best first: from the dot to that end or middle of its baseline."""
+"""Places of a label, the best first: from the dot to that end or middle of its baseline."""
 
 Range = tuple[float, float]
 Box = tuple[float, float, float, float]
@@ -70,7 +70,7 @@ def scatter(title: str, dots: Sequence[Dot]) -> str:
 
 def front(dots: Iterable[Dot], group: int = 0) -> list[Dot]:
     """Those of a group along which its line runs, by cost: not dominated, and each more accurate
-    than all cheaper ones. Dots beside the line are not surely worse than those on it.
+    than all cheaper ones. Dots beside the line are not significantly worse than those on it.
     """
     kept = [dot for dot in dots if dot.group == group and not dot.dominated]
     found: list[Dot] = []
@@ -81,7 +81,7 @@ def front(dots: Iterable[Dot], group: int = 0) -> list[Dot]:
 
 
 class _Place:
-    """Where values stand on the canvas; the cost's axis is logarithmic where it spans much."""
+    """Positions of values on the canvas; the cost's axis is logarithmic where it spans much."""
 
     def __init__(self, dots: Sequence[Dot]) -> None:
         low, high = min(dot.xs[0] for dot in dots), max(dot.xs[1] for dot in dots)
@@ -127,7 +127,7 @@ def _decades(left: float, right: float) -> list[float]:
 
 
 def _legend() -> str:
-    """What filled, hollow, line and whiskers mean, above the plot."""
+    """The legend above the plot: filled and hollow dots, line, whiskers."""
     return (
         '<circle class="fill s1" cx="52" cy="12" r="5"/><text x="62" y="16">not dominated</text>'
         '<circle class="line s5" cx="158" cy="12" r="5"/><text x="168" y="16">dominated</text>'
@@ -197,7 +197,7 @@ def _box(place: _Place, dot: Dot, step: tuple[int, int]) -> Box:
 
 
 def _trouble(box: Box, taken: Iterable[Box]) -> int:
-    """How many boxes it meets; leaving the canvas counts most."""
+    """Number of boxes that it overlaps; leaving the canvas counts most."""
     left, top, right, bottom = box
     outside = left < 0 or right > WIDTH or top < 0 or bottom > HEIGHT
     met = sum(

@@ -1,4 +1,4 @@
-"""A compare document in words: short names, who is dominated, and the table for a terminal."""
+"""A compare document in words: short names, dominated rows, and the table for a terminal."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _NONE = "-"
 
 
 def describe(document: Compare) -> str:
-    """The table, in less than 100 columns, and below it what dominates what."""
+    """The table, in less than 100 columns, and below it the dominated rows."""
     rows = document["rows"]
     cells = [
         [
@@ -50,7 +50,7 @@ def dominated_words(document: Compare, row: MeasuredRow | RecordedRow) -> str:
 
 
 def unranked_words(document: Compare) -> list[str]:
-    """Why rows with an accuracy are not ranked; [] where all of them are."""
+    """The reason why rows with an accuracy are not ranked; [] where all of them are."""
     rows = document["rows"]
     few = any(row["accuracy"] is not None and row["dominated_by"] is None for row in rows)
     return (

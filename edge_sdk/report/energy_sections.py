@@ -1,4 +1,4 @@
-"""The energy of an inference: what a meter measured and, never mixed with it, what a MODEL says."""
+"""The energy of an inference: measured by a meter and, never mixed with it, the MODEL estimate."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from edge_sdk.report.page import Section, note
 
 
 def energy_section(run: Mapping[str, Any]) -> Section:
-    """What a meter measured, and apart from it what a MODEL says."""
+    """Measured energy and, apart from it, the MODEL estimate."""
     measured, model = mapping(run.get("energy_measured")), mapping(run.get("energy_model"))
     body = _measured(measured) if measured else note("Not measured: no power meter was attached.")
     if model:

@@ -1,4 +1,4 @@
-"""How load was made and what it did to the machine: rates tried, temperature, clocks, memory."""
+"""Sections about load and machine: rates tried, temperature, clocks, memory."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def thermal(thermal: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def memory(soak: Mapping[str, Any]) -> tuple[str, ...]:
-    """What a soak found of memory and open files; () without one."""
+    """Memory and open files of a soak; () without one."""
     if not soak:
         return ()
     constant = soak.get("constant")

@@ -59,7 +59,7 @@ class Tile:
 
 @dataclass(frozen=True)
 class Head:
-    """What stands above the sections. lede and banner are HTML, the rest plain text."""
+    """The part above the sections. lede and banner are HTML, the rest plain text."""
 
     kind: str
     heading: str

@@ -1,4 +1,4 @@
-"""What a run or a benchmark measured: summary, latency, frame age, energy, conditions."""
+"""Sections about a run or a benchmark: latency, frame age, conditions."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def latency_section(run: Mapping[str, Any]) -> Section:
 
 
 def frame_age_section(run: Mapping[str, Any]) -> Section:
-    """How old a frame was when it was answered, and which frames were dropped, over time."""
+    """Age of the frames when they were answered, and dropped frames, over time."""
     age, timeline = mapping(run.get("frame_age")), mappings(run.get("timeline"))
     title = "Frame age and drops"
     if run.get("drops") is None and not any(number(value) for value in age.values()):
@@ -68,7 +68,7 @@ def frame_age_section(run: Mapping[str, Any]) -> Section:
 
 
 def _dropped(run: Mapping[str, Any]) -> str:
-    """How many frames were dropped, and how many before the figures begin."""
+    """Dropped frames, and those of the warm-up."""
     dropped = number(run.get("drops"))
     if dropped is None:
         return ""
@@ -80,7 +80,7 @@ def _dropped(run: Mapping[str, Any]) -> str:
 
 
 def conditions_section(run: Mapping[str, Any]) -> Section:
-    """How the run was made: load, temperature, golden check, machine."""
+    """Conditions of the run: load, temperature, golden check, machine."""
     body = side_by_side(
         table("The run", (), _circumstances(run)),
         facts("Engine", _known(run.get("engine"))),
@@ -94,7 +94,7 @@ def conditions_section(run: Mapping[str, Any]) -> Section:
 
 
 def run_again(run: Mapping[str, Any], name: str) -> Section:
-    """The command that makes such a report, and the file that this page shows."""
+    """The command that makes such a report, and the file with the unrounded values."""
     bundle = mapping(run.get("bundle"))
     words = [str(word) for word in listed(run.get("command"))]
     body = command(shlex.join([*(words or _nearest_command(run, name)), "--report", "DIR"]))
@@ -106,7 +106,7 @@ def run_again(run: Mapping[str, Any], name: str) -> Section:
 
 
 def _nearest_command(run: Mapping[str, Any], name: str) -> list[str]:
-    """What of a command line can be told from what was measured."""
+    """The command line, as far as the document tells it."""
     words = ["edge-sdk", name, str(mapping(run.get("bundle")).get("path") or "FILE.edge")]
     if run.get("camera"):
         words += ["--camera", str(run["camera"])]
@@ -224,7 +224,7 @@ def _circumstances(run: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _load(run: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What a benchmark was fed with, by how many workers, and how often."""
+    """Input, workers and repeats of a benchmark."""
     made_up, repeats = mapping(run.get("input")), mapping(run.get("repeats"))
     rows = []
     if made_up:

@@ -1,4 +1,4 @@
-"""The top of a report: the figures that matter, and whether they may be quoted."""
+"""The top of a report: the main figures, and their validity."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def build_tiles(build: Mapping[str, Any]) -> list[Tile]:
 
 
 def engine_words(run: Mapping[str, Any]) -> str:
-    """ "litert 2.3.0, delegate xnnpack, 2 threads": what was really in use."""
+    """ "litert 2.3.0, delegate xnnpack, 2 threads": as found running."""
     engine = mapping(run.get("engine"))
     if not engine:
         return "engine not recorded"
@@ -82,7 +82,7 @@ def engine_words(run: Mapping[str, Any]) -> str:
 
 
 def run_banners(run: Mapping[str, Any]) -> str:
-    """Whether the run is valid and why not, and a golden check that did not pass."""
+    """Validity of the run with the reasons, and a golden check that did not pass."""
     if run.get("valid") is True:
         shown = banner("good", "Valid.", "Steady, not throttled, long enough, enough samples.")
     elif run.get("invalid_codes") == ["throttling-unknown"]:
@@ -106,7 +106,7 @@ def golden_outcome(golden: Mapping[str, Any]) -> str:
 
 
 def build_banner(build: Mapping[str, Any]) -> str:
-    """Whether the build kept its limits, where that is recorded, and what it warned of."""
+    """Outcome of the limits, where that is recorded, and the warnings."""
     shown = ""
     if build.get("passed") is True and build.get("budget"):
         shown = banner("good", "Passed.", "Every limit that a build can check was kept.")
@@ -116,7 +116,7 @@ def build_banner(build: Mapping[str, Any]) -> str:
 
 
 def build_warnings(build: Mapping[str, Any]) -> str:
-    """What the build warned of: it holds wherever the bundle is used."""
+    """Warnings of the build: they hold wherever the bundle is used."""
     return "".join(banner("warn", "Warning:", str(line)) for line in listed(build.get("warnings")))
 
 

@@ -1,4 +1,4 @@
-"""What `edge-sdk boards` answers: the facts as one document, and as text."""
+"""The answer of `edge-sdk boards`: the facts as one document, and as text."""
 
 from __future__ import annotations
 
