@@ -166,7 +166,7 @@ def test_a_kind_of_the_converter(spec: str) -> None:
     with pytest.raises(EdgeError) as caught:
         open_source(spec)
     assert isinstance(caught.value, ConfigError if here else MissingPackage)
-    assert ("answers about sequences" in str(caught.value)) is here
+    assert ("needs a bundle for sequences" in str(caught.value)) is here
     assert (caught.value.fix == "pip install edge-sdk-converter") is not here
 
 
