@@ -10,6 +10,7 @@ from typing import Any, Literal
 from edge_sdk.configuration import as_dict, limits, parse
 from edge_sdk.errors import BundleError, ConfigError
 from edge_sdk.model.interface import (
+    PLAIN,
     InputEntry,
     ModelInterface,
     OutputEntry,
@@ -100,6 +101,11 @@ class Manifest:
     sequence: SequenceEntry | None = None
 
     @property
+    def plain(self) -> ModelEntry:
+        """The model that needs no accelerator; every bundle has it."""
+        return self.models[PLAIN]
+
+    @property
     def interface(self) -> ModelInterface:
         """The part of it that a recognizer needs."""
         return ModelInterface(
@@ -144,8 +150,8 @@ def parse_manifest(data: bytes, *, where: str = "manifest.json") -> Manifest:
 
 def _check_contents(manifest: Manifest, where: str) -> None:
     """Raises BundleError for models, tensors, labels and settings that do not belong together."""
-    if "litert" not in manifest.models:
-        raise BundleError(f'{where}: models has no "litert"', fix="build the bundle again")
+    if PLAIN not in manifest.models:
+        raise BundleError(f'{where}: models has no "{PLAIN}"', fix="build the bundle again")
     if not manifest.outputs:
         raise BundleError(f"{where}: outputs is empty", fix="build the bundle again")
     task_of(manifest).check(manifest.interface, manifest.labels.count, where)

@@ -29,6 +29,7 @@ from edge_sdk.bundle.archive import (
 from edge_sdk.bundle.manifest import Manifest, MemberEntry, parse_manifest
 from edge_sdk.errors import BundleError, ModelError
 from edge_sdk.files import read_file, write_atomic
+from edge_sdk.model.interface import PLAIN
 
 if TYPE_CHECKING:
     from edge_sdk.documents.common import BundleIdentity
@@ -93,7 +94,7 @@ class Bundle:
             raise BundleError(f"{self.path} has no {member}", fix=REBUILD)
         return self._members[member]
 
-    def model(self, kind: str = "litert") -> bytes:
+    def model(self, kind: str = PLAIN) -> bytes:
         """The bytes of a model by its key in the manifest. Raises BundleError."""
         entry = self.manifest.models.get(kind)
         if entry is None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from edge_sdk.documents.predict import ImageAnswer
 
 _ENGINE = click.option(
-    "--engine", default="litert", show_default=True, help="Interpreter (see `edge-sdk engines`)."
+    "--engine", default="auto", show_default=True, help="Interpreter (see `edge-sdk engines`)."
 )
 _THREADS = click.option(
     "--threads",
@@ -23,6 +23,10 @@ _THREADS = click.option(
     default=1,
     show_default=True,
     help="CPU threads per inference.",
+)
+
+_PROVE = click.option(
+    "--prove", is_flag=True, help="Check all golden samples, even if they matched here before."
 )
 
 
@@ -36,6 +40,7 @@ _THREADS = click.option(
 )
 @_ENGINE
 @_THREADS
+@_PROVE
 @console.json_option
 def predict(
     bundle: Path,
@@ -43,12 +48,15 @@ def predict(
     annotate: Path | None,
     engine: str,
     threads: int,
+    prove: bool,
     as_json: bool,
 ) -> None:
     """Run BUNDLE (FILE.edge) on IMAGES, which are files or folders of them."""
     from edge_sdk.inference.predict import predict as answer_images
 
-    found = answer_images(bundle, images, engine=engine, threads=threads, annotate=annotate)
+    found = answer_images(
+        bundle, images, engine=engine, threads=threads, prove=prove, annotate=annotate
+    )
     for line in found.warnings:
         console.warn(line)
     document = found.document
@@ -66,8 +74,11 @@ def predict(
 )
 @_ENGINE
 @_THREADS
+@_PROVE
 @console.json_option
-def evaluate(bundle: Path, data: str, engine: str, threads: int, as_json: bool) -> None:
+def evaluate(
+    bundle: Path, data: str, engine: str, threads: int, prove: bool, as_json: bool
+) -> None:
     """Accuracy of BUNDLE on the images of SOURCE; mAP for detectors."""
     from edge_sdk.bundle.reading import Bundle
     from edge_sdk.evaluation.metrics import evaluate_bundle, warnings
@@ -78,6 +89,7 @@ def evaluate(bundle: Path, data: str, engine: str, threads: int, as_json: bool) 
             data,
             engine=engine,
             threads=threads,
+            prove=prove,
             listen=terminal,
         )
         document = found.as_dict(bundle=opened.identity)

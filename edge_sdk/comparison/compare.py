@@ -19,7 +19,7 @@ from edge_sdk.comparison.rounds import ROUNDS, Call, timed
 from edge_sdk.comparison.timing import Timing
 from edge_sdk.data.samples import LabelledImages, Value
 from edge_sdk.data.sources import open_source
-from edge_sdk.engines import Engine
+from edge_sdk.engines import AUTO, Engine
 from edge_sdk.errors import ConfigError, FileError, ImageError
 from edge_sdk.evaluation.classification import evaluate
 from edge_sdk.evaluation.metrics import warnings
@@ -48,7 +48,7 @@ def compare(
     paths: Sequence[str | Path],
     *,
     data: str | None = None,
-    engine: str = "litert",
+    engine: str = AUTO,
     threads: int = 1,
     rounds: int = ROUNDS,
     listen: Listener = ignore,
@@ -138,7 +138,7 @@ def _row(path: Path, model: bytes, bundle: Bundle | None, engine: Engine) -> Mea
 def _stored_bytes(bundle: Bundle) -> int:
     """Size of the model in the bundle's file, in bytes: smaller where it is compressed."""
     with zipfile.ZipFile(bundle.path) as archive:
-        return archive.getinfo(bundle.manifest.models["litert"].file).compress_size
+        return archive.getinfo(bundle.manifest.plain.file).compress_size
 
 
 def _evaluated(

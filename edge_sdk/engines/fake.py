@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_sdk.engines import Engine, EngineInfo, Resolver
+from edge_sdk.engines.base import Engine, EngineInfo, Resolver
 from edge_sdk.errors import EngineError, ModelError
 from edge_sdk.tensors import TensorSpec
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_sdk.engines import Engine, EngineInfo
+from edge_sdk.engines.base import Engine, EngineInfo
 from edge_sdk.errors import ModelError
 from edge_sdk.processes import stderr_closed
 from edge_sdk.tensors import QuantParams, TensorSpec

@@ -1,32 +1,29 @@
-"""Engine `isolated:NAME`: engine NAME in a child process, which may die without taking us along.
+"""Engine `isolated:NAME`: engine NAME in a child process, which may die without ending this one.
 
-The model goes over in a memory file, tensors lie in one shared block of memory, and two pipes carry
-one line for each call. The child is started by `subprocess` (never forked: threads), and dies with
-its parent (PR_SET_PDEATHSIG).
+The model goes over in a memory file, and tensors lie in one shared block of memory; so a request
+and its answer are short.
 """
 
 from __future__ import annotations
 
-import contextlib
-import json
 import mmap
 import os
-import select
 import subprocess
-import sys
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_sdk import errors
-from edge_sdk.engines import Engine, EngineInfo, Resolver
+from edge_sdk.engines.base import Engine, EngineInfo, Resolver
 from edge_sdk.errors import EdgeError, EngineError, ModelError
-from edge_sdk.processes import how_it_ended
+from edge_sdk.processes.worker import Worker, WorkerEnded
 from edge_sdk.tensors import QuantParams, TensorSpec
 
 OPEN_TIMEOUT_S = 60.0
 INVOKE_TIMEOUT_S = 60.0
+_OPEN = "open the model"
+_PATIENCE_S = 2.0
 
 
 class IsolatedEngine(Engine):
@@ -34,7 +31,7 @@ class IsolatedEngine(Engine):
     thread that started it.
 
     Raises ModelError when the child dies while it opens the model, EngineError when it dies, hangs
-    (`timeout_s`) or fails later; EngineErrors of the child come through as they are.
+    (`timeout_s`) or fails later; EdgeErrors of the child come through as they are.
     """
 
     def __init__(
@@ -48,100 +45,72 @@ class IsolatedEngine(Engine):
     ) -> None:
         self._timeout_s = timeout_s
         self.info = EngineInfo(name, "", resolver, "", threads)
-        model_file = _memory_file("model", model)
-        tensor_file = _memory_file("tensors", b"")
+        files = {"model": _memory_file("model", model), "tensors": _memory_file("tensors", b"")}
         try:
-            self._child = subprocess.Popen(
-                [
-                    # -P: the current folder may hold anybody's modules.
-                    *(sys.executable, "-P", "-m", "edge_sdk.engines.isolated_worker"),
-                    *(str(model_file), str(tensor_file), str(os.getpid())),
-                    *(name, str(threads), resolver),
-                ],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                pass_fds=(model_file, tensor_file),
+            self._worker = Worker(
+                ["-m", "edge_sdk.engines.isolated_worker"],
+                fds=tuple(files.values()),
+                output=subprocess.DEVNULL,
             )
-            opened = self._answer(OPEN_TIMEOUT_S, "open the model")
+            asked = {**files, "name": name, "threads": threads, "resolver": resolver}
+            opened = self._call(asked, OPEN_TIMEOUT_S, _OPEN)
             self.info = EngineInfo(**opened["info"])
             self.inputs = tuple(_spec(s) for s in opened["inputs"])
             self.outputs = tuple(_spec(s) for s in opened["outputs"])
-            self._block = mmap.mmap(tensor_file, opened["bytes"])
+            block = mmap.mmap(files["tensors"], opened["bytes"])
         finally:
-            os.close(model_file)
-            os.close(tensor_file)
-        arrays = shared_arrays(self._block, (*self.inputs, *self.outputs))
+            for descriptor in files.values():
+                os.close(descriptor)
+        arrays = shared_arrays(block, (*self.inputs, *self.outputs))
         self._inputs, self._outputs = arrays[: len(self.inputs)], arrays[len(self.inputs) :]
 
     def _view(self, index: int) -> NDArray[Any]:
         return self._inputs[index]
 
     def _invoke(self) -> None:
-        self._send({"do": "invoke"})
-        self._answer(self._timeout_s, "run the model")
+        self._call("invoke", self._timeout_s, "run the model")
 
     def _output(self, index: int) -> NDArray[Any]:
         return self._outputs[index].copy()
 
     def _close(self) -> None:
         self._inputs, self._outputs = [], []
-        assert self._child.stdin is not None and self._child.stdout is not None
-        self._child.stdin.close()
-        try:
-            self._child.wait(timeout=2)
-        except subprocess.TimeoutExpired:
-            self._child.kill()
-            self._child.wait()
-        self._child.stdout.close()
+        self._worker.close(_PATIENCE_S)
 
-    def _send(self, message: dict[str, Any]) -> None:
-        assert self._child.stdin is not None
+    def _call(self, request: Any, timeout_s: float, doing: str) -> dict[str, Any]:
+        """The child's answer. A child that ended, hangs or could not open the model is closed."""
         try:
-            self._child.stdin.write(json.dumps(message).encode() + b"\n")
-            self._child.stdin.flush()
-        except BrokenPipeError:
-            return  # the child is gone; reading its answer says how it ended
-
-    def _answer(self, timeout_s: float, doing: str) -> dict[str, Any]:
-        assert self._child.stdout is not None
-        ready, _, _ = select.select([self._child.stdout], [], [], timeout_s)
-        if not ready:
+            answer: dict[str, Any] = self._worker.call(request, timeout_s)
+        except TimeoutError:
             self._abandon()
             raise EngineError(
                 f"{self.info.name} did not {doing} within {timeout_s:g} s",
                 fix="use a smaller model, or another engine",
-            )
-        line = self._child.stdout.readline()
-        if not line:
-            raise self._death(doing)
-        answer: dict[str, Any] = json.loads(line)
+            ) from None
+        except WorkerEnded as ended:
+            self._abandon()
+            raise _death(self.info.name, ended, doing) from ended
+        except BaseException:  # Ctrl-C: the answer that is still to come is to another request
+            self._abandon()
+            raise
         if "error" in answer:
-            if doing == "open the model":
-                self.close()  # it is about to end by itself
+            if doing == _OPEN:
+                self._abandon()
             kind: type[EdgeError] = getattr(errors, answer["error"])
             raise kind(answer["message"], fix=answer["fix"])
         return answer
 
-    def _death(self, doing: str) -> EdgeError:
-        status = self._abandon()
-        how = how_it_ended(status)
-        kind = ModelError if doing == "open the model" else EngineError
-        return kind(
-            f"{self.info.name} died ({how}) while it tried to {doing}: "
-            "the file is damaged or hostile",
-            fix="do not use this model; get it again from where it was made",
-        )
-
-    def _abandon(self) -> int:
+    def _abandon(self) -> None:
         self._closed = True
-        self._child.kill() if self._child.poll() is None else None
-        assert self._child.stdin is not None and self._child.stdout is not None
-        status = self._child.wait()
-        with contextlib.suppress(BrokenPipeError):  # a request that nobody took is still in it
-            self._child.stdin.close()
-        self._child.stdout.close()
-        return status
+        self._worker.close()
+
+
+def _death(name: str, ended: WorkerEnded, doing: str) -> EdgeError:
+    kind = ModelError if doing == _OPEN else EngineError
+    return kind(
+        f"{name} died ({ended}) while it tried to {doing}: the file is damaged or hostile",
+        fix="do not use this model; get it again from where it was made",
+    )
 
 
 def probe_backend(name: str) -> str:
@@ -151,15 +120,13 @@ def probe_backend(name: str) -> str:
     """
     from edge_sdk.tflite.tiny import tiny_classifier
 
-    with IsolatedEngine(name, tiny_classifier()) as engine:
-        engine(*(np.zeros(spec.shape, spec.dtype) for spec in engine.inputs))
-        return engine.info.version
+    return try_model(name, tiny_classifier()).version
 
 
 def try_model(name: str, model: bytes) -> EngineInfo:
-    """Open `model` in a child process and run it once on zeros; what it was that answered.
+    """Open `model` in a child process, run it once on zeros, and say what ran it.
 
-    A crafted file can crash an interpreter: after this, one that does has only crashed the child.
+    A crafted file can crash an interpreter: here it crashes only the child.
     Raises ModelError or EngineError.
     """
     with IsolatedEngine(name, model) as engine:

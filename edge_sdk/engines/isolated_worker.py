@@ -1,73 +1,58 @@
-"""The child of `isolated`: opens the model it is handed, then answers one line for each request.
+"""The worker of `isolated`: the first request opens a model, each later one runs it.
 
-python -m edge_sdk.engines.isolated_child MODEL_FD TENSOR_FD PARENT_PID NAME THREADS RESOLVER
+python -m edge_sdk.engines.isolated_worker PARENT_PID REPLIES_FD
 """
 
 from __future__ import annotations
 
-import json
 import mmap
 import os
-import signal
 import sys
 from dataclasses import asdict
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from edge_sdk.engines import Engine, Resolver, open_engine
+from edge_sdk.engines import Engine, EngineSpec, open_spec
 from edge_sdk.engines.isolated import aligned, shared_arrays
 from edge_sdk.errors import EdgeError
-from edge_sdk.processes import die_with_parent
+from edge_sdk.processes.service import serve
 
 
-def main(arguments: list[str]) -> int:
-    """Serve until standard input ends."""
-    model_fd, tensor_fd, parent = (int(a) for a in arguments[:3])
-    name, threads, resolver = arguments[3], int(arguments[4]), cast(Resolver, arguments[5])
-    die_with_parent(parent)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which may finish first
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # whatever a library prints must not end up among the answers
-    try:
-        engine = open_engine(name, _read_all(model_fd), threads=threads, resolver=resolver)
-    except EdgeError as error:
-        _say(answers, _told(error))
-        return 1
-    specs = (*engine.inputs, *engine.outputs)
-    size = sum(aligned(spec.nbytes) for spec in specs)
-    os.ftruncate(tensor_fd, size)
-    arrays = shared_arrays(mmap.mmap(tensor_fd, size), specs)
-    opened = {
-        "info": asdict(engine.info),
-        "inputs": [asdict(spec) for spec in engine.inputs],
-        "outputs": [asdict(spec) for spec in engine.outputs],
-        "bytes": size,
-    }
-    _say(answers, opened)
-    for _ in sys.stdin.buffer:
-        _say(answers, _invoke(engine, arrays))
-    return 0
+class Service:
+    """An engine on the memory that the parent shares."""
 
+    _engine: Engine
+    _arrays: list[NDArray[Any]]
 
-def _invoke(engine: Engine, arrays: list[Any]) -> dict[str, Any]:
-    inputs = arrays[: len(engine.inputs)]
-    try:
-        outputs = engine(*inputs)
-    except EdgeError as error:
-        return _told(error)
-    for shared, value in zip(arrays[len(inputs) :], outputs, strict=True):
-        np.copyto(shared, value)
-    return {}
+    def __call__(self, request: Any) -> dict[str, Any]:
+        """Open the model (a dict), or run it ("invoke"); an EdgeError is an answer too."""
+        try:
+            return self._open(**request) if isinstance(request, dict) else self._invoke()
+        except EdgeError as error:
+            return {"error": type(error).__name__, "message": str(error), "fix": error.fix}
 
+    def _open(self, model: int, tensors: int, **spec: Any) -> dict[str, Any]:
+        """model, tensors: descriptors of memory files. spec: fields of EngineSpec."""
+        self._engine = engine = open_spec(EngineSpec(**spec), _read_all(model))
+        specs = (*engine.inputs, *engine.outputs)
+        size = sum(aligned(spec.nbytes) for spec in specs)
+        os.ftruncate(tensors, size)
+        self._arrays = shared_arrays(mmap.mmap(tensors, size), specs)
+        return {
+            "info": asdict(engine.info),
+            "inputs": [asdict(spec) for spec in engine.inputs],
+            "outputs": [asdict(spec) for spec in engine.outputs],
+            "bytes": size,
+        }
 
-def _told(error: EdgeError) -> dict[str, Any]:
-    return {"error": type(error).__name__, "message": str(error), "fix": error.fix}
-
-
-def _say(answers: Any, message: dict[str, Any]) -> None:
-    answers.write(json.dumps(message).encode() + b"\n")
-    answers.flush()
+    def _invoke(self) -> dict[str, Any]:
+        count = len(self._engine.inputs)
+        outputs = self._engine(*self._arrays[:count])
+        for shared, value in zip(self._arrays[count:], outputs, strict=True):
+            np.copyto(shared, value)
+        return {}
 
 
 def _read_all(descriptor: int) -> bytes:
@@ -77,4 +62,4 @@ def _read_all(descriptor: int) -> bytes:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(serve(sys.argv[1:], Service()))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from edge_sdk.engines import Engine, Resolver, missing_package
+from edge_sdk.engines.backends import missing_package
+from edge_sdk.engines.base import Engine, Resolver
 from edge_sdk.engines.interpreter import InterpreterEngine
 
 

@@ -6,7 +6,8 @@ from importlib.metadata import version
 
 import numpy as np
 
-from edge_sdk.engines import Engine, Resolver, missing_package
+from edge_sdk.engines.backends import missing_package
+from edge_sdk.engines.base import Engine, Resolver
 from edge_sdk.engines.interpreter import InterpreterEngine
 from edge_sdk.tflite.graph import read_graph
 

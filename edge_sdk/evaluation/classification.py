@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from edge_sdk.bundle.reading import Bundle
 from edge_sdk.data.samples import LabelledImages, Sample
+from edge_sdk.engines import AUTO
 from edge_sdk.errors import DataError
 from edge_sdk.evaluation.result import Evaluation, Mistake
 from edge_sdk.evaluation.scoring import Measure, Pass, Scoring, evaluate_with, score
@@ -34,8 +35,9 @@ def evaluate(
     bundle: Bundle,
     data: str | LabelledImages,
     *,
-    engine: str = "litert",
+    engine: str = AUTO,
     threads: int = 1,
+    prove: bool = False,
     listen: Listener = ignore,
 ) -> Evaluation:
     """Answer every image of `data` (a SOURCE, or images) with the bundle's model.
@@ -43,9 +45,11 @@ def evaluate(
     The test part is used where the source has one. Labels are matched by name.
     Raises ConfigError for a detector (evaluate_detections), DataError for labels that the bundle
     does not know or more than 1 % unreadable images, and what opening the source and the engine
-    raise.
+    raise. prove: check all golden samples, also where they matched before.
     """
-    return evaluate_with(ACCURACY, bundle, data, engine=engine, threads=threads, listen=listen)
+    return evaluate_with(
+        ACCURACY, bundle, data, engine=engine, threads=threads, prove=prove, listen=listen
+    )
 
 
 def evaluate_images(

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from edge_sdk.bundle.reading import Bundle
 from edge_sdk.data.samples import LabelledImages, Sample, Truth
-from edge_sdk.engines import EngineInfo
+from edge_sdk.engines import AUTO, EngineInfo
 from edge_sdk.errors import DataError
 from edge_sdk.evaluation.average_precision import AveragePrecision
 from edge_sdk.evaluation.result import Outcome, common
@@ -93,8 +93,9 @@ def evaluate_detections(
     bundle: Bundle,
     data: str | LabelledImages,
     *,
-    engine: str = "litert",
+    engine: str = AUTO,
     threads: int = 1,
+    prove: bool = False,
     listen: Listener = ignore,
 ) -> DetectionEvaluation:
     """Look for objects in every image of `data` (coco:ANNOTATIONS.json, or Scenes) with the
@@ -106,7 +107,13 @@ def evaluate_detections(
     and the engine raise.
     """
     return evaluate_with(
-        MEAN_AVERAGE_PRECISION, bundle, data, engine=engine, threads=threads, listen=listen
+        MEAN_AVERAGE_PRECISION,
+        bundle,
+        data,
+        engine=engine,
+        threads=threads,
+        prove=prove,
+        listen=listen,
     )
 
 

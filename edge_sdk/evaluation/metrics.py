@@ -7,6 +7,7 @@ from typing import Any
 from edge_sdk.bundle.reading import Bundle
 from edge_sdk.data.sample_sets import skipped_warning
 from edge_sdk.data.samples import LabelledImages
+from edge_sdk.engines import AUTO
 from edge_sdk.evaluation.classification import ACCURACY
 from edge_sdk.evaluation.detection import MEAN_AVERAGE_PRECISION
 from edge_sdk.evaluation.result import Outcome
@@ -25,8 +26,9 @@ def evaluate_bundle(
     bundle: Bundle,
     data: str | LabelledImages,
     *,
-    engine: str = "litert",
+    engine: str = AUTO,
     threads: int = 1,
+    prove: bool = False,
     listen: Listener = ignore,
 ) -> Outcome:
     """A bundle's model measured on `data`, a SOURCE or samples, by the metric of its task. Raises
@@ -38,6 +40,7 @@ def evaluate_bundle(
         data,
         engine=engine,
         threads=threads,
+        prove=prove,
         listen=listen,
     )
     return found

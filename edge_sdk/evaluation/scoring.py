@@ -76,6 +76,7 @@ def evaluate_with(
     *,
     engine: str,
     threads: int,
+    prove: bool,
     listen: Listener,
 ) -> Found:
     """A bundle's model measured on `data`, a SOURCE or samples.
@@ -92,7 +93,7 @@ def evaluate_with(
     source = measure.fitted(source, bundle)
     known = training_prefixes(bundle.build)
     with Recognizer.open(
-        bundle, engine, threads=threads, min_score=measure.min_score
+        bundle, engine, threads=threads, prove=prove, min_score=measure.min_score
     ) as recognizer:
         return score(measure, recognizer, source, known=known, listen=listen)
 

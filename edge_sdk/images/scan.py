@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -18,7 +15,9 @@ from edge_sdk.errors import EdgeError, FileError
 from edge_sdk.files import read_file
 from edge_sdk.images.files import decode_image
 from edge_sdk.images.perceptual_hash import perceptual_hash
-from edge_sdk.processes import how_it_ended
+from edge_sdk.processes.worker import Worker, WorkerEnded
+
+_PROGRAM = ("-m", "edge_sdk.images.scan_worker")
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -57,7 +56,7 @@ def look_at_all(paths: Sequence[Path]) -> Iterator[Look | str]:
     """A look at each image file, in their order, or why it cannot be read. Raises FileError where
     one ends the process that decodes it.
     """
-    return in_threads(look_or_why, paths) if len(paths) < MANY else _in_children(paths)
+    return in_threads(look_or_why, paths) if len(paths) < MANY else _in_workers(paths)
 
 
 def look_or_why(path: Path) -> Look | str:
@@ -75,56 +74,33 @@ def in_threads(function: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
             yield from pool.map(function, items[start : start + _WAITING])
 
 
-def _in_children(paths: Sequence[Path]) -> Iterator[Look | str]:
+def _in_workers(paths: Sequence[Path]) -> Iterator[Look | str]:
     parts = [paths[start : start + _WAITING] for start in range(0, len(paths), _WAITING)]
     with ExitStack() as stack:
         count = min(MAX_AT_ONCE, os.cpu_count() or 1, len(parts))
-        children = [stack.enter_context(_child()) for _ in range(count)]
-        for child, part in zip(children, parts, strict=False):
-            _ask(child, part)
+        workers = [stack.enter_context(closing(Worker(_PROGRAM))) for _ in range(count)]
+        for worker, part in zip(workers, parts, strict=False):
+            _ask(worker, part)
         for number, part in enumerate(parts):
-            child = children[number % count]
-            found = _answer(child, part)
+            worker = workers[number % count]
+            found = _answer(worker, part)
             if number + count < len(parts):
-                _ask(child, parts[number + count])
+                _ask(worker, parts[number + count])
             yield from found
 
 
-@contextmanager
-def _child() -> Iterator[subprocess.Popen[bytes]]:
-    command = [sys.executable, "-P", "-m", "edge_sdk.images.scan_worker", str(os.getpid())]
-    child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    assert child.stdin is not None and child.stdout is not None
+def _ask(worker: Worker, part: Sequence[Path]) -> None:
+    worker.ask([str(path) for path in part])
+
+
+def _answer(worker: Worker, part: Sequence[Path]) -> list[Look | str]:
     try:
-        yield child
-    finally:
-        child.kill()
-        child.wait()
-        child.stdout.close()
-        with suppress(BrokenPipeError):  # what it was asked and has not read
-            child.stdin.close()
-
-
-def _ask(child: subprocess.Popen[bytes], part: Sequence[Path]) -> None:
-    """It waits for a line, so that this one never fills the pipe. A child that has gone shows when
-    it is to answer.
-    """
-    assert child.stdin is not None
-    try:
-        child.stdin.write(json.dumps([str(path) for path in part]).encode() + b"\n")
-        child.stdin.flush()
-    except BrokenPipeError:
-        return
-
-
-def _answer(child: subprocess.Popen[bytes], part: Sequence[Path]) -> list[Look | str]:
-    assert child.stdout is not None
-    line = child.stdout.readline()
-    if not line.endswith(b"\n"):
+        found = worker.answer()
+    except WorkerEnded as ended:
         raise FileError(
             f"one of the images from {part[0]} to {part[-1]} ended the process that decodes them "
-            f"({how_it_ended(child.wait())})",
+            f"({ended})",
             fix="move these images away, half of them at a time, to find which; close other "
             "programs where memory is short",
-        )
-    return [one if isinstance(one, str) else Look(*one) for one in json.loads(line)]
+        ) from ended
+    return [one if isinstance(one, str) else Look(*one) for one in found]

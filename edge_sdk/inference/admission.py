@@ -1,70 +1,55 @@
-"""Opening a model that nobody here has run before: in a child process first.
+"""Opening a model: in a child process first where this machine has not run it before.
 
 A crafted file can crash an interpreter. So a model given by itself, or in a bundle that this
-machine has not accepted yet, is opened and run once in a child; a bundle that survives, and whose
-golden outputs match, is remembered by its SHA-256 in the state folder.
+machine has not accepted yet, is opened and run once in a child. A bundle that survives, and whose
+golden outputs all match, is accepted: from then on one golden sample is checked, and all of them
+again when the engine or the machine is another (proofs.py).
 """
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-
 from edge_sdk.bundle.reading import Bundle
-from edge_sdk.engines import Engine, open_engine
-from edge_sdk.errors import FileError
-from edge_sdk.files import state_folder, write_atomic
+from edge_sdk.engines import AUTO, Engine, EngineSpec, choose_engine, open_spec
 from edge_sdk.inference.golden import GoldenCheck, require_golden
+from edge_sdk.inference.proofs import recall, remember
 
 
 def open_bundle_engine(
-    bundle: Bundle, name: str = "litert", *, threads: int = 1
+    bundle: Bundle, name: str = AUTO, *, threads: int = 1, prove: bool = False
 ) -> tuple[Engine, GoldenCheck]:
-    """An engine on a bundle's model, proven by its golden samples.
+    """An engine on a bundle's model, checked by its golden samples: by all of them, or by one where
+    all matched before. prove: check all again.
 
     Raises ModelError when the model crashes its interpreter, GateFailed when its golden outputs
-    do not match, and what `open_engine` raises.
+    do not match, and what `choose_engine` and `open_engine` raise.
     """
-    known = _is_accepted(bundle, name)
-    if not known:
-        from edge_sdk.engines.isolated import try_model  # most starts need no child
-
-        try_model(name, bundle.model())
-    engine = open_engine(name, bundle.model(), threads=threads)
+    spec = choose_engine(bundle.manifest.models, name, threads=threads)
+    model = bundle.model(spec.backend.model)
+    proven_on = None if prove else recall(bundle, spec)
+    if proven_on is None:
+        _try_model(spec, model)
+    engine = open_spec(spec, model)
     try:
-        check = require_golden(bundle, engine)
+        known = proven_on == engine.info.as_dict()
+        check = require_golden(bundle, engine, samples=1 if known else None)
     except BaseException:
         engine.close()
         raise
     if not known and check.passed:
-        _accept(bundle, name)
+        remember(bundle, spec, engine.info)
     return engine, check
 
 
-def open_bare_engine(model: bytes, name: str = "litert", *, threads: int = 1) -> Engine:
+def open_bare_engine(model: bytes, name: str = AUTO, *, threads: int = 1) -> Engine:
     """An engine on a .tflite file given by itself. Raises as `open_bundle_engine`, but for golden
     outputs: there are none.
     """
-    from edge_sdk.engines.isolated import try_model
-
-    try_model(name, model)
-    return open_engine(name, model, threads=threads)
-
-
-def _key(bundle: Bundle, engine: str) -> str:
-    return hashlib.sha256(f"{bundle.sha256} {engine}".encode()).hexdigest()
+    spec = EngineSpec.parse(name, threads=threads)
+    _try_model(spec, model)
+    return open_spec(spec, model)
 
 
-def _is_accepted(bundle: Bundle, engine: str) -> bool:
-    with contextlib.suppress(OSError):
-        return (state_folder() / "accepted" / _key(bundle, engine)).is_file()
-    return False
+def _try_model(spec: EngineSpec, model: bytes) -> None:
+    from edge_sdk.engines.isolated import try_model  # most starts need no child
 
-
-def _accept(bundle: Bundle, engine: str) -> None:
-    # A state folder that is not there or cannot be written only costs the check again next time.
-    with contextlib.suppress(FileError):
-        note = f"{bundle.sha256} {engine} {bundle.path.name}\n"
-        # A file's name need not be UTF-8.
-        data = note.encode("utf-8", "backslashreplace")
-        write_atomic(state_folder() / "accepted" / _key(bundle, engine), data)
+    try_model(spec.name, model)

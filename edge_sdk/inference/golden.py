@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from edge_sdk.bundle.manifest import Manifest
 from edge_sdk.bundle.reading import Bundle, Golden
-from edge_sdk.engines import Engine, EngineInfo
+from edge_sdk.engines import BACKENDS, Engine, EngineInfo
 from edge_sdk.errors import GateFailed, ModelError
 from edge_sdk.model.interface import ModelInterface
 from edge_sdk.tasks import task_of
@@ -70,37 +70,42 @@ def rule_for(manifest: Manifest, info: EngineInfo) -> Rule:
         golden.resolver,
         golden.delegate,
     )
-    int8 = manifest.models["litert"].precision == "int8"
+    int8 = manifest.plain.precision == "int8"
     if same and int8 and task_of(manifest).bit_exact(manifest.interface):
         return "exact"
-    return "tolerance" if info.name in ("litert", "tflite-runtime") else "unproven"
+    backend = BACKENDS.get(info.name)
+    return "tolerance" if backend is not None and backend.tolerance else "unproven"
 
 
-def check_golden(manifest: Manifest, golden: Golden, engine: Engine) -> GoldenCheck:
-    """Run every golden sample through `engine` and compare by the rule that holds for it.
+def check_golden(
+    manifest: Manifest, golden: Golden, engine: Engine, *, samples: int | None = None
+) -> GoldenCheck:
+    """Run golden samples through `engine` and compare by the rule that holds for it. samples: only
+    the first so many; None is all.
 
     Raises ModelError when the engine's tensors are not the manifest's.
     """
     check_tensors(manifest.interface, engine)
     rule = rule_for(manifest, engine.info)
-    outputs = answers(engine, golden.inputs)
-    tolerance = Tolerance(manifest.models["litert"].precision, manifest.golden.steps)
-    largest, because = task_of(manifest).compare(
-        manifest.interface, golden.outputs, outputs, tolerance
+    inputs, wanted = (
+        tuple(values[:samples] for values in side) for side in (golden.inputs, golden.outputs)
     )
-    count = len(golden.inputs[0])
+    outputs = answers(engine, inputs)
+    tolerance = Tolerance(manifest.plain.precision, manifest.golden.steps)
+    largest, because = task_of(manifest).compare(manifest.interface, wanted, outputs, tolerance)
+    count = len(inputs[0])
     if rule == "unproven":
         because = f"no bound is known for engine {engine.info.name}"
         return GoldenCheck(rule, None, count, largest, because)
     if rule == "exact":
-        equal = all(map(np.array_equal, golden.outputs, outputs))
+        equal = all(map(np.array_equal, wanted, outputs))
         because = "" if equal else "outputs differ where they must be equal"
     return GoldenCheck(rule, not because, count, largest, because)
 
 
-def require_golden(bundle: Bundle, engine: Engine) -> GoldenCheck:
+def require_golden(bundle: Bundle, engine: Engine, *, samples: int | None = None) -> GoldenCheck:
     """`check_golden`, raising GateFailed (exit status 3) where it fails."""
-    check = check_golden(bundle.manifest, bundle.golden(), engine)
+    check = check_golden(bundle.manifest, bundle.golden(), engine, samples=samples)
     if check.passed is False:
         info = engine.info
         document: GoldenFailed = {

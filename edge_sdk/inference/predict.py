@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from edge_sdk.bundle.reading import Bundle
 from edge_sdk.data.sample_sets import skipped_warning
+from edge_sdk.engines import AUTO
 from edge_sdk.errors import ConfigError, DataError, FileError, ImageError
 from edge_sdk.files import is_folder, prepare_folder
 from edge_sdk.images.drawing import annotated, undrawable
@@ -34,15 +35,16 @@ def predict(
     path: str | Path,
     images: Sequence[str | Path],
     *,
-    engine: str = "litert",
+    engine: str = AUTO,
     threads: int = 1,
+    prove: bool = False,
     annotate: str | Path | None = None,
 ) -> Predictions:
     """The answers of bundle `path`, an image at a time.
 
     A folder stands for the images in it; those that cannot be read are left out and listed. Of
     images named by themselves every one must be readable: all are tried before any is answered.
-    annotate: a folder for copies with the answer on them.
+    annotate: a folder for copies with the answer on them. prove: check all golden samples again.
     Raises FileError or ImageError for one such image, DataError for several, or where none of a
     folder's can be read; FileError for a folder of copies that cannot be written, or lies in one
     whose images are answered; BundleError, GateFailed and what the engine raises.
@@ -61,7 +63,7 @@ def predict(
         _require_readable([file for file, named in files if named])
         if annotate is not None:
             prepare_folder(Path(annotate), what="annotated copies", option="--annotate")
-        model = stack.enter_context(Recognizer.open(bundle, engine, threads=threads))
+        model = stack.enter_context(Recognizer.open(bundle, engine, threads=threads, prove=prove))
         if unproven := unproven_warning(model.golden):
             warnings.append(unproven)
         if copies and (line := undrawable(model.labels)):

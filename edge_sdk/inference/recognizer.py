@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_sdk.bundle.reading import Bundle
-from edge_sdk.engines import Engine, EngineInfo
+from edge_sdk.engines import AUTO, Engine, EngineInfo
 from edge_sdk.errors import ConfigError, NotAvailableYet
 from edge_sdk.frames import Frame
 from edge_sdk.inference.admission import open_bundle_engine
@@ -79,17 +79,19 @@ class Recognizer:
     def open(
         cls,
         bundle: Bundle,
-        engine: str = "litert",
+        engine: str = AUTO,
         *,
         threads: int = 1,
+        prove: bool = False,
         min_score: float | None = None,
         now_ns: Callable[[], int] = time.monotonic_ns,
     ) -> Recognizer:
-        """Open a bundle's model in an engine, proven by its golden samples.
+        """Open a bundle's model in an engine, proven by its golden samples. prove: by all of them,
+        also where that was done before.
 
-        Raises what `trust.open_bundle_engine` raises.
+        Raises what `admission.open_bundle_engine` raises.
         """
-        opened, golden = open_bundle_engine(bundle, engine, threads=threads)
+        opened, golden = open_bundle_engine(bundle, engine, threads=threads, prove=prove)
         try:
             return cls(
                 bundle.manifest.interface,
@@ -184,7 +186,7 @@ def _last(value: Value) -> Frame:
     return value[-1] if isinstance(value, tuple) else _NO_FRAME
 
 
-def open_recognizer(path: str | Path, engine: str = "litert", *, threads: int = 1) -> Recognizer:
+def open_recognizer(path: str | Path, engine: str = AUTO, *, threads: int = 1) -> Recognizer:
     """A Recognizer straight from a bundle's file. Raises EdgeError."""
     with Bundle.open(path) as bundle:
         return Recognizer.open(bundle, engine, threads=threads)

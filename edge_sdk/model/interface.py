@@ -12,6 +12,9 @@ from edge_sdk.tensors import QuantParams, TensorSpec
 
 TaskName = Literal["classify", "sequence", "detect"]
 
+PLAIN = "litert"
+"""The key, among a bundle's models, of the one that needs no accelerator."""
+
 
 @dataclass(frozen=True)
 class TensorEntry:

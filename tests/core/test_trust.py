@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import shutil
@@ -39,8 +40,16 @@ def open_and_close(bundle: Bundle, name: str = "litert") -> None:
         engine(np.zeros(engine.inputs[0].shape, engine.inputs[0].dtype))
 
 
-def accepted(state: Path) -> list[str]:
-    return sorted(path.read_text() for path in (state / "accepted").glob("*"))
+def accepted(state: Path) -> list[dict[str, Any]]:
+    return [json.loads(path.read_text()) for path in (state / "accepted").glob("*")]
+
+
+def samples(bundle: Bundle, **options: Any) -> int:
+    """Golden samples that an opening checked."""
+    engine, check = open_bundle_engine(bundle, **options)
+    engine.close()
+    assert check.passed
+    return check.samples
 
 
 def test_the_first_opening_is_in_a_child_and_the_second_is_not(
@@ -48,8 +57,65 @@ def test_the_first_opening_is_in_a_child_and_the_second_is_not(
 ) -> None:
     bundle = Bundle.open(tiny_bundle())
     assert in_children(lambda: open_and_close(bundle)) > 0
-    assert accepted(fresh_state) == [f"{bundle.sha256} litert tiny-1.0.0.edge\n"]
+    (record,) = accepted(fresh_state)
+    assert (record["bundle"], record["file"]) == (bundle.sha256, "tiny-1.0.0.edge")
     assert in_children(lambda: open_and_close(bundle)) == 0
+
+
+def test_all_samples_are_checked_once_then_one_and_all_again_when_asked(
+    tiny_bundle: Callable[..., Path], fresh_state: Path
+) -> None:
+    bundle = Bundle.open(tiny_bundle())
+    count = bundle.manifest.golden.samples
+    assert count > 1
+    found = [samples(bundle), samples(bundle), samples(bundle, prove=True), samples(bundle)]
+    assert found == [count, 1, count, 1]
+    assert samples(bundle, threads=2) == count
+    assert (samples(bundle, threads=2), samples(bundle)) == (1, 1)
+
+
+ELSEWHERE: list[tuple[str, Any]] = [
+    ("schema", "edge-sdk/accepted/0"),
+    ("bundle", "0" * 64),
+    ("asked.engine", "tflite-runtime"),
+    ("asked.threads", 3),
+    ("asked.resolver", "builtin-without-delegates"),
+    ("build.__init__.py", [1, 1]),
+    ("machine.architecture", "riscv64"),
+    ("machine.libc", "glibc 2.0"),
+    ("machine.cpu", {"model name": "another"}),
+    ("engine.version", "0.0.1"),
+    ("engine.delegate", "none"),
+    ("engine", None),
+]
+
+
+@pytest.mark.parametrize(("key", "value"), ELSEWHERE, ids=[key for key, _ in ELSEWHERE])
+def test_a_record_of_another_engine_or_machine_counts_for_nothing(
+    key: str, value: Any, tiny_bundle: Callable[..., Path], fresh_state: Path
+) -> None:
+    bundle = Bundle.open(tiny_bundle())
+    first = samples(bundle)
+    (place,) = (fresh_state / "accepted").iterdir()
+    record = json.loads(place.read_text())
+    *tables, last = key.split(".", 1)
+    table = record[tables[0]] if tables else record
+    assert table[last] != value
+    table[last] = value
+    place.write_text(json.dumps(record))
+    assert (samples(bundle), samples(bundle)) == (first, 1)
+
+
+@pytest.mark.parametrize("damage", ["", "cut off", "old", "[]", "null", "[" * 30_000, "\udcff"])
+def test_a_damaged_record_counts_for_nothing(
+    damage: str, tiny_bundle: Callable[..., Path], fresh_state: Path
+) -> None:
+    bundle = Bundle.open(tiny_bundle())
+    first = samples(bundle)
+    (place,) = (fresh_state / "accepted").iterdir()
+    text = place.read_text()[:-20] if damage == "cut off" else damage
+    place.write_bytes(text.encode("utf-8", "surrogateescape"))
+    assert (samples(bundle), samples(bundle)) == (first, 1)
 
 
 def test_accepted_is_one_bundle_on_one_engine(
@@ -108,7 +174,9 @@ def test_a_name_that_is_not_utf8_is_remembered(
     shutil.copy(tiny_bundle(), path)
     bundle = Bundle.open(path)
     open_and_close(bundle)
-    assert accepted(fresh_state) == [f"{bundle.sha256} litert b\\udcff.edge\n"]
+    (record,) = accepted(fresh_state)
+    assert record["file"] == "b\\udcff.edge"
+    assert samples(bundle) == 1
 
 
 HOMELESS = """

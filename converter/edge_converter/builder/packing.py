@@ -22,12 +22,13 @@ from edge_sdk.bundle.manifest import (
 )
 from edge_sdk.bundle.reading import Golden
 from edge_sdk.data.samples import Sample, Value
-from edge_sdk.engines import Engine, EngineInfo, open_engine
+from edge_sdk.engines import AUTO, Engine, EngineInfo, open_engine
 from edge_sdk.errors import ModelError
 from edge_sdk.frames import Frame
 from edge_sdk.inference.golden import MIN_STEPS, answers
 from edge_sdk.inference.recognizer import open_preprocessor
 from edge_sdk.model.interface import (
+    PLAIN,
     InputEntry,
     ModelInterface,
     OutputEntry,
@@ -96,7 +97,7 @@ def manifest_for(
     not fit.
     """
     graph = read_graph(model)
-    with open_engine("litert", model) as engine:
+    with open_engine(AUTO, model) as engine:
         info = engine.info
         tensor = TensorEntry.of(engine.inputs[0])
         outputs = tuple(
@@ -114,7 +115,7 @@ def manifest_for(
         contents.name,
         contents.version,
         contents.task,
-        {"litert": ModelEntry("model.tflite", graph.precision, graph.macs)},
+        {PLAIN: ModelEntry("model.tflite", graph.precision, graph.macs)},
         entry,
         outputs,
         LabelsEntry("labels.txt", len(contents.labels)),
@@ -139,7 +140,7 @@ def make_golden(
     "synthetic", the samples are drawn from `seed` instead. Raises ModelError when an output is not
     finite.
     """
-    with open_engine("litert", model) as engine:
+    with open_engine(AUTO, model) as engine:
         preprocessor = open_preprocessor(preprocess, engine.inputs[0])
         values: Sequence[Value]
         if origin == "synthetic" or len(samples) < MIN_SAMPLES:
@@ -209,7 +210,7 @@ def _steps(model: bytes, golden: Golden, interface: ModelInterface, precision: s
     """max(4, 1 + the largest difference between XNNPACK and no delegate), in output steps
     (docs/contracts.md); for float outputs the rule needs none and 4 stands.
     """
-    with open_engine("litert", model, resolver="builtin-without-delegates") as engine:
+    with open_engine(AUTO, model, resolver="builtin-without-delegates") as engine:
         other = answers(engine, golden.inputs)
     seen = task_of(interface).steps_apart(interface, golden.outputs, other, precision)
     return max(MIN_STEPS, 1 + math.ceil(seen))

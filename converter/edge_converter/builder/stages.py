@@ -32,7 +32,7 @@ from edge_converter.training.checkpoints import Checkpoints
 from edge_converter.weights import weights_key
 from edge_sdk.data.samples import LabelledImages
 from edge_sdk.documents.build import BuildStage
-from edge_sdk.engines import open_engine
+from edge_sdk.engines import AUTO, open_engine
 from edge_sdk.evaluation.classification import evaluate_images
 from edge_sdk.events import Event, Listener
 from edge_sdk.inference.recognizer import Recognizer
@@ -85,7 +85,7 @@ class BuildStages:
             for name in ("model", *float_models(candidate.recipe)):
                 model = (candidate.converted / f"{name}.tflite").read_bytes()
                 manifest, _ = manifest_and_golden(candidate.recipe, data, model)
-                with open_engine("litert", model) as engine:
+                with open_engine(AUTO, model) as engine:
                     found = evaluate_images(
                         Recognizer(manifest.interface, data.labels, engine), images
                     )

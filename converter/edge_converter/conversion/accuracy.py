@@ -10,7 +10,7 @@ from edge_converter.conversion.sample_images import Images
 from edge_sdk.data.sample_sets import digest_of
 from edge_sdk.data.samples import LabelledImages
 from edge_sdk.documents.build import BuildDataset
-from edge_sdk.engines import open_engine
+from edge_sdk.engines import AUTO, open_engine
 from edge_sdk.errors import DataError
 from edge_sdk.evaluation.classification import doubts, evaluate_images
 from edge_sdk.evaluation.result import Evaluation
@@ -79,5 +79,5 @@ def dataset_entry(
 def _evaluated(model: bytes, contents: BundleContents, images: LabelledImages) -> Evaluation:
     golden, origin = make_golden(model, contents.preprocess, [], "synthetic")
     manifest = manifest_for(model, contents, golden, origin)
-    with open_engine("litert", model) as engine:
+    with open_engine(AUTO, model) as engine:
         return evaluate_images(Recognizer(manifest.interface, contents.labels, engine), images)

@@ -19,7 +19,7 @@ from edge_converter.quantize.job import ConversionJob
 from edge_converter.quantize.worker_pool import run_child
 from edge_sdk.data.samples import Sample
 from edge_sdk.documents.build import Agreement as AgreementRecord
-from edge_sdk.engines import open_engine
+from edge_sdk.engines import DEFAULT, EngineSpec, open_spec
 from edge_sdk.errors import TrainingError
 from edge_sdk.preprocess import PreprocessSpec, fed_values
 from edge_sdk.tensors import dequantize, quantize
@@ -189,7 +189,7 @@ def answers(model: bytes, samples: NDArray[np.float32]) -> NDArray[np.float32]:
 
     Raises ModelError, EngineError where it cannot run.
     """
-    with open_engine("isolated:litert", model) as engine:
+    with open_spec(EngineSpec(DEFAULT, isolated=True), model) as engine:
         spec, out = engine.inputs[0], engine.outputs[0]
         rows = [
             dequantize(engine(quantize(samples[i : i + 1], spec))[0], out).reshape(-1)

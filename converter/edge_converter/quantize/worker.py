@@ -1,6 +1,6 @@
-"""The child of quantize: python -m edge_converter.quantize.worker REPLIES_FD PARENT_PID.
+"""The child of quantize: python -m edge_converter.quantize.worker PARENT_PID REPLIES_FD.
 
-Each line of standard input is a job, [folder, log], answered by a byte when it is done. A job reads
+Each request is a job, [folder, log], answered by a status when it is done. A job reads
 job.json, calibration.npy and checks.npy in its folder; it writes model.tflite, a .tflite for each
 of the job's `floats`, the Keras models' answers to checks.npy (converted.npy, NAME.npy), and
 worst_layers.json. Answer EX_IOERR: the disk is full; EX_DATAERR: error.json says what is wrong with

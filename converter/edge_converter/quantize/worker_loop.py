@@ -11,24 +11,23 @@ from pathlib import Path
 
 from edge_converter.tf.setup import leave_out_extras
 from edge_sdk.errors import ConfigError, EdgeError, ModelError
-from edge_sdk.processes import die_with_parent
+from edge_sdk.processes.service import serve
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def main(arguments: list[str], work: Callable[[Path], None]) -> int:
-    """Let `work` do one job after another, in the folders that standard input names, and answer
-    each with a byte: 0, or the exit status that says why it was refused. What else goes wrong ends
-    the process.
+    """Let `work` do one job after another, in the folders that the requests name, and answer each
+    with 0, or the exit status that says why it was refused. What else goes wrong ends the process.
     """
-    replies, parent = int(arguments[0]), int(arguments[1])
-    die_with_parent(parent)
     leave_out_extras()
-    for line in sys.stdin:
-        folder, log = map(Path, json.loads(line))
+
+    def do(job: list[str]) -> int:
+        folder, log = map(Path, job)
         _print_into(log)
-        os.write(replies, bytes([_attempt(work, folder)]))
-    return 0
+        return _attempt(work, folder)
+
+    return serve(arguments, do)
 
 
 def _print_into(log: Path) -> None:

@@ -7,18 +7,15 @@ takes seconds. One that failed in any other way has ended.
 from __future__ import annotations
 
 import atexit
-import contextlib
 import json
 import os
-import select
 import signal
-import subprocess
-import sys
 import threading
 from pathlib import Path
 
 from edge_sdk.errors import ConfigError, EdgeError, FileError, TrainingError
 from edge_sdk.processes import how_it_ended
+from edge_sdk.processes.worker import Worker, WorkerEnded
 
 CHILD_TIMEOUT_S = 1800
 MAX_JOBS = 20
@@ -36,66 +33,34 @@ _TAIL_BYTES = 64 * 1024
 
 class Child:
     """A process that runs `module`, whose main does jobs with `worker_loop.main`. It ends with its
-    parent, and with the thread that started it (PR_SET_PDEATHSIG).
+    parent, and with the thread that started it.
     """
 
     def __init__(self, module: str, log: Path) -> None:
         self.jobs = 0
-        replies, theirs = os.pipe()
-        self._replies = os.fdopen(replies, "rb", buffering=0)
         with log.open("wb") as output:
             # What goes wrong while it imports has to be in the log too.
-            self._process = subprocess.Popen(
-                [
-                    # -P: a numbers.py or keras.py in the current folder is not ours to import.
-                    *(sys.executable, "-P", "-m", module),
-                    *(str(theirs), str(os.getpid())),
-                ],
-                stdin=subprocess.PIPE,
-                stdout=output,
-                stderr=output,
-                pass_fds=(theirs,),
-                env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+            self._worker = Worker(
+                ["-m", module], output=output, env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
             )
-        os.close(theirs)
 
     @property
     def alive(self) -> bool:
         """True while it can take another job."""
-        return self.jobs < MAX_JOBS and self._process.poll() is None
-
-    @property
-    def ended(self) -> bool:
-        """True once its job has ended the process."""
-        return self._process.returncode is not None
+        return self.jobs < MAX_JOBS and self._worker.status is None
 
     def run(self, folder: Path, log: Path, timeout_s: float) -> int:
-        """Let it do the job in `folder` and print into `log`; 0, or why not: what it answered, or
-        the exit status of the process, which has ended then.
-
-        Raises TimeoutError where it takes longer.
+        """Let it do the job in `folder` and print into `log`; 0, or the status that it refused the
+        job with. Raises TimeoutError where it takes longer, WorkerEnded.
         """
         self.jobs += 1
-        assert self._process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):  # it has ended: its status says how
-            job = json.dumps([str(folder.absolute()), str(log.absolute())])
-            self._process.stdin.write(job.encode() + b"\n")
-            self._process.stdin.flush()
-        if not select.select([self._replies], [], [], timeout_s)[0]:
-            raise TimeoutError
-        answer = self._replies.read(1)
-        return answer[0] if answer else self._process.wait()
+        job = [str(folder.absolute()), str(log.absolute())]
+        status: int = self._worker.call(job, timeout_s)
+        return status
 
     def close(self, patience_s: float = 0.0) -> None:
         """End it; one that waits for a job ends by itself, if it is given the time."""
-        assert self._process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):
-            self._process.stdin.close()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(patience_s)
-        self._process.kill()
-        self._process.wait()
-        self._replies.close()
+        self._worker.close(patience_s)
 
 
 _idle: dict[str, Child] = {}
@@ -126,7 +91,9 @@ def run_child(
     kept = False
     try:
         status = child.run(folder, log, timeout_s)
-        kept = reusable and not child.ended
+        kept = reusable
+    except WorkerEnded as ended:
+        status = ended.status
     except TimeoutError as error:
         raise TrainingError(
             f"the conversion did not end within {timeout_s:g} s",

@@ -30,6 +30,7 @@ from edge_device.metrics.run_report import Percentiles, RunReport, Subject, make
 from edge_device.metrics.warmup import UntilSteady
 from edge_device.run.runtime import THREADS
 from edge_sdk.configuration import nearest
+from edge_sdk.engines import AUTO
 from edge_sdk.errors import ConfigError
 from edge_sdk.events import Event, Listener, ignore
 from edge_sdk.inference.golden import unproven_warning
@@ -51,8 +52,9 @@ def run_bench(
     scenario: str = "single-stream",
     seconds: float | None = None,
     repeats: int = 1,
-    engine: str = "auto",
+    engine: str = AUTO,
     threads: int = THREADS,
+    prove: bool = False,
     latency_bound_ms: float | None = None,
     streams: int = SAMPLES_PER_QUERY,
     soak: bool = False,
@@ -65,6 +67,7 @@ def run_bench(
     seconds: None is SECONDS, of a soak no end. latency_bound_ms: of server; None takes the bundle's
     budget.latency_ms. streams: samples of a multi-stream query. soak: also watch memory and open
     files. samplers: run in every repeat; a Thermal is added where there is none.
+    prove: as for Runtime.
     `stop` is asked between frames; what was measured until then is reported. `listen` is told
     twice a second, between frames, and once where answers are unproven on this engine.
     Raises ConfigError for an option, or where server holds its bound at no rate; and as Runtime
@@ -74,7 +77,9 @@ def run_bench(
     _check(scenario, seconds, repeats, soak)
     _check_used(scenario, latency_bound_ms, streams)
     given = (latency_bound_ms, streams, stop, listen)
-    load = SCENARIOS[scenario](Options(bundle, engine, threads, made_up_frames(), *given))
+    load = SCENARIOS[scenario](
+        Options(bundle, engine, threads, made_up_frames(), *given, prove=prove)
+    )
     watched = with_thermal((*samplers, Soak()) if soak else samplers)
     subject: Subject | None = None
     pooled: Figures | None = None

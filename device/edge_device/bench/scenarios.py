@@ -61,6 +61,7 @@ class Options:
     streams: int = SAMPLES_PER_QUERY
     stop: Stop = lambda: False
     listen: Listener = ignore
+    prove: bool = False
     now_ns: Now = time.monotonic_ns
     sleep: Callable[[float], object] = time.sleep
 
@@ -105,7 +106,11 @@ class Scenario(ABC):
     def _recognizer(self, stack: ExitStack, threads: int) -> tuple[Recognizer, Subject]:
         options = self.options
         recognizer, subject = open_subject(
-            options.bundle, options.engine, threads=threads, now_ns=options.now_ns
+            options.bundle,
+            options.engine,
+            threads=threads,
+            prove=options.prove,
+            now_ns=options.now_ns,
         )
         stack.callback(recognizer.close)
         return recognizer, subject

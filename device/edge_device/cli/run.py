@@ -22,6 +22,9 @@ _BUNDLE = click.argument("bundle", metavar="FILE.edge", type=console.PATH)
 _ENGINE = click.option(
     "--engine", default="auto", show_default=True, help="Interpreter (see `edge-sdk engines`)."
 )
+_PROVE = click.option(
+    "--prove", is_flag=True, help="Check all golden samples, even if they matched here before."
+)
 _THREADS = click.option(
     "--threads",
     type=console.THREADS,
@@ -58,6 +61,7 @@ _POSITIVE = console.Finite(min=0, min_open=True)
 )
 @_ENGINE
 @_THREADS
+@_PROVE
 @click.option(
     "--policy",
     type=click.Choice(("latest", "all", "block")),
@@ -156,6 +160,7 @@ def run(
 @click.option("--soak", is_flag=True, help="Also record memory use and open files over time.")
 @_THREADS
 @_ENGINE
+@_PROVE
 @_REPORT
 @console.json_option
 def bench(bundle: Path, folder: Path | None, as_json: bool, **options: Any) -> None:

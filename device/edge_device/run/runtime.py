@@ -17,6 +17,7 @@ from edge_device.run.sequences import SequenceRecognizer
 from edge_device.run.tracking import Tracker
 from edge_sdk.bundle.manifest import Manifest
 from edge_sdk.bundle.reading import Bundle
+from edge_sdk.engines import AUTO
 from edge_sdk.errors import ConfigError
 from edge_sdk.frames import Frame
 from edge_sdk.inference.golden import GoldenCheck
@@ -41,7 +42,8 @@ class Runtime:
                 ...
         print(runtime.report().latency.p99)
 
-    engine: "auto" (litert) or a name of `edge-sdk engines`. threads: of one inference. policy:
+    engine: "auto" or a name of `edge-sdk engines`. threads: of one inference. prove: check all
+    golden samples, also where they matched before. policy:
     latest | all | block; None is latest, or block where the camera is unpaced. min_score: classes
     below it are left out; None takes the manifest's. deadline_ms: the frame age above which an
     answer is late; 0 means none. track: give what a detector finds numbers that stay from frame to
@@ -53,9 +55,10 @@ class Runtime:
     def __init__(
         self,
         bundle_path: str | Path,
-        engine: str = "auto",
+        engine: str = AUTO,
         *,
         threads: int = THREADS,
+        prove: bool = False,
         policy: Policy | None = None,
         min_score: float | None = None,
         deadline_ms: float = 0.0,
@@ -76,7 +79,13 @@ class Runtime:
         self._tracks = track
         self._tracker: Tracker | None = None
         self._recognizer, self._subject = open_subject(
-            bundle_path, engine, threads=threads, min_score=min_score, now_ns=now_ns, sequences=True
+            bundle_path,
+            engine,
+            threads=threads,
+            prove=prove,
+            min_score=min_score,
+            now_ns=now_ns,
+            sequences=True,
         )
         task = task_of(self.manifest)
         if track and not task.finds_objects:
@@ -171,7 +180,7 @@ class Runtime:
         if board is not None:
             from edge_sdk.energy.estimate import energy_model
 
-            estimate = energy_model(board, self.manifest.models["litert"].macs)
+            estimate = energy_model(board, self.manifest.plain.macs)
         return make_report(
             "run",
             "camera",
@@ -278,6 +287,7 @@ def open_subject(
     engine: str,
     *,
     threads: int,
+    prove: bool = False,
     min_score: float | None = None,
     now_ns: Callable[[], int] = time.monotonic_ns,
     sequences: bool = False,
@@ -288,9 +298,8 @@ def open_subject(
     with Bundle.open(bundle_path) as bundle:
         if not sequences:
             require_images(bundle.manifest.interface)
-        name = "litert" if engine == "auto" else engine
         recognizer = Recognizer.open(
-            bundle, name, threads=threads, min_score=min_score, now_ns=now_ns
+            bundle, engine, threads=threads, prove=prove, min_score=min_score, now_ns=now_ns
         )
         assert recognizer.golden is not None
         subject = Subject(

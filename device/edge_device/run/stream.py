@@ -15,6 +15,7 @@ from edge_device.metrics.run_report import RunReport
 from edge_device.run.pipeline import Policy
 from edge_device.run.runtime import THREADS, Runtime
 from edge_device.sinks import Sink, open_sink
+from edge_sdk.engines import AUTO
 from edge_sdk.errors import EdgeError
 from edge_sdk.events import Event, Listener, ignore
 from edge_sdk.inference.golden import unproven_warning
@@ -36,8 +37,9 @@ def stream(
     bundle: str | Path,
     camera: str | None,
     *,
-    engine: str = "auto",
+    engine: str = AUTO,
     threads: int = THREADS,
+    prove: bool = False,
     policy: Policy | None = None,
     min_score: float | None = None,
     deadline_ms: float = 0.0,
@@ -52,8 +54,9 @@ def stream(
 ) -> Outcome:
     """Answer about the camera's frames and hand each answer to every sink.
 
-    camera: None is the first that is usable. sinks: SPECs, or sinks that are open; all are closed
-    at the end. listen: is told the warnings. What goes wrong before the first answer is raised:
+    camera: None is the first that is usable. prove: as for Runtime. sinks: SPECs, or sinks that
+    are open; all are closed at the end. listen: is told the warnings. What goes
+    wrong before the first answer is raised:
     EdgeError; CameraError where there is no camera. An error after that (the disk of a required
     sink is full) ends the run with the report of what was measured until then; what other sinks
     lost is in the report's notes.
@@ -70,6 +73,7 @@ def stream(
                 bundle,
                 engine,
                 threads=threads,
+                prove=prove,
                 policy=policy,
                 min_score=min_score,
                 deadline_ms=deadline_ms,

@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import subprocess
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from edge_converter.quantize.worker_pool import CHILD_TIMEOUT_S
 from edge_sdk.errors import ConfigError, MissingPackage, ModelError, TrainingError
 from edge_sdk.events import Event, Listener, ignore
 from edge_sdk.files import read_file
-from edge_sdk.processes import how_it_ended
+from edge_sdk.processes.worker import Worker, WorkerEnded
 
 VARIABLE = "EDGE_SDK_ONNX2TF_PYTHON"
 PINS = Path(__file__).with_name("onnx.txt")
@@ -86,39 +86,37 @@ def _python() -> str:
 
 
 def _run(python: str, arguments: Sequence[str | Path], made: Path, log: Path) -> None:
-    """Run the script in `made`, its current folder. Raises what its error.json says, else
+    """Run the script in `made`, its current folder. Raises what its answer says, else
     TrainingError.
     """
     with log.open("ab") as output:
+        worker = Worker(
+            [str(_SCRIPT)],
+            python=python,
+            output=output,
+            cwd=made,
+            # What is on the path of this Python is not meant for that one.
+            env={k: v for k, v in os.environ.items() if not k.startswith("PYTHON")},
+        )
+    with closing(worker):
         try:
-            done = subprocess.run(
-                [python, "-P", str(_SCRIPT), str(os.getpid()), *map(_absolute, arguments)],
-                cwd=made,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                timeout=CHILD_TIMEOUT_S,
-                check=False,
-                # What is on the path of this Python is not meant for that one.
-                env={k: v for k, v in os.environ.items() if not k.startswith("PYTHON")},
-            )
-        except subprocess.TimeoutExpired as error:
+            told = worker.call([_absolute(argument) for argument in arguments], CHILD_TIMEOUT_S)
+        except TimeoutError as error:
             raise TrainingError(
                 f"onnx2tf did not end within {CHILD_TIMEOUT_S} s", fix="use a smaller model"
             ) from error
-    if done.returncode == os.EX_DATAERR:
-        told = json.loads((made / "error.json").read_text())
-        if told["kind"] == "missing":
-            raise MissingPackage(
-                f"{python} cannot import {told['message']}",
-                fix=f"{shlex.quote(python)} {INSTALL}",
-            )
-        raise ModelError(told["message"], fix=told["fix"])
-    if done.returncode != 0:
-        raise TrainingError(
-            f"onnx2tf failed ({how_it_ended(done.returncode)})",
-            fix=f"read {log}; a model exported with a lower opset may work",
+        except WorkerEnded as ended:
+            raise TrainingError(
+                f"onnx2tf failed ({ended})",
+                fix=f"read {log}; a model exported with a lower opset may work",
+            ) from ended
+    if told is None:
+        return
+    if told["kind"] == "missing":
+        raise MissingPackage(
+            f"{python} cannot import {told['message']}", fix=f"{shlex.quote(python)} {INSTALL}"
         )
+    raise ModelError(told["message"], fix=told["fix"])
 
 
 def _absolute(argument: str | Path) -> str:

@@ -1,8 +1,9 @@
 """Run by the Python of another environment, which has onnx2tf: imports nothing of Edge SDK.
 
-python onnx_worker.py PARENT_PID convert MODEL.onnx FOLDER JOB: a SavedModel in FOLDER, told.json.
-python onnx_worker.py PARENT_PID answer MODEL.onnx FOLDER: answers.npy to FOLDER's samples.npy.
-Exit status EX_DATAERR: error.json says what is wrong.
+python onnx_worker.py PARENT_PID REPLIES_FD, a worker of edge_sdk.processes. Its requests:
+["convert", MODEL.onnx, FOLDER, JOB]: a SavedModel in FOLDER, told.json.
+["answer", MODEL.onnx, FOLDER]: answers.npy to FOLDER's samples.npy.
+The answer is null, or says what is wrong: {"kind", "message", "fix"}.
 """
 
 from __future__ import annotations
@@ -26,21 +27,30 @@ class Refusal(Exception):
 
 
 def main(arguments: list[str]) -> int:
-    """Do what the arguments say."""
-    parent, command, model, folder, *rest = arguments
+    """Serve until standard input ends."""
+    parent, replies = (int(argument) for argument in arguments)
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != int(parent):
+    if os.getppid() != parent:
         return 1
+    with os.fdopen(replies, "wb") as answers:
+        for line in sys.stdin:
+            answers.write(json.dumps(attempt(*json.loads(line))).encode() + b"\n")
+            answers.flush()
+    return 0
+
+
+def attempt(command: str, model: str, folder: str, *rest: str) -> dict[str, str] | None:
+    """Do what a request says; what is wrong with the model or this environment, or None."""
     try:
         if command == "convert":
             convert(model, Path(folder), json.loads(rest[0]))
         else:
             answer(model, Path(folder))
     except Refusal as error:
-        return _tell(Path(folder), "model", error.args[0], error.args[1])
+        return {"kind": "model", "message": error.args[0], "fix": error.args[1]}
     except ModuleNotFoundError as error:
-        return _tell(Path(folder), "missing", error.name or str(error), "")
-    return 0
+        return {"kind": "missing", "message": error.name or str(error), "fix": ""}
+    return None
 
 
 def convert(model: str, folder: Path, job: dict[str, Any]) -> None:
@@ -140,12 +150,6 @@ def _stand_in_for_download(folder: Path) -> None:
 
     noise = np.random.default_rng(0).random((20, 128, 128, 3), np.float32)
     np.save(folder / "calibration_image_sample_data_20x128x128x3_float32.npy", noise)
-
-
-def _tell(folder: Path, kind: str, message: str, fix: str) -> int:
-    told = {"kind": kind, "message": message, "fix": fix}
-    (folder / "error.json").write_text(json.dumps(told))
-    return os.EX_DATAERR
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ from edge_converter.quantize.to_tflite import (
 )
 from edge_converter.quantize.worker_pool import run_child
 from edge_sdk.data.samples import Sample
+from edge_sdk.engines import DEFAULT
 from edge_sdk.engines.isolated import try_model
 from edge_sdk.errors import ConfigError, MissingPackage, ModelError
 from edge_sdk.files import read_file
@@ -43,7 +44,7 @@ def open_tflite(path: Path, options: ConvertOptions) -> SourceModel:
     blob = read_file(path, what=".tflite model", max_bytes=MAX_MODEL_BYTES)
     graph = read_graph(blob)
     _check_not_compiled(graph, path)
-    try_model("litert", blob)
+    try_model(DEFAULT, blob)
     opener = _open_detector if task_of(options).finds_objects else _open_classifier
     return opener(path, options, blob, graph)
 

@@ -1,6 +1,6 @@
 """The worker that quantizes a .tflite.
 
-python -m edge_converter.conversion.readers.tflite_worker REPLIES_FD PARENT_PID
+python -m edge_converter.conversion.readers.tflite_worker PARENT_PID REPLIES_FD
 
 A job reads job.json, float.tflite and calibration.npy in its folder and writes model.tflite. How it
 is given and answered, and the exit status: as that of quantize.worker.

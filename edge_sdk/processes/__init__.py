@@ -1,4 +1,7 @@
-"""Processes: a child that ends with its parent, how one ended, a library that prints too much."""
+"""Processes: how one ended, one that ends with its parent, and silence for C++ libraries.
+
+`worker` starts a child process that answers requests; `service` is the child's side of it.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ def how_it_ended(status: int) -> str:
 
 @contextmanager
 def stderr_closed() -> Iterator[None]:
-    """Inside, nothing that this process prints on standard error is seen, C++ code included."""
+    """Inside, whatever this process prints on standard error is discarded, C++ code included."""
     with _SILENCE:
         kept = _copy_of_stderr()
         if kept is None:
