@@ -217,7 +217,7 @@ def test_other_channels_go_through_a_projection_that_is_not_kept(
             "conv1 of the student is 10x10x32, conv2 of the teacher is 3x3x64",
             "",
         ),
-        (["conv1", "dense"], "10x10x32, dense of the teacher is 128", "the channels, only"),
+        (["conv1", "dense"], "10x10x32, dense of the teacher is 128", "last number, the channels"),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, list) else "",
 )

@@ -134,7 +134,7 @@ def test_a_function_of_ones_own(own: Callable[..., Recipe]) -> None:
         ("other_classes", "answers with (4,), the data has 3 classes", "Dense(3"),
         ("logits", "does not output probabilities", "softmax"),
         ("raises", "raised RuntimeError: no net today", "EDGE_SDK_DEBUG"),
-        ("wrong_arguments", "raised TypeError", "mend"),
+        ("wrong_arguments", "raised TypeError", "fix"),
     ],
 )
 def test_a_function_that_does_not_fit(
