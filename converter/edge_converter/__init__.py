@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from edge_converter.builder.build import build
-    from edge_converter.builder.result import BuildReport
+    from edge_converter.builder.build_report import BuildReport
     from edge_converter.conversion import ConvertOptions, convert
     from edge_converter.recipe.loading import Recipe
 
 __all__ = ["BuildReport", "ConvertOptions", "Recipe", "build", "convert"]
 
 _HOMES = {
-    "BuildReport": "builder.result",
+    "BuildReport": "builder.build_report",
     "ConvertOptions": "conversion",
     "Recipe": "recipe.loading",
     "build": "builder.build",

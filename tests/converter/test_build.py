@@ -16,9 +16,9 @@ import pytest
 
 from document_types import check_document
 from edge_converter import BuildReport, Recipe, build
+from edge_converter.builder.build_report import describe
 from edge_converter.builder.gates import budget_failures
 from edge_converter.builder.record import json_bytes
-from edge_converter.builder.result import describe
 from edge_converter.builder.stage_cache import alone_in
 from edge_converter.datasets import open_dataset
 from edge_sdk import Bundle, evaluate

@@ -10,13 +10,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from edge_converter.builder.build_report import BuildReport
 from edge_converter.builder.galleries import galleries, write_samples
 from edge_converter.builder.gates import budget_failures
 from edge_converter.builder.packing import compresses_well, labels_text, manifest_and_golden
 from edge_converter.builder.preflight import preflight
 from edge_converter.builder.record import add_energy, build_document, json_bytes, portable
 from edge_converter.builder.repair import repair, unrepaired, worst_layers
-from edge_converter.builder.result import BuildReport
 from edge_converter.builder.stage_cache import StageCache, alone_in
 from edge_converter.builder.stages import BuildStages
 from edge_converter.datasets import Dataset, open_dataset, warnings

@@ -46,7 +46,7 @@ def build(
     RECIPE is PATH.toml (default ./recipe.toml) or recipe:NAME, a built-in one.
     """
     from edge_converter.builder.build import build as run_build
-    from edge_converter.builder.result import describe
+    from edge_converter.builder.build_report import describe
     from edge_converter.recipe.loading import Recipe, parse_setting
     from edge_converter.tf.setup import leave_out_extras
     from edge_sdk.errors import GateFailed

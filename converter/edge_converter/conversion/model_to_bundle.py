@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
+from edge_converter.builder.build_report import BuildReport
 from edge_converter.builder.packing import (
     BundleContents,
     labels_text,
@@ -18,7 +19,6 @@ from edge_converter.builder.packing import (
     manifest_for,
 )
 from edge_converter.builder.record import json_bytes
-from edge_converter.builder.result import BuildReport
 from edge_converter.conversion.accuracy import dataset_entry, measure
 from edge_converter.conversion.golden_coverage import coverage_warnings
 from edge_converter.conversion.labels import labels_for

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from edge_converter.builder.build_report import BuildReport
 from edge_converter.builder.packing import BundleContents, Origin
 from edge_converter.builder.record import add_loss, evaluation_entry, record
-from edge_converter.builder.result import BuildReport
 from edge_converter.conversion.request import Request
 from edge_converter.conversion.source_model import SourceModel
 from edge_converter.quantize.to_tflite import Agreement

@@ -10,7 +10,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from edge_converter.recipe.checks import check
+from edge_converter.recipe.recipe_checks import check
 from edge_converter.recipe.schema import RecipeTables
 from edge_sdk.configuration import nearest, parse
 from edge_sdk.data.sources import split_spec
