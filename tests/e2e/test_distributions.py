@@ -19,6 +19,7 @@ import pytest
 
 from edge_sdk.frames import Frame
 from edge_sdk.images.files import write_image
+from waiting import PATIENCE_S
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECTS = {"core": ROOT, "converter": ROOT / "converter", "device": ROOT / "device"}
@@ -28,8 +29,9 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheels")
-    command = [*(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps"), "--wheel-dir"]
-    subprocess.run([*command, str(folder), *map(str, PROJECTS.values())], check=True, timeout=300)
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
+    command += ["--wheel-dir", str(folder), *map(str, PROJECTS.values())]
+    subprocess.run(command, check=True, timeout=PATIENCE_S)
     return folder
 
 
@@ -40,14 +42,15 @@ def device_python(wheels: Path) -> Path:
     folder = Path(sys.prefix) / "device-only"
     stamp = folder / hashlib.sha256(pins.read_bytes()).hexdigest()[:16]
     python = folder / "bin" / "python"
-    pip = [str(python), "-m", "pip", "install", "--quiet"]
+    pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet"]
     built = [str(next(wheels.glob(f"edge_sdk_{name}-*.whl"))) for name in ("core", "device")]
     if not stamp.exists():
         shutil.rmtree(folder, ignore_errors=True)
-        venv.create(folder, with_pip=True)
-        subprocess.run([*pip, "--constraint", str(pins), *built], check=True, timeout=500)
+        venv.create(folder)
+        pinned = ["--no-compile", "--constraint", str(pins)]
+        subprocess.run([*pip, *pinned, *built], check=True, timeout=2 * PATIENCE_S)
         stamp.touch()
-    subprocess.run([*pip, "--no-deps", "--force-reinstall", *built], check=True, timeout=300)
+    subprocess.run([*pip, "--no-deps", "--force-reinstall", *built], check=True, timeout=PATIENCE_S)
     return python
 
 
@@ -88,7 +91,10 @@ def test_core_wheel_carries_its_data(wheels: Path) -> None:
 
 def test_device_environment_has_no_tensorflow(device_python: Path) -> None:
     done = subprocess.run(
-        [device_python, "-c", "import tensorflow"], capture_output=True, text=True, timeout=60
+        [device_python, "-c", "import tensorflow"],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
     )
     assert done.returncode == 1 and "No module named 'tensorflow'" in done.stderr
 
@@ -102,7 +108,7 @@ def test_device_environment_runs(device_python: Path, tiny_bundle: Any, tmp_path
         write_image(tmp_path / "images" / f"{index}.png", Frame(pixels, "gray"))
     command = [device_python.with_name("edge-sdk"), "run", tiny_bundle(), "--json"]
     camera = ["--camera", f"folder:{tmp_path / 'images'}?fps=max"]
-    done = subprocess.run([*command, *camera], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([*command, *camera], capture_output=True, text=True, timeout=PATIENCE_S)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["n"] == 3
 
@@ -112,7 +118,7 @@ def test_absent_converter_is_answered(device_python: Path) -> None:
         [device_python.with_name("edge-sdk"), "build"],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_S,
         env={**os.environ, "COLUMNS": "80"},
     )
     assert done.returncode == 1 and done.stdout == ""
