@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from waiting import PATIENCE_S
+
 pytest_plugins = (
     "tiny_bundles",
     "tiny_detectors",
@@ -54,10 +56,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def session_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """No test touches the state folder of whoever runs it; one folder serves the whole session, so
-    that a bundle is opened in a child process once, not once a test.
+    """No test touches the state folder of whoever runs it; one folder serves the whole session, all
+    its processes, so that a bundle is opened in a child process once, not once a test.
     """
-    folder = tmp_path_factory.mktemp("state")
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    folder = folder / "state"
+    folder.mkdir(exist_ok=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_STATE_HOME", str(folder))
         yield folder
@@ -142,7 +148,7 @@ def command() -> Callable[..., subprocess.CompletedProcess[str]]:
             [sys.executable, "-m", "edge_sdk.cli", *map(str, arguments)],
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=PATIENCE_S,
             env={**os.environ, **(env or {})},
             cwd=cwd,
             check=False,

@@ -157,7 +157,7 @@ def run(group: click.Group, arguments: Sequence[str] | None = None) -> int:
         with _ctrl_c() as pressed:
             return _run(group, arguments, pressed)
     finally:
-        _let_go_of_stdout()
+        _let_go_of_output()
 
 
 @contextmanager
@@ -248,13 +248,16 @@ def _hold_closed_descriptors() -> None:
             os.set_inheritable(lowest, True)
 
 
-def _let_go_of_stdout() -> None:
-    """What stdout could not take would be tried again, and complained about, when Python ends."""
-    try:
-        if sys.stdout is not None:
-            sys.stdout.flush()
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def _let_go_of_output() -> None:
+    """What stdout or stderr could not take would be tried again when Python ends, and change the
+    exit status.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:
+                stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _flat(text: str) -> str:

@@ -28,6 +28,7 @@ from edge_sdk.errors import ConfigError, FileError, GateFailed
 from edge_sdk.evaluation.metrics import warnings
 from edge_sdk.inference.recognizer import open_recognizer
 from listeners import Lines, of_progress
+from waiting import PATIENCE_S
 
 pytestmark = pytest.mark.slow
 
@@ -53,7 +54,7 @@ def run(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
         cwd=cwd,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=PATIENCE_S,
         check=False,
     )
 
@@ -520,7 +521,7 @@ def run_on_a_full_disk(
         env=environment,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=PATIENCE_S,
         check=False,
     )
 

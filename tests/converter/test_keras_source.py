@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from waiting import PATIENCE_S
+
 KERAS = """
 import json, sys
 from edge_converter import Recipe
@@ -47,7 +49,7 @@ def keras_answers(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Any, s
         [sys.executable, "-c", KERAS, "mnist", "fashion_mnist"],
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=PATIENCE_S,
         env={
             **{k: v for k, v in os.environ.items() if k.lower() != "no_proxy"},
             **proxies,

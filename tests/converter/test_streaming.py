@@ -23,6 +23,7 @@ from edge_sdk.errors import FileError
 from edge_sdk.images.files import read_image
 from edge_sdk.preprocess import Preprocessor
 from edge_sdk.tensors import TensorSpec
+from waiting import PATIENCE_S
 
 
 def recipe_of(settings: Input, batch_size: int = 4) -> Recipe:
@@ -251,7 +252,7 @@ def test_memory_does_not_grow_with_the_set(
         [sys.executable, "-c", MEMORY, tmp_path, "60", "256"],
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -20,6 +20,7 @@ from edge_converter.weights.imagenet import NETS
 from edge_converter.weights.layer_weights import match_layers, set_layers
 from edge_sdk.errors import ConfigError, EdgeError, FileError, ModelError
 from edge_sdk.tflite.tiny import tiny_classifier
+from waiting import PATIENCE_S
 
 pytestmark = pytest.mark.slow
 
@@ -364,7 +365,7 @@ def test_imagenet_weights_offline_kept_and_damaged(tmp_path: Path) -> None:
         env={**os.environ, **nowhere, "KERAS_HOME": str(tmp_path)},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=PATIENCE_S,
         check=True,
     )
     report = json.loads(done.stdout)

@@ -127,7 +127,7 @@ def test_an_exit_status_of_its_own_is_kept(run: Run) -> None:
 # What only a process of its own can show.
 
 SCRIPT = """
-import sys, time, click
+import os, sys, time, click
 from edge_sdk.cli import console
 from edge_sdk.errors import BundleError
 
@@ -157,7 +157,7 @@ def stream():
 
 @group.command()
 def stubborn():
-    with console.stop_signals(lambda: print("asked", flush=True)):
+    with console.stop_signals(lambda: os.write(1, b"asked\\n")):
         print("waiting", flush=True)
         time.sleep(600)
 

@@ -14,6 +14,7 @@ import pytest
 
 from edge_sdk.cli.table import main
 from edge_sdk.tflite.tiny import tiny_classifier
+from waiting import PATIENCE_S
 
 pytestmark = pytest.mark.slow
 
@@ -71,7 +72,7 @@ def looked_at(browser: str, tmp_path: Path) -> Callable[[str], dict[str, Any]]:
             [browser, *options, profile, window.as_uri()],
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=PATIENCE_S,
             check=True,
         )
         body = done.stdout.partition("<body>")[2].partition("</body>")[0]

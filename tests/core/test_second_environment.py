@@ -16,6 +16,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from waiting import PATIENCE_S
+
 ROOT = Path(__file__).resolve().parents[2]
 PINS = ROOT / "constraints" / "tflite-runtime.txt"
 pytestmark = pytest.mark.slow
@@ -68,7 +70,7 @@ def run(python: Path | str, *arguments: str, path: Path = ROOT) -> subprocess.Co
         env={**os.environ, "PYTHONPATH": f"{path}{os.pathsep}{ROOT}"},
         capture_output=True,
         text=True,
-        timeout=500,
+        timeout=PATIENCE_S,
         check=False,
     )
 

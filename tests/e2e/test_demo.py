@@ -14,6 +14,7 @@ import pytest
 
 from document_types import check_document
 from edge_sdk import Bundle, evaluate
+from waiting import PATIENCE_S
 
 pytestmark = pytest.mark.slow
 
@@ -28,7 +29,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.Com
         env=state,
         capture_output=True,
         text=True,
-        timeout=540,
+        timeout=PATIENCE_S,
     )
     assert done.returncode == 0, done.stderr
     return folder / "my demo", done

@@ -48,7 +48,7 @@ def device_python(wheels: Path) -> Path:
         shutil.rmtree(folder, ignore_errors=True)
         venv.create(folder)
         pinned = ["--no-compile", "--constraint", str(pins)]
-        subprocess.run([*pip, *pinned, *built], check=True, timeout=2 * PATIENCE_S)
+        subprocess.run([*pip, *pinned, *built], check=True, timeout=PATIENCE_S)
         stamp.touch()
     subprocess.run([*pip, "--no-deps", "--force-reinstall", *built], check=True, timeout=PATIENCE_S)
     return python
