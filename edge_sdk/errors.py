@@ -9,6 +9,7 @@ EdgeError                      what is wrong, and `fix`: the exact way out
 ├── BundleError    ValueError      a bundle that is damaged, incomplete or not ours
 ├── EngineError    RuntimeError    an interpreter that failed
 ├── CameraError    OSError         a camera that cannot be opened or read
+├── SamplerError   OSError         a power meter or other sampler that cannot be started
 ├── TrainingError  RuntimeError    a training or conversion step that failed
 ├── MissingPackage ImportError     an optional package that is not installed
 ├── NotAvailableYet                asked for by name, not built yet
@@ -63,6 +64,10 @@ class EngineError(EdgeError, RuntimeError):
 
 class CameraError(EdgeError, OSError):
     """A camera that cannot be opened or read."""
+
+
+class SamplerError(EdgeError, OSError):
+    """A power meter, or another sampler, that cannot be started."""
 
 
 class TrainingError(EdgeError, RuntimeError):

@@ -4,10 +4,12 @@ from typing import Literal, NotRequired, TypedDict
 
 from edge_sdk.documents.common import BundleIdentity, EnergyModel, Engine, GoldenOutcome, Range
 
-InvalidCode = Literal["short", "too-few-samples", "not-steady", "throttling-unknown", "throttled"]
+InvalidCode = Literal[
+    "short", "too-few-samples", "not-steady", "throttling-unknown", "throttled", "sampler-failed"
+]
 """Reasons why figures may not be quoted: less than 10 s after the warm-up; fewer than 662 samples;
 the median latency of the two halves differs by over 10 %; throttling cannot be read on this
-machine; the processor was throttled.
+machine; the processor was throttled; a sampler (thermal, soak, a power meter) failed.
 """
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from edge_sdk.sampling.sampler import Sampler, Window
@@ -15,9 +16,10 @@ if TYPE_CHECKING:
 class FakeSampler(Sampler):
     """A meter that reads `watts` at each sample.
 
-    calls: what was asked, in order ("start", "sample", "begin window", "finish",
-    "reset"). Its document is
-    never valid and marked as replayed; None before a window that holds an answer.
+    calls: what was asked, in order ("start", "sample", "begin window", "finish", "drop", "reset").
+    samples: taken in the repeats that count.
+    fail_at, hang_at: calls that raise `error`, or wait until `released` is set.
+    Its document is never valid and marked as replayed; None before a window that holds an answer.
     """
 
     key = "energy_measured"
@@ -28,10 +30,17 @@ class FakeSampler(Sampler):
         *,
         every_s: float = 1.0,
         now_ns: Callable[[], int] = time.monotonic_ns,
+        fail_at: Iterable[str] = (),
+        hang_at: Iterable[str] = (),
+        error: Exception | None = None,
     ) -> None:
         super().__init__(every_s=every_s, now_ns=now_ns)
         self.watts = watts
         self.calls: list[str] = []
+        self.samples = self._samples_before = 0
+        self.fail_at, self.hang_at = set(fail_at), set(hang_at)
+        self.error = error or OSError("the meter does not answer")
+        self.released = threading.Event()
 
     def document(self) -> EnergyMeasured | None:
         """The energy of one answer, in J: watts x seconds / answers over all windows."""
@@ -49,23 +58,37 @@ class FakeSampler(Sampler):
             "net_joules_per_inference": None,
             "net_uncertainty": None,
             "mean_watts": self.watts,
-            "samples": self.calls.count("sample"),
+            "samples": self.samples,
             "trace_sha256": None,
             "valid": False,
             "invalid_because": "the meter is made up",
         }
 
     def _start(self) -> None:
-        self.calls.append("start")
+        self._samples_before = self.samples
+        self._do("start")
 
     def _begin_window(self, start_ns: int) -> None:
-        self.calls.append("begin window")
+        self._do("begin window")
 
     def _finish(self, window: Window) -> None:
-        self.calls.append("finish")
+        self._do("finish")
+
+    def _drop_repeat(self) -> None:
+        self.samples = self._samples_before
+        self._do("drop")
 
     def _sample(self, at_ns: int) -> None:
-        self.calls.append("sample")
+        self._do("sample")
+        self.samples += 1
 
     def _reset(self) -> None:
-        self.calls.append("reset")
+        self.samples = 0
+        self._do("reset")
+
+    def _do(self, call: str) -> None:
+        self.calls.append(call)
+        if call in self.hang_at:
+            self.released.wait()
+        if call in self.fail_at:
+            raise self.error

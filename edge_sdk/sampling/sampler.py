@@ -6,12 +6,11 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from typing import Any, NamedTuple
 
-from edge_sdk.errors import ConfigError
-
-_JOIN_S = 6.0
-"""Longer than any read of a backend may take."""
+from edge_sdk.errors import ConfigError, EdgeError, SamplerError
+from edge_sdk.sampling.worker import SamplingThread
 
 
 class Window(NamedTuple):
@@ -44,70 +43,78 @@ class Sampler(ABC):
     `begin_window` may be left out: a run may end within its warm-up. Anything else is a
     ConfigError. `document` and `reasons` may be asked at any time.
 
+    Whatever a backend raises, and a call that hangs, ends no run: a sample that fails is counted,
+    any other failure is one of the `faults`. Only `start` raises SamplerError.
+
     key: of the run and bench documents, that `document` is the value of.
     every_s: between two samples. now_ns: a monotonic clock, in ns.
-    windows: one for each repeat that is finished. One that ended within its warm-up counts only
-    where there is no other.
+    running: between `start` and `finish`.
+    windows: one for each repeat that counts. A later one that ended within its warm-up does not.
     gaps: intervals between samples of more than three times every_s.
-    failed: samples that could not be read (OSError or ValueError of the backend).
+    failed: samples that could not be read.
+    hung: calls of the backend that did not return within limit_s.
+    faults: what else went wrong, in words.
     cost_ns: processor time of the samples.
     """
 
     key: str
     samples_warmup = True
     """False: nothing is sampled before `begin_window`."""
+    limit_s = 6.0
+    """`start` and `finish` wait so long for the backend; longer than any of its reads may take."""
 
     def __init__(
         self, *, every_s: float = 1.0, now_ns: Callable[[], int] = time.monotonic_ns
     ) -> None:
         if not every_s > 0:
             raise ConfigError(f"a sampler of every {every_s:g} s", fix="use more than 0 s")
-        self.windows: list[Window] = []
-        self.gaps = self.failed = self.cost_ns = 0
+        self.running = False
         self._every_s, self._now_ns = every_s, now_ns
-        self._last_ns: int | None = None
-        self._running = False
         self._in_window = False
-        self._over = threading.Event()
+        self._last_ns: int | None = None
         self._lock = threading.Lock()
-        self._thread: threading.Thread | None = None
+        self._thread: SamplingThread | None = None
+        self._forget()
 
     def start(self) -> None:
-        """Begin a repeat."""
-        self._require(not self._running, "started twice")
-        self._running, self._in_window, self._last_ns = True, False, None
-        self._start()
-        if self.samples_warmup:
-            self._begin_sampling()
+        """Begin a repeat. Raises SamplerError where the backend fails or hangs, and is not running
+        then.
+        """
+        self._require(not self.running, "started twice")
+        if self._thread is not None and self._thread.alive:
+            raise self._error("still hangs in a call of the repeat before")
+        self._in_window, self._last_ns = False, None
+        self._thread = SamplingThread(self.sample, self._every_s, f"edge-{self.key}")
+        if because := self._wait(self._thread.submit(self._begin_repeat)):
+            self._thread.close(0.0)
+            raise because if isinstance(because, EdgeError) else self._error(str(because))
+        self.running = True
 
     def begin_window(self, start_ns: int) -> None:
-        """The warm-up is over: answers count from `start_ns` on."""
+        """The warm-up is over: answers count from `start_ns` on. Does not wait for the backend."""
         self._require(
-            self._running and not self._in_window, "told of a window outside a run, or twice"
+            self.running and not self._in_window, "told of a window outside a run, or twice"
         )
+        assert self._thread is not None
         self._in_window = True
-        self._begin_window(start_ns)
-        if not self.samples_warmup:
-            self._begin_sampling()
+        self._thread.submit(lambda: self._open_window(start_ns))
 
     def finish(self, window: Window) -> None:
         """The repeat is over: take the last sample and end the thread."""
-        self._require(self._running, "finished before its start")
-        self._running = False
-        self._over.set()
-        if self._thread is not None:
-            self._thread.join(_JOIN_S)
-            self.sample()
-            self._thread = None
-        if self._in_window or not self.windows:
+        self._require(self.running, "finished before its start")
+        assert self._thread is not None
+        self.running = False
+        counts = self._in_window or not self.windows
+        if counts:
             self.windows.append(window)
-        self._finish(window)
+        if because := self._wait(self._thread.submit(lambda: self._end_repeat(window, counts))):
+            self.faults.append(str(because))
+        self._thread.close(0.0 if because else self.limit_s)
 
     def reset(self) -> None:
         """Forget all repeats so far: what they measured does not count."""
-        self._require(not self._running, "reset while it runs")
-        self.windows = []
-        self.gaps = self.failed = self.cost_ns = 0
+        self._require(not self.running, "reset while it runs")
+        self._forget()
         self._reset()
 
     def sample(self) -> None:
@@ -119,7 +126,7 @@ class Sampler(ABC):
             self._last_ns = at_ns
             try:
                 self._sample(at_ns)
-            except (OSError, ValueError):
+            except Exception:
                 self.failed += 1
             self.cost_ns += time.thread_time_ns() - began_ns
 
@@ -129,10 +136,10 @@ class Sampler(ABC):
 
     def reasons(self) -> Sequence[Reason]:
         """Why the figures of the whole report may not be quoted; () where they may."""
-        return ()
+        return tuple(Reason("sampler-failed", f"{self.key}: {fault}") for fault in self.faults)
 
     def _start(self) -> None:  # noqa: B027
-        """A repeat begins: forget the state of the one before."""
+        """A repeat begins. Where this fails it leaves nothing open: `_finish` is not called."""
 
     def _reset(self) -> None:  # noqa: B027
         """Forget everything sampled so far."""
@@ -141,21 +148,66 @@ class Sampler(ABC):
         """Called once in each repeat whose warm-up ends."""
 
     def _finish(self, window: Window) -> None:  # noqa: B027
-        """Called once for each repeat, after its last sample."""
+        """Called once for each repeat, after its last sample; closes what `_start` opened."""
+
+    def _drop_repeat(self) -> None:  # noqa: B027
+        """Called after `_finish` of a repeat that does not count: forget what it sampled."""
 
     @abstractmethod
     def _sample(self, at_ns: int) -> None:
-        """Take a sample. May raise OSError or ValueError. Never called by two threads at once."""
+        """Take a sample. May raise anything. Never called by two threads at once."""
+
+    def _begin_repeat(self) -> None:
+        self._start()
+        if self.samples_warmup:
+            self._begin_sampling()
+
+    def _open_window(self, start_ns: int) -> None:
+        try:
+            self._begin_window(start_ns)
+        except Exception as error:
+            self.faults.append(_words(error))
+        if not self.samples_warmup:
+            self._begin_sampling()
 
     def _begin_sampling(self) -> None:
-        self._over.clear()
+        assert self._thread is not None
         self.sample()
-        self._thread = threading.Thread(target=self._poll, name=f"edge-{self.key}", daemon=True)
-        self._thread.start()
+        self._thread.begin_polling()
 
-    def _poll(self) -> None:
-        while not self._over.wait(self._every_s):
+    def _end_repeat(self, window: Window, counts: bool) -> None:
+        if self.samples_warmup or self._in_window:
             self.sample()
+        self._finish(window)
+        if not counts:
+            self._drop_repeat()
+
+    def _wait(self, call: Future[None]) -> EdgeError | str | None:
+        """The error of a call of the backend, in words or as its own; None where it was made."""
+        try:
+            call.result(self.limit_s)
+        except TimeoutError as error:
+            if call.done():  # the backend's own
+                return _words(error)
+            call.cancel()
+            self.hung += 1
+            return f"a reading did not return within {self.limit_s:g} s"
+        except EdgeError as error:
+            return error
+        except Exception as error:
+            return _words(error)
+        return None
+
+    def _forget(self) -> None:
+        self.windows: list[Window] = []
+        self.faults: list[str] = []
+        self.gaps = self.failed = self.hung = self.cost_ns = 0
+
+    def _error(self, because: str) -> SamplerError:
+        return SamplerError(
+            f"the sampler {self.key} cannot be started: {because}",
+            fix="check the connection of its sensor or meter, or measure without it",
+        )
 
     def _require(self, kept: bool, broken: str) -> None:
         if not kept:
@@ -163,3 +215,7 @@ class Sampler(ABC):
                 f"the sampler {self.key} was {broken}",
                 fix="call start, begin_window and finish once each, in this order",
             )
+
+
+def _words(error: BaseException) -> str:
+    return str(error) or type(error).__name__

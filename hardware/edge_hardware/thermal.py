@@ -114,8 +114,30 @@ class Sample(NamedTuple):
     mhz: float | None
 
 
+class _Repeat:
+    """What was seen in one repeat, of constant size."""
+
+    def __init__(self, throttling: Throttling) -> None:
+        self.throttling = throttling
+        self.samples: deque[Sample] = deque(maxlen=MAX_SAMPLES)
+        self.first: Sample | None = None
+        self.max_c: float | None = None
+        self.clocks: tuple[float, float] | None = None
+
+    def add(self, sample: Sample) -> None:
+        """Keep one more sample."""
+        self.first = self.first or sample
+        self.samples.append(sample)
+        celsius, mhz = sample.celsius, sample.mhz
+        if celsius is not None:
+            self.max_c = celsius if self.max_c is None else max(self.max_c, celsius)
+        if mhz is not None:
+            low, high = self.clocks or (mhz, mhz)
+            self.clocks = min(low, mhz), max(high, mhz)
+
+
 class Thermal(Sampler):
-    """Temperature, clocks and throttling, of constant size.
+    """Temperature, clocks and throttling, of constant size in each repeat.
 
     sys, vcgencmd: as Throttling has them. every_s, now_ns: as Sampler has them.
     """
@@ -133,30 +155,47 @@ class Thermal(Sampler):
         super().__init__(every_s=every_s, now_ns=now_ns)
         self._zones = [zone / "temp" for zone in sys.glob(_ZONES) if _of_the_cpu(zone / "type")]
         self._frequencies = list(sys.glob(_CLOCKS))
-        self._watch = partial(Throttling, sys, vcgencmd=vcgencmd)
+        self._new_throttling = partial(Throttling, sys, vcgencmd=vcgencmd)
         self._reset()
+
+    def watch(self) -> Throttling:
+        """Watch throttling from now on, for the repeat that `start` will begin: a run begins before
+        its first answer. What happens between two repeats does not count.
+        """
+        self._next: _Repeat | None = _Repeat(throttling := self._new_throttling())
+        return throttling
 
     @property
     def throttling(self) -> Throttling:
-        """That of the newest repeat: what happens between two does not count."""
-        return self._throttlings[-1]
+        """That of the newest repeat."""
+        return self._newest.throttling
+
+    @property
+    def samples(self) -> Sequence[Sample]:
+        """Those of the newest repeat, oldest first."""
+        return list(self._newest.samples)
 
     def document(self) -> ThermalRecord:
         """Of all repeats. start_c, end_c, max_c; throttled (None: not known of all, and seen in
         none) and its causes; clocks of the fastest core; samples from the first start on. None, or
         no samples, where this machine has no such files.
         """
-        throttled = [one.throttled() for one in self._throttlings]
+        repeats = self._repeats or [self._newest]
+        throttled = [one.throttling.throttled() for one in repeats]
         # A list of a deque is made at once, whatever the thread does that fills it.
-        samples, first = list(self.samples), self.first
-        low, high = self.clocks or (None, None)
+        samples = [sample for one in repeats for sample in list(one.samples)]
+        clocks = [one.clocks for one in repeats if one.clocks]
+        first = repeats[0].first
         return {
             "start_c": first.celsius if first else None,
             "end_c": samples[-1].celsius if samples else None,
-            "max_c": self.max_c,
+            "max_c": max((one.max_c for one in repeats if one.max_c is not None), default=None),
             "throttled": True if any(throttled) else None if None in throttled else False,
-            "causes": list(dict.fromkeys(c for one in self._throttlings for c in one.causes)),
-            "clocks": {"min_mhz": low, "max_mhz": high},
+            "causes": list(dict.fromkeys(c for one in repeats for c in one.throttling.causes)),
+            "clocks": {
+                "min_mhz": min((low for low, _ in clocks), default=None),
+                "max_mhz": max((high for _, high in clocks), default=None),
+            },
             "samples": [
                 {"t_s": (at - first.at_ns) / 1e9, "celsius": celsius, "mhz": mhz}
                 for at, celsius, mhz in samples
@@ -165,37 +204,38 @@ class Thermal(Sampler):
         }
 
     def reasons(self) -> Sequence[Reason]:
-        """A processor that was throttled, or where that cannot be read."""
+        """A processor that was throttled, or where that cannot be read; and its own faults."""
         throttled = self.document()["throttled"]
+        found = list(super().reasons())
         if throttled is None:
             text = "throttling cannot be read on this machine"
-            return (Reason("throttling-unknown", text),)
-        return (Reason("throttled", "the processor was throttled"),) if throttled else ()
+            found.append(Reason("throttling-unknown", text))
+        elif throttled:
+            found.append(Reason("throttled", "the processor was throttled"))
+        return found
+
+    @property
+    def _newest(self) -> _Repeat:
+        newest = self._repeats[-1] if self._repeats else self._next
+        assert newest is not None
+        return newest
 
     def _reset(self) -> None:
-        self.samples: deque[Sample] = deque(maxlen=MAX_SAMPLES)
-        self.first: Sample | None = None
-        self.max_c: float | None = None
-        self.clocks: tuple[float, float] | None = None
-        self._throttlings = [self._watch()]
+        self._repeats: list[_Repeat] = []
+        self.watch()
 
     def _start(self) -> None:
-        if self.windows:
-            self._throttlings.append(self._watch())
+        self._repeats.append(self._next or _Repeat(self._new_throttling()))
+        self._next = None
 
     def _finish(self, window: Window) -> None:
         self.throttling.end()
 
+    def _drop_repeat(self) -> None:
+        del self._repeats[-1]
+
     def _sample(self, at_ns: int) -> None:
-        celsius, mhz = _highest(self._zones), _highest(self._frequencies)
-        sample = Sample(at_ns, celsius, mhz)
-        self.first = self.first or sample
-        self.samples.append(sample)
-        if celsius is not None:
-            self.max_c = celsius if self.max_c is None else max(self.max_c, celsius)
-        if mhz is not None:
-            low, high = self.clocks or (mhz, mhz)
-            self.clocks = min(low, mhz), max(high, mhz)
+        self._newest.add(Sample(at_ns, _highest(self._zones), _highest(self._frequencies)))
         self.throttling.sample()
 
 

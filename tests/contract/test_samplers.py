@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from edge_device.bench.soak import Soak
+from edge_device.metrics.recorder import Recorder
 from edge_hardware.thermal import Thermal
-from edge_sdk.errors import ConfigError
+from edge_sdk.errors import ConfigError, EngineError, SamplerError
+from edge_sdk.results import Result
 from edge_sdk.sampling.fake import FakeSampler
 from edge_sdk.sampling.sampler import Sampler, Window
 from waiting import wait_until
@@ -115,3 +119,160 @@ def test_the_fake_records_its_calls_and_knows_the_energy() -> None:
     assert sampler.calls == ["start", "sample", "begin window", "sample", "finish"]
     document = sampler.document()
     assert document is not None and document["joules_per_inference"] == pytest.approx(0.05)
+
+
+STEPS: list[tuple[str, Callable[[Sampler], object]]] = [
+    ("start", lambda sampler: sampler.start()),
+    ("begin window", lambda sampler: sampler.begin_window(WINDOW.start_ns)),
+    ("finish", lambda sampler: sampler.finish(WINDOW)),
+]
+
+
+def run_through(sampler: Sampler) -> None:
+    """One repeat."""
+    for _, step in STEPS:
+        step(sampler)
+
+
+@pytest.fixture(params=[OSError(5, "Input/output error"), RuntimeError(""), KeyError("watts")])
+def error(request: pytest.FixtureRequest) -> Exception:
+    """What a backend may raise."""
+    raised: Exception = request.param
+    return raised
+
+
+def test_a_backend_that_cannot_be_started_is_an_error_with_a_fix(error: Exception) -> None:
+    before = set(threading.enumerate())
+    sampler = FakeSampler(fail_at=["start"], error=error)
+    with pytest.raises(SamplerError, match="energy_measured cannot be started") as caught:
+        sampler.start()
+    assert caught.value.fix and not sampler.running and sampler.calls == ["start"]
+    wait_until(lambda: set(threading.enumerate()) <= before, "the end of its thread")
+    sampler.fail_at.clear()
+    run_through(sampler)
+    assert (sampler.windows, sampler.faults) == ([WINDOW], [])
+
+
+def test_an_error_of_ours_is_raised_as_it_is() -> None:
+    error = EngineError("no such meter", fix="plug it in")
+    with pytest.raises(EngineError, match="no such meter"):
+        FakeSampler(fail_at=["start"], error=error).start()
+
+
+def test_samples_that_fail_are_counted_whatever_is_raised(error: Exception) -> None:
+    sampler = FakeSampler(every_s=1000.0, fail_at=["sample"], error=error)
+    run_through(sampler)
+    assert (sampler.failed, sampler.samples, sampler.reasons()) == (2, 0, ())
+
+
+@pytest.mark.parametrize("call", ["begin window", "finish"])
+def test_any_other_call_that_fails_is_a_reason(call: str, error: Exception) -> None:
+    sampler = FakeSampler(every_s=1000.0, fail_at=[call], error=error)
+    run_through(sampler)
+    assert sampler.calls == ["start", "sample", "begin window", "sample", "finish"]
+    (reason,) = sampler.reasons()
+    assert reason.code == "sampler-failed"
+    assert reason.text.removeprefix("energy_measured: ") == (str(error) or "RuntimeError")
+    sampler.reset()
+    assert sampler.reasons() == ()
+
+
+@pytest.fixture
+def hanging(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> Iterator[tuple[Sampler, Callable[[], object]]]:
+    """A sampler, and a call after which every read hangs: of a pipe that nobody writes to, or of
+    the fake. At the end all reads return.
+    """
+    file = tmp_path / ("statm" if request.param == "soak" else "class/thermal/thermal_zone0/temp")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("48686 100")
+    (file.parent / "type").write_text("cpu-thermal")
+    (tmp_path / "fd").mkdir()
+    fake = FakeSampler(every_s=0.001)
+    made: dict[str, Callable[[], Sampler]] = {
+        "thermal": lambda: Thermal(tmp_path, every_s=0.001),
+        "soak": lambda: Soak(str(tmp_path), every_s=0.001),
+        "fake": lambda: fake,
+    }
+
+    def hang() -> None:
+        fake.hang_at.add("sample")
+        os.mkfifo(pipe := file.with_name("pipe"))
+        pipe.replace(file)
+
+    sampler = made[request.param]()
+    sampler.limit_s = 0.1
+    threads = set(threading.enumerate())
+    yield sampler, hang
+    fake.released.set()
+    while set(threading.enumerate()) - threads:
+        with open(os.open(file, os.O_RDWR | os.O_NONBLOCK), "w") as pipe:
+            pipe.write("48686 100\n")
+            pipe.flush()
+            time.sleep(0.01)
+
+
+@pytest.mark.parametrize("hanging", ["thermal", "soak", "fake"], indirect=True)
+def test_a_read_that_hangs_for_good_holds_up_nothing(
+    hanging: tuple[Sampler, Callable[[], object]],
+) -> None:
+    sampler, hang = hanging
+    sampler.start()
+    hang()
+    began_s = time.monotonic()
+    sampler.begin_window(WINDOW.start_ns)
+    time.sleep(0.05)  # a sample is due every millisecond
+    sampler.finish(WINDOW)
+    assert time.monotonic() - began_s < 5.0
+    assert (sampler.hung, sampler.windows, sampler.running) == (1, [WINDOW], False)
+    assert sampler.reasons()[0].code == "sampler-failed"
+    assert "did not return within 0.1 s" in sampler.reasons()[0].text
+    assert sampler.document() is not None
+    with pytest.raises(SamplerError, match="still hangs"):
+        sampler.start()
+
+
+def test_a_start_that_hangs_is_an_error() -> None:
+    sampler = FakeSampler(hang_at=["start"])
+    sampler.limit_s = 0.05
+    with pytest.raises(SamplerError, match="did not return"):
+        sampler.start()
+    sampler.released.set()
+
+
+def test_a_repeat_stopped_within_its_warm_up_is_forgotten(make: Make) -> None:
+    sampler = make(every_s=1000.0)
+    run_through(sampler)
+    document = sampler.document()
+    sampler.start()
+    sampler.finish(WINDOW)
+    assert (sampler.document(), sampler.windows) == (document, [WINDOW])
+    run_through(sampler)
+    assert len(sampler.windows) == 2
+
+
+def test_where_one_cannot_be_started_the_others_are_and_all_are_finished(
+    make_result: Callable[..., Result],
+) -> None:
+    meters = [FakeSampler(), FakeSampler(fail_at=["start"]), FakeSampler()]
+    recorder = Recorder(0, samplers=meters)
+    with pytest.raises(SamplerError):
+        recorder.add(make_result(0, at_ms=0))
+    recorder.finish()
+    assert [meter.calls for meter in meters] == [
+        ["start", "sample", "sample", "finish"],
+        ["start"],
+        ["start", "sample", "sample", "finish"],
+    ]
+    assert not any(sampler.running for sampler in recorder.samplers)
+
+
+def test_where_one_cannot_be_finished_the_others_are(make_result: Callable[..., Result]) -> None:
+    meters = [FakeSampler(fail_at=["finish"]), FakeSampler()]
+    recorder = Recorder(0, samplers=meters)
+    for index in range(12):
+        recorder.add(make_result(index, at_ms=200 * index))
+    recorder.finish()
+    assert [len(meter.reasons()) for meter in meters] == [1, 0]
+    assert all(meter.calls[-1] == "finish" for meter in meters)

@@ -159,6 +159,39 @@ def test_a_run_is_valid_where_nothing_was_throttled_and_only_there(
     assert "Valid." in pages[False]
 
 
+def test_each_repeat_watches_from_its_beginning_not_from_its_first_answer(
+    tmp_path: Path, make_result: Make
+) -> None:
+    write_counts(tmp_path, 0)
+    thermal = Thermal(tmp_path)
+    write_counts(tmp_path, 1)  # while the engine is opened
+    throttled = []
+    for during in (0, 0, 1, 0):
+        write_counts(tmp_path, 2)  # between two repeats
+        recorder = Recorder(0, camera=False, samplers=[thermal])
+        write_counts(tmp_path, 2 + during)  # before the first answer
+        for index in range(300):
+            recorder.add(make_result(index, at_ms=10 * index))
+        recorder.finish()
+        throttled.append(recorder.throttled)
+    assert throttled == [False, False, True, False]
+    assert thermal.document()["throttled"] is True
+
+
+def test_a_repeat_stopped_within_its_warm_up_is_not_one_that_was_throttled(
+    tmp_path: Path, recorded: Callable[..., Recorder], make_result: Make
+) -> None:
+    write_counts(tmp_path, 0)
+    thermal = Thermal(tmp_path)
+    recorded(tmp_path, thermal=thermal)
+    stopped = Recorder(0, camera=False, samplers=[thermal])
+    stopped.add(make_result(0, at_ms=0))
+    write_counts(tmp_path, 1)
+    stopped.finish()
+    assert stopped.throttled is True
+    assert thermal.document()["throttled"] is False
+
+
 def test_of_several_repeats_one_that_was_throttled_is_enough(
     tmp_path: Path, tiny_bundle: Callable[..., Path], recorded: Callable[..., Recorder]
 ) -> None:

@@ -103,7 +103,7 @@ def test_only_the_processors_zones_count_and_of_them_the_hottest(tmp_path: Path)
     write_zone(tmp_path, 3, "cpu1-thermal", "")  # a driver that fails now and then
     thermal.sample()
     assert [(s.celsius, s.mhz) for s in thermal.samples] == [(53.5, 2400.0), (51.0, 2400.0)]
-    assert thermal.max_c == 53.5
+    assert thermal.document()["max_c"] == 53.5
 
 
 def test_a_thread_looks_again_and_again_until_the_end(tmp_path: Path) -> None:
@@ -140,6 +140,7 @@ def test_several_stretches_of_time_are_one_course(tmp_path: Path, driven_clock: 
         write_zone(tmp_path, 0, "cpu-thermal", celsius)
         write(tmp_path / "devices/platform/soc/soc:firmware/get_throttled", bits)
         thermal.start()
+        thermal.begin_window(0)
         thermal.finish(WINDOW)
         assert thermal.throttling.throttled() is (bits != "0")
         driven_clock.advance(30.0)
@@ -219,7 +220,7 @@ def test_on_a_simulated_kernel(tmp_path: Path) -> None:
     )
     code = (
         "from edge_hardware import Thermal; thermal = Thermal(); thermal.sample(); "
-        "print(thermal.first.celsius)"
+        "print(thermal.samples[0].celsius)"
     )
     done = subprocess.run(
         ["umockdev-run", "--device", str(device), "--", sys.executable, "-c", code],

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from edge_device.metrics.warmup import FirstSecond, Warmup, same
 from edge_hardware.thermal import Thermal
+from edge_sdk.errors import EdgeError
 from edge_sdk.results import Result
 from edge_sdk.sampling.sampler import Sampler, Window
 from edge_sdk.statistics import Histogram, median
@@ -178,8 +179,8 @@ class Recorder:
         self.deadline_ms = deadline_ms
         self.camera = camera
         self.samplers = with_thermal(samplers)
-        self._thermal = next(one for one in self.samplers if isinstance(one, Thermal))
-        self._throttling = self._thermal.throttling
+        thermal = next(one for one in self.samplers if isinstance(one, Thermal))
+        self._throttling = thermal.watch()
         self.figures = Figures(deadline_ms, camera=camera, latency=latency)
         self.timeline = Timeline(camera=camera)
         self.results = 0
@@ -187,21 +188,20 @@ class Recorder:
         self._latency = latency
         self._warmup = warmup or FirstSecond()
         self._first_ns: int | None = None
-        self._finished = False
         self._excluded = (0, 0, 0)  # results, drops, ns
         self._window_ns = (started_ns, started_ns)
         self._all_drops = 0
 
     def add(self, result: Result, drops: int = 0) -> None:
-        """One answer; `drops`: frames dropped since the run began."""
+        """One answer; `drops`: frames dropped since the run began. The first starts the samplers:
+        raises SamplerError where one of them cannot be started.
+        """
         self.results += 1
         self._all_drops = drops
         self.timeline.add(result, drops)
         if self._first_ns is None:
             self._first_ns = result.result_ns
-            for sampler in self.samplers:
-                sampler.start()
-            self._throttling = self._thermal.throttling
+            self._start_samplers()
         if not self.warm and self._warmup.over(result):
             self._end_warmup(result.result_ns)
         else:
@@ -213,10 +213,8 @@ class Recorder:
         self._all_drops = drops
         self._window_ns = (self._window_ns[0], max(ended_ns, self._window_ns[1]))
         self.timeline.finish(drops)
-        if self._first_ns is not None and not self._finished:
-            self._finished = True
-            for sampler in self.samplers:
-                sampler.finish(self.window)
+        self._finish_samplers()
+        self._throttling.end()
 
     @property
     def window(self) -> Window:
@@ -251,6 +249,22 @@ class Recorder:
     def steady(self) -> bool:
         """Whether the median latency of the two halves differs by at most 10 %."""
         return steady(self.timeline.rows)
+
+    def _start_samplers(self) -> None:
+        errors = []
+        for sampler in self.samplers:
+            try:
+                sampler.start()
+            except EdgeError as error:
+                errors.append(error)
+        if errors:
+            self._finish_samplers()
+            raise errors[0]
+
+    def _finish_samplers(self) -> None:
+        for sampler in self.samplers:
+            if sampler.running:
+                sampler.finish(self.window)
 
     def _end_warmup(self, now_ns: int) -> None:
         assert self._first_ns is not None
