@@ -13,7 +13,7 @@ import pytest
 from document_types import check_part
 from edge_device.bench.scenarios import Options, Server
 from edge_device.metrics.recorder import Figures, Recorder
-from edge_device.metrics.run_report import Subject, make_report
+from edge_device.metrics.run_report import Identity, Subject, make_report
 from edge_device.metrics.warmup import UntilSteady
 from edge_device.run.runtime import open_subject
 from edge_sdk.documents.run import ServerRecord
@@ -105,7 +105,7 @@ def test_the_rate_found_is_measured_and_told(
     assert found["rate"] == pytest.approx(56, rel=0.15)
     assert found["held"] is True
     assert load.value(figures, None) == found["rate"]
-    report = make_report("bench", "server", load.made[1], [recorder]).as_dict()
+    report = make_report(Identity("bench", "server", load.made[1]), [recorder]).as_dict()
     assert report["fps"] == pytest.approx(found["rate"], rel=0.05)
     assert report["latency"]["p99"] <= report["deadline_ms"] == 50.0
     assert report["deadline_misses"] == figures.misses <= figures.n // 100
@@ -152,7 +152,7 @@ def test_it_gives_up_lowering_and_says_that_it_did_not_hold(
     assert times == Server.MAX_TIMES
     assert server_detail(load, recorder.figures)["held"] is False
     assert load.value(recorder.figures, None) is None
-    report = make_report("bench", "server", load.made[1], [recorder]).as_dict()
+    report = make_report(Identity("bench", "server", load.made[1]), [recorder]).as_dict()
     assert "the latency bound was not held" in report["mlperf"]["because"]
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from edge_device.metrics.recorder import Recorder
-from edge_device.metrics.run_report import make_report
+from edge_device.metrics.run_report import Identity, make_report
 from edge_device.metrics.summary_text import summary
 from edge_device.run.runtime import open_subject
 from edge_hardware.thermal import Thermal, Throttling
@@ -137,7 +137,7 @@ def test_a_run_is_valid_where_nothing_was_throttled_and_only_there(
         None: recorded(mute),
     }
     documents = {
-        throttled: make_report("bench", "single-stream", subject, [run]).as_dict()
+        throttled: make_report(Identity("bench", "single-stream", subject), [run]).as_dict()
         | {"input": {"kind": "synthetic", "width": 1, "height": 1}, "workers": 1}
         for throttled, run in runs.items()
     }
@@ -152,7 +152,9 @@ def test_a_run_is_valid_where_nothing_was_throttled_and_only_there(
     assert "no: the processor was throttled" in summary(documents[True])
     pages = {}
     for throttled, run in runs.items():
-        page = make_report("bench", "single-stream", subject, [run]).save(tmp_path / "report")
+        page = make_report(Identity("bench", "single-stream", subject), [run]).save(
+            tmp_path / "report"
+        )
         pages[throttled] = page.read_text("utf-8").partition("<main>")[0]
     assert "N" + words[1:] in pages[None] and 'class="banner' not in pages[None]
     assert "Not valid as a measurement:" in pages[True] and 'class="banner warn"' in pages[True]
@@ -212,6 +214,6 @@ def test_of_several_repeats_one_that_was_throttled_is_enough(
             thermal = thermal or Thermal(sys)
             during = partial(write_counts, sys, 1) if state == "throttled" else lambda: None
             repeats.append(recorded(sys, during, thermal))
-        report = make_report("bench", "offline", subject, repeats)
+        report = make_report(Identity("bench", "offline", subject), repeats)
         assert report.throttled is expected
         assert report.valid is (expected is False)

@@ -26,7 +26,13 @@ from edge_device.bench.scenarios import SCENARIOS, Options, Scenario
 from edge_device.bench.soak import Soak
 from edge_device.metrics.mlperf import SAMPLES_PER_QUERY
 from edge_device.metrics.recorder import Figures, Recorder, with_thermal
-from edge_device.metrics.run_report import Percentiles, RunReport, Subject, make_report
+from edge_device.metrics.run_report import (
+    Identity,
+    Percentiles,
+    RunReport,
+    Subject,
+    make_report,
+)
 from edge_device.metrics.warmup import UntilSteady
 from edge_device.run.runtime import THREADS
 from edge_sdk.configuration import nearest
@@ -173,17 +179,15 @@ def _report(
         if isinstance(sampler, Soak):
             about["soak"] = sampler.document()
     report = make_report(
-        "bench",
-        load.name,
-        subject,
+        Identity("bench", load.name, subject),
         recorders,
         load=about,
         figures=figures,
         streams=load.streams,
     )
-    verdict = report.mlperf.copy()
-    verdict["metric"], verdict["value"] = load.metric, load.value(figures, report.fps)
-    return replace(report, mlperf=verdict)
+    mlperf = report.verdict.mlperf.copy()
+    mlperf["metric"], mlperf["value"] = load.metric, load.value(figures, report.fps)
+    return replace(report, verdict=replace(report.verdict, mlperf=mlperf))
 
 
 def repeats_detail(recorders: Sequence[Recorder]) -> Repeats:

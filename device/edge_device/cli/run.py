@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -190,7 +189,7 @@ def _answer(measure: Callable[[], Outcome], folder: Path | None, as_json: bool) 
     report, error = measure()
     from edge_device.metrics.summary_text import summary  # not before the first answer
 
-    report = replace(report, command=_command_line(click.get_current_context()))
+    report = report.with_command(_command_line(click.get_current_context()))
     document, saved = report.as_dict(), ""
     if folder is not None:
         try:

@@ -6,7 +6,7 @@ Every number is measured or None. What is missing for a number to count is said 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -83,21 +83,28 @@ class Subject:
     manifest: Manifest
 
 
-@dataclass(frozen=True, kw_only=True)
-class RunReport:
-    """The outcome of a run ("run") or of a benchmark ("bench").
+@dataclass(frozen=True)
+class Identity:
+    """The measurement that a report is of: a run ("run") or a benchmark ("bench").
 
-    n: answers counted, after the warm-up. seconds: the time they took. drops: frames that gave way
-    to newer ones in that time; None without a camera. thermal: as edge_hardware.Thermal documents
-    it. energy: from a power meter; None without one. mlperf: as edge_device.metrics.mlperf judges
-    it. estimate: MODEL energy for a board. command: the command line that made it, without what
-    changes nothing measured; None from Python. course: warm-up, timeline and histograms. camera: of
-    a run; load: of a benchmark.
+    command: the command line that made it, without what changes nothing measured; None from Python.
     """
 
     kind: Literal["run", "bench"]
     scenario: str
     subject: Subject
+    command: Sequence[str] | None = None
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Answers after the warm-up, and how long they took.
+
+    n: answers. seconds: the time they took. drops: frames that gave way to newer ones in that time;
+    None without a camera. deadline_ms: 0 is none, and deadline_misses then None. course: warm-up,
+    timeline and histograms.
+    """
+
     n: int
     seconds: float
     drops: int | None
@@ -106,81 +113,148 @@ class RunReport:
     latency: Percentiles
     frame_age: Percentiles
     stages: Stages
-    thermal: ThermalRecord
-    invalid: Sequence[Reason]
-    mlperf: MlperfVerdict
     course: Course
-    camera: CameraRecord | None = None
-    load: Load | None = None
-    energy: EnergyMeasured | None = None
-    estimate: Estimate | None = None
-    command: Sequence[str] | None = None
 
     @property
     def fps(self) -> float | None:
         """Answers a second; None without one."""
         return self.n / self.seconds if self.n and self.seconds else None
 
+
+@dataclass(frozen=True)
+class Conditions:
+    """The state of the machine meanwhile.
+
+    thermal: as edge_hardware.Thermal documents it. energy: from a power meter; None without one.
+    estimate: MODEL energy for a board.
+    """
+
+    thermal: ThermalRecord
+    energy: EnergyMeasured | None = None
+    estimate: Estimate | None = None
+
     @property
     def throttled(self) -> bool | None:
         """Whether the processor was; None where this machine does not tell."""
         return self.thermal["throttled"]
 
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether the figures may be quoted. reasons: why not. mlperf: as edge_device.metrics.mlperf
+    judges it.
+    """
+
+    reasons: Sequence[Reason]
+    mlperf: MlperfVerdict
+
+    @property
+    def invalid_because(self) -> str | None:
+        """The reasons, joined by "; "; None where there are none."""
+        return "; ".join(reason.text for reason in self.reasons) or None
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """The report of a run or of a benchmark. camera: of a run; load: of a benchmark."""
+
+    identity: Identity
+    timing: Timing
+    conditions: Conditions
+    verdict: Verdict
+    camera: CameraRecord | None = None
+    load: Load | None = None
+
+    @property
+    def n(self) -> int:
+        """Answers counted, after the warm-up."""
+        return self.timing.n
+
+    @property
+    def seconds(self) -> float:
+        """The time they took."""
+        return self.timing.seconds
+
+    @property
+    def fps(self) -> float | None:
+        """Answers a second; None without one."""
+        return self.timing.fps
+
+    @property
+    def latency(self) -> Percentiles:
+        """Of the answers, in ms."""
+        return self.timing.latency
+
+    @property
+    def frame_age(self) -> Percentiles:
+        """From the sensor to the result, in ms."""
+        return self.timing.frame_age
+
+    @property
+    def throttled(self) -> bool | None:
+        """Whether the processor was; None where this machine does not tell."""
+        return self.conditions.throttled
+
     @property
     def valid(self) -> bool:
         """Whether the figures may be quoted; `invalid_because` says why not."""
-        return not self.invalid
+        return not self.verdict.reasons
 
     @property
     def invalid_because(self) -> str | None:
         """The reasons why the figures may not be quoted, joined by "; "; None where they may."""
-        return "; ".join(reason.text for reason in self.invalid) or None
+        return self.verdict.invalid_because
 
     def as_dict(self) -> Run | Bench:
         """The document: the fields that every run and benchmark has, then those of its kind."""
+        identity, timing, verdict = self.identity, self.timing, self.verdict
+        estimate, command = self.conditions.estimate, identity.command
         shared: Measurement = {
-            "bundle": self.subject.bundle,
-            "engine": self.subject.engine.as_dict(),
-            "scenario": self.scenario,
+            "bundle": identity.subject.bundle,
+            "engine": identity.subject.engine.as_dict(),
+            "scenario": identity.scenario,
             "machine": machine_facts(),
-            "n": self.n,
-            "seconds": self.seconds,
-            "fps": self.fps,
-            "drops": self.drops,
-            "deadline_ms": self.deadline_ms,
-            "deadline_misses": self.deadline_misses,
-            "latency": self.latency.as_dict(),
-            "frame_age": self.frame_age.as_dict(),
-            "stages": self.stages,
-            "energy_measured": self.energy,
-            "energy_model": self.estimate.as_dict() if self.estimate else None,
-            "thermal": self.thermal,
+            "n": timing.n,
+            "seconds": timing.seconds,
+            "fps": timing.fps,
+            "drops": timing.drops,
+            "deadline_ms": timing.deadline_ms,
+            "deadline_misses": timing.deadline_misses,
+            "latency": timing.latency.as_dict(),
+            "frame_age": timing.frame_age.as_dict(),
+            "stages": timing.stages,
+            "energy_measured": self.conditions.energy,
+            "energy_model": estimate.as_dict() if estimate else None,
+            "thermal": self.conditions.thermal,
             "preprocess": {"resized_by": "cv2"},
             "valid": self.valid,
-            "invalid_because": self.invalid_because,
-            "invalid_codes": [cast("InvalidCode", reason.code) for reason in self.invalid],
-            "mlperf": self.mlperf,
-            "energy_model_because": (self.estimate.because or None) if self.estimate else None,
-            "golden": self.subject.golden.as_dict(),
-            "command": None if self.command is None else list(self.command),
-            **self.course,
+            "invalid_because": verdict.invalid_because,
+            "invalid_codes": [cast("InvalidCode", reason.code) for reason in verdict.reasons],
+            "mlperf": verdict.mlperf,
+            "energy_model_because": (estimate.because or None) if estimate else None,
+            "golden": identity.subject.golden.as_dict(),
+            "command": None if command is None else list(command),
+            **timing.course,
         }
         own: Mapping[str, Any] = self.camera or self.load or {}
-        document = {"schema": f"edge-sdk/{self.kind}/1", **shared, **own}
+        document = {"schema": f"edge-sdk/{identity.kind}/1", **shared, **own}
         return cast("Run | Bench", document)
+
+    def with_command(self, command: Sequence[str]) -> RunReport:
+        """The same report, with the command line that made it."""
+        return replace(self, identity=replace(self.identity, command=command))
 
     def save(self, folder: str | Path) -> Path:
         """Write KIND.json and report.html into `folder`; the page's path. Raises FileError."""
         from edge_sdk.report import write_report
 
-        page: Path = write_report(Path(folder), self.kind, self.as_dict(), self.subject.build)
+        kind, build = self.identity.kind, self.identity.subject.build
+        page: Path = write_report(Path(folder), kind, self.as_dict(), build)
         return page
 
 
 def make_report(
-    kind: Literal["run", "bench"],
-    scenario: str,
-    subject: Subject,
+    identity: Identity,
     recorders: Sequence[Recorder],
     *,
     camera: CameraRecord | None = None,
@@ -196,18 +270,21 @@ def make_report(
     Every repeat has to keep the rules of a valid run, and MLPerf's. streams: samples of a query, of
     multi-stream.
     """
-    one = recorders[0]
-    figures = figures or one.figures
-    seconds = min(recorder.seconds for recorder in recorders)
-    queries = min(recorder.figures.latency.count for recorder in recorders)
-    steady = all(recorder.steady for recorder in recorders)
-    invalid = why_invalid(seconds, queries, steady, one.samplers)
-    misses = max(recorder.figures.misses for recorder in recorders) if one.deadline_ms else None
-    documents = {sampler.key: sampler.document() for sampler in one.samplers}
+    samplers = recorders[0].samplers
+    documents = {sampler.key: sampler.document() for sampler in samplers}
     return RunReport(
-        kind=kind,
-        scenario=scenario,
-        subject=subject,
+        identity,
+        _timing(recorders, figures or recorders[0].figures),
+        Conditions(documents["thermal"], documents.get("energy_measured"), estimate),
+        _verdict(identity.scenario, recorders, streams),
+        camera,
+        load,
+    )
+
+
+def _timing(recorders: Sequence[Recorder], figures: Figures) -> Timing:
+    one = recorders[0]
+    return Timing(
         n=figures.n,
         seconds=sum(recorder.seconds for recorder in recorders),
         drops=sum(recorder.drops for recorder in recorders) if one.camera else None,
@@ -216,14 +293,20 @@ def make_report(
         latency=Percentiles.of(figures.latency),
         frame_age=Percentiles.of(figures.frame_age),
         stages=_stages(figures.stages),
-        thermal=documents["thermal"],
-        invalid=invalid,
-        mlperf=mlperf(scenario, seconds, queries, not invalid, streams=streams, late=misses),
         course=_course(recorders, figures),
-        camera=camera,
-        load=load,
-        energy=documents.get("energy_measured"),
-        estimate=estimate,
+    )
+
+
+def _verdict(scenario: str, recorders: Sequence[Recorder], streams: int) -> Verdict:
+    """Of the repeat with the fewest samples and seconds, and the most late answers."""
+    seconds = min(recorder.seconds for recorder in recorders)
+    queries = min(recorder.figures.latency.count for recorder in recorders)
+    steady = all(recorder.steady for recorder in recorders)
+    one = recorders[0]
+    reasons = why_invalid(seconds, queries, steady, one.samplers)
+    late = max(recorder.figures.misses for recorder in recorders) if one.deadline_ms else None
+    return Verdict(
+        reasons, mlperf(scenario, seconds, queries, not reasons, streams=streams, late=late)
     )
 
 

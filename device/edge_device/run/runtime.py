@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from edge_device.cameras.base import Camera
 from edge_device.metrics.recorder import Recorder
-from edge_device.metrics.run_report import RunReport, Subject, make_report
+from edge_device.metrics.run_report import Identity, RunReport, Subject, make_report
 from edge_device.run.pipeline import Pipeline, Policy, check_policy
 from edge_device.run.sequences import SequenceRecognizer
 from edge_device.run.tracking import Tracker
@@ -182,9 +182,7 @@ class Runtime:
 
             estimate = energy_model(board, self.manifest.plain.macs)
         return make_report(
-            "run",
-            "camera",
-            self._subject,
+            Identity("run", "camera", self._subject),
             [self._recorder],
             camera=self._about_camera(),
             estimate=estimate,
