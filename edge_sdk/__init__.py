@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from edge_sdk.evaluation.detection import DetectionEvaluation, evaluate_detections
     from edge_sdk.evaluation.result import Evaluation
     from edge_sdk.frames import Frame
-    from edge_sdk.images.files import read_image
+    from edge_sdk.images.image_files import read_image
     from edge_sdk.inference.recognizer import Recognizer
     from edge_sdk.results import BBox, Classification, Detection, Result
 
@@ -52,7 +52,7 @@ _HOMES = {
     "evaluate": "evaluation.classification",
     "evaluate_detections": "evaluation.detection",
     "open_engine": "engines",
-    "read_image": "images.files",
+    "read_image": "images.image_files",
 }
 
 

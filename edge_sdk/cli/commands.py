@@ -156,8 +156,8 @@ def compare(
 def inspect(path: Path, report: Path | None, as_json: bool) -> None:
     """Show what is in PATH: a bundle, a .tflite model, a recipe or a folder of images."""
     from edge_sdk.inspection.folder import describe_folder
+    from edge_sdk.inspection.folder_page import write_inspection
     from edge_sdk.inspection.inspect import inspect as look_at
-    from edge_sdk.inspection.page import write_inspection
     from edge_sdk.report import prepare_folder
 
     if report is not None:

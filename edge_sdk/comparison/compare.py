@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from edge_sdk.bundle.reading import Bundle, load_model
-from edge_sdk.comparison.ranking import Measured, Question, Timed, rank, unranked
+from edge_sdk.comparison.ranking import ComparisonEntry, EvaluationSetup, Timed, rank, unranked
 from edge_sdk.comparison.rounds import ROUNDS, Call, timed
 from edge_sdk.comparison.timing import Timing
 from edge_sdk.data.samples import LabelledImages, Value
@@ -79,17 +79,17 @@ def compare(
         return open_source(data, sequence) if data is not None else None
 
     rows: list[MeasuredRow | RecordedRow] = []
-    measured: list[Measured] = []
+    entries: list[ComparisonEntry] = []
     with ExitStack() as stack:
         for path in map(Path, paths):
             if path.suffix == ".json":
                 rows.append(_recorded(path))
                 continue
             listen(Event("progress", str(path), "opening"))
-            measured.append(_open(path, engine, threads, source, listen, stack))
-            rows.append(measured[-1].row)
-        _time(measured, rounds, listen)
-    rank(measured)
+            entries.append(_open(path, engine, threads, source, listen, stack))
+            rows.append(entries[-1].row)
+        _time(entries, rounds, listen)
+    rank(entries)
     return {"schema": "edge-sdk/compare/1", "rounds": rounds, "data": data, "rows": rows}
 
 
@@ -100,24 +100,24 @@ def _open(
     source: Source,
     listen: Listener,
     stack: ExitStack,
-) -> Measured:
+) -> ComparisonEntry:
     model, bundle = load_model(path)
     if bundle is None:
         engine = stack.enter_context(open_bare_engine(model, name, threads=threads))
-        return Measured(_row(path, model, None, engine), {"invoke_ms": _invoke(engine)})
+        return ComparisonEntry(_row(path, model, None, engine), {"invoke_ms": _invoke(engine)})
     engine, _ = open_bundle_engine(bundle, name, threads=threads)
     stack.enter_context(engine)
     row = _row(path, model, bundle, engine)
     images = source(bundle.manifest.sequence)
     if images is None:
-        return Measured(row, {"invoke_ms": _invoke(engine)})
+        return ComparisonEntry(row, {"invoke_ms": _invoke(engine)})
     found = _evaluated(bundle, images, name, threads, listen)
     _add_accuracy(row, found)
     labels, manifest = tuple(sorted(bundle.labels)), bundle.manifest
-    question = Question(manifest.task, labels, manifest.sequence, found.unreadable)
+    setup = EvaluationSetup(manifest.task, labels, manifest.sequence, found.unreadable)
     cost = _cost(engine, bundle, images)
     calls: dict[Timed, Call] = {"invoke_ms": engine.invoke, "cost_ms": cost}
-    return Measured(row, calls, found.right, question)
+    return ComparisonEntry(row, calls, found.right, setup)
 
 
 def _row(path: Path, model: bytes, bundle: Bundle | None, engine: Engine) -> MeasuredRow:
@@ -191,11 +191,11 @@ def _first_value(source: LabelledImages) -> Value:
     raise AssertionError("an evaluated source has an image that can be read")
 
 
-def _time(measured: Sequence[Measured], rounds: int, listen: Listener) -> None:
+def _time(entries: Sequence[ComparisonEntry], rounds: int, listen: Listener) -> None:
     """Fill in every row's times in ms: median, lowest and highest round, and the 95 % interval of
     the median (null for fewer than 6 rounds).
     """
-    jobs = [(one, key, call) for one in measured for key, call in one.calls.items()]
+    jobs = [(one, key, call) for one in entries for key, call in one.calls.items()]
     calls = {str(number): call for number, (_, _, call) in enumerate(jobs)}
     for (one, key, _), timing in zip(jobs, timed(calls, rounds, listen).values(), strict=True):
         one.times[key] = timing

@@ -26,7 +26,7 @@ Timed = Literal["invoke_ms", "cost_ms"]
 """The fields of a row that take a time: the engine alone, and preprocess + invoke."""
 
 
-class Question(NamedTuple):
+class EvaluationSetup(NamedTuple):
     """The task, labels and images of an evaluation: comparable where all are equal."""
 
     task: str
@@ -36,13 +36,13 @@ class Question(NamedTuple):
 
 
 @dataclass(eq=False)
-class Measured:
+class ComparisonEntry:
     """A row with what it is ranked by. calls: by the row's key that takes the time."""
 
     row: MeasuredRow
     calls: dict[Timed, Call]
     right: NDArray[np.bool_] | None = None
-    question: Question | None = None
+    setup: EvaluationSetup | None = None
     times: dict[Timed, Timing] = field(default_factory=dict)
 
     def candidate(self) -> Candidate:
@@ -53,38 +53,38 @@ class Measured:
             [time / 1e6 for time in cost.rounds_ns] if cost else (),
             self.row["stored_bytes"],
             self.row["macs"],
-            self.question,
+            self.setup,
         )
 
 
-def rank(measured: Sequence[Measured]) -> None:
+def rank(entries: Sequence[ComparisonEntry]) -> None:
     """Fill in the dominating rows of each; warn of rows that cannot be ranked against the first."""
-    candidates = [one.candidate() for one in measured]
-    asked = [one for one in measured if one.question is not None]
-    questions = list(dict.fromkeys(one.question for one in asked))
+    candidates = [one.candidate() for one in entries]
+    asked = [one for one in entries if one.setup is not None]
+    setups = list(dict.fromkeys(one.setup for one in asked))
 
     def by(*costs: Cost) -> list[list[str] | None]:
         return [
-            None if found is None else [measured[index].row["path"] for index in found]
+            None if found is None else [entries[index].row["path"] for index in found]
             for found in dominators(candidates, costs)
         ]
 
-    for one, paths in zip(measured, by(*RANKED_BY), strict=True):
+    for one, paths in zip(entries, by(*RANKED_BY), strict=True):
         one.row["dominated_by"] = paths
     for cost in COSTS:
-        for one, paths in zip(measured, by(cost), strict=True):
+        for one, paths in zip(entries, by(cost), strict=True):
             one.row["dominated_in"][cost] = paths
     for one in asked:
-        one.row["group"] = questions.index(one.question)
+        one.row["group"] = setups.index(one.setup)
         if one.row["group"]:
             one.row["warnings"].append(_not_ranked(one, asked[0]))
 
 
-def _not_ranked(one: Measured, first: Measured) -> str:
-    assert one.question is not None and first.question is not None
+def _not_ranked(one: ComparisonEntry, first: ComparisonEntry) -> str:
+    assert one.setup is not None and first.setup is not None
     differ = [
         name.replace("unreadable", "images")
-        for name, mine, other in zip(Question._fields, one.question, first.question, strict=True)
+        for name, mine, other in zip(EvaluationSetup._fields, one.setup, first.setup, strict=True)
         if mine != other
     ]
     return f"not ranked against {first.row['path']}: its {' and '.join(differ)} are not the same"

@@ -11,7 +11,7 @@ from pathlib import Path
 from edge_sdk.data.sources import PARTS, part_folders
 from edge_sdk.errors import FileError
 from edge_sdk.files import reading
-from edge_sdk.images.files import walk
+from edge_sdk.images.image_files import walk
 
 
 @dataclass(frozen=True)

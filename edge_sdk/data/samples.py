@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from edge_sdk.errors import DataError
 from edge_sdk.frames import Color, Frame
-from edge_sdk.images.files import read_image
+from edge_sdk.images.image_files import read_image
 from edge_sdk.images.video import read_clip
 from edge_sdk.results import BBox
 

@@ -16,7 +16,7 @@ from edge_sdk.data.coco import read_coco
 from edge_sdk.data.samples import Image, LabelledImages
 from edge_sdk.errors import ConfigError, MissingPackage
 from edge_sdk.files import reading
-from edge_sdk.images.files import list_classes
+from edge_sdk.images.image_files import list_classes
 from edge_sdk.model.interface import SequenceEntry
 
 _GROUP = "edge_sdk.sources"

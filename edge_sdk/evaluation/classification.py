@@ -14,7 +14,7 @@ from edge_sdk.data.samples import LabelledImages, Sample
 from edge_sdk.engines import AUTO
 from edge_sdk.errors import DataError
 from edge_sdk.evaluation.result import Evaluation, Mistake
-from edge_sdk.evaluation.scoring import Measure, Pass, Scoring, evaluate_with, score
+from edge_sdk.evaluation.scoring import EvaluationPass, Evaluator, Scorer, evaluate_with, score
 from edge_sdk.events import Listener, ignore
 from edge_sdk.formatting import share
 from edge_sdk.inference.recognizer import Recognizer
@@ -82,7 +82,7 @@ def doubts(correct: int, counts: Sequence[int]) -> list[str]:
     return lines
 
 
-class _Accuracy(Measure[Evaluation]):
+class _Accuracy(Evaluator[Evaluation]):
     metric: Literal["accuracy"] = "accuracy"
     kind = "a classifier"
     otherwise = "measure its mAP: `edge-sdk evaluate`, or edge_sdk.evaluate_detections"
@@ -93,14 +93,14 @@ class _Accuracy(Measure[Evaluation]):
         _check_labels(source.labels, bundle.labels, bundle.path.name)
         return source
 
-    def scoring(self, recognizer: Recognizer, labels: tuple[str, ...]) -> Scoring[Evaluation]:
+    def scoring(self, recognizer: Recognizer, labels: tuple[str, ...]) -> Scorer[Evaluation]:
         return _Confusion(recognizer, labels)
 
 
 ACCURACY = _Accuracy()
 
 
-class _Confusion(Scoring[Evaluation]):
+class _Confusion(Scorer[Evaluation]):
     """Counts answers by truth; labels that are equal are one class, the first of them."""
 
     def __init__(self, recognizer: Recognizer, names: tuple[str, ...]) -> None:
@@ -124,7 +124,7 @@ class _Confusion(Scoring[Evaluation]):
             mistake = _mistake(sample, self._labels, scores, order[0], wanted)
             self._mistakes = sorted([*self._mistakes, mistake], key=_distance)[:MAX_MISTAKES]
 
-    def outcome(self, done: Pass) -> Evaluation:
+    def outcome(self, done: EvaluationPass) -> Evaluation:
         if not self._right:
             raise DataError("no image could be evaluated", fix="name a source with images")
         return Evaluation(

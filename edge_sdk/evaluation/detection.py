@@ -15,8 +15,8 @@ from edge_sdk.data.samples import LabelledImages, Sample, Truth
 from edge_sdk.engines import AUTO, EngineInfo
 from edge_sdk.errors import DataError
 from edge_sdk.evaluation.average_precision import AveragePrecision
-from edge_sdk.evaluation.result import Outcome, common
-from edge_sdk.evaluation.scoring import Measure, Pass, Scoring, evaluate_with
+from edge_sdk.evaluation.result import EvaluationResult, common
+from edge_sdk.evaluation.scoring import EvaluationPass, Evaluator, Scorer, evaluate_with
 from edge_sdk.events import Listener, ignore
 from edge_sdk.formatting import share, table
 from edge_sdk.inference.golden import GoldenCheck
@@ -44,12 +44,12 @@ class ClassPrecision:
 
 
 @dataclass(frozen=True, eq=False)
-class DetectionEvaluation(Outcome):
+class DetectionEvaluation(EvaluationResult):
     """The outcome for a detector. Precisions are 0..1.
 
     mean_ap: mAP, the mean over the labels that have objects, at IoU .50:.95; mean_ap_50: at .50
     alone. per_class: each label of the bundle; labels that are equal are one class. The rest is as
-    in Outcome.
+    in EvaluationResult.
     """
 
     metric: ClassVar[str] = "mAP"
@@ -117,7 +117,7 @@ def evaluate_detections(
     )
 
 
-class _MeanAveragePrecision(Measure[DetectionEvaluation]):
+class _MeanAveragePrecision(Evaluator[DetectionEvaluation]):
     metric: Literal["mAP"] = "mAP"
     kind = "a detector"
     otherwise = "measure its accuracy: edge_sdk.evaluate"
@@ -129,14 +129,14 @@ class _MeanAveragePrecision(Measure[DetectionEvaluation]):
 
     def scoring(
         self, recognizer: Recognizer, labels: tuple[str, ...]
-    ) -> Scoring[DetectionEvaluation]:
+    ) -> Scorer[DetectionEvaluation]:
         return _Precision(recognizer.labels, labels)
 
 
 MEAN_AVERAGE_PRECISION = _MeanAveragePrecision()
 
 
-class _Precision(Scoring[DetectionEvaluation]):
+class _Precision(Scorer[DetectionEvaluation]):
     """Collects boxes by the numbers of the bundle's labels. names: those of the annotations."""
 
     def __init__(self, labels: tuple[str, ...], names: tuple[str, ...]) -> None:
@@ -161,7 +161,7 @@ class _Precision(Scoring[DetectionEvaluation]):
             )
         self._n += 1
 
-    def outcome(self, done: Pass) -> DetectionEvaluation:
+    def outcome(self, done: EvaluationPass) -> DetectionEvaluation:
         averages, counts = self._precision.by_class(), self._precision.counts()
         if not averages:
             raise DataError("no image has annotated objects", fix="name other annotations")

@@ -10,14 +10,14 @@ from edge_sdk.data.samples import LabelledImages
 from edge_sdk.engines import AUTO
 from edge_sdk.evaluation.classification import ACCURACY
 from edge_sdk.evaluation.detection import MEAN_AVERAGE_PRECISION
-from edge_sdk.evaluation.result import Outcome
-from edge_sdk.evaluation.scoring import Measure, evaluate_with
+from edge_sdk.evaluation.result import EvaluationResult
+from edge_sdk.evaluation.scoring import Evaluator, evaluate_with
 from edge_sdk.events import Listener, ignore
 from edge_sdk.inference.golden import unproven_warning
 from edge_sdk.tasks import task_of
 from edge_sdk.tasks.base import Metric
 
-MEASURES: dict[Metric, Measure[Any]] = {
+MEASURES: dict[Metric, Evaluator[Any]] = {
     measure.metric: measure for measure in (ACCURACY, MEAN_AVERAGE_PRECISION)
 }
 
@@ -30,11 +30,11 @@ def evaluate_bundle(
     threads: int = 1,
     prove: bool = False,
     listen: Listener = ignore,
-) -> Outcome:
+) -> EvaluationResult:
     """A bundle's model measured on `data`, a SOURCE or samples, by the metric of its task. Raises
     as `evaluate` and `evaluate_detections` do.
     """
-    found: Outcome = evaluate_with(
+    found: EvaluationResult = evaluate_with(
         MEASURES[task_of(bundle.manifest).metric],
         bundle,
         data,
@@ -46,7 +46,7 @@ def evaluate_bundle(
     return found
 
 
-def warnings(found: Outcome) -> list[str]:
+def warnings(found: EvaluationResult) -> list[str]:
     """Warnings that go with the figure."""
     unproven = unproven_warning(found.golden)
     lines = [unproven] if unproven else []

@@ -71,7 +71,7 @@ class Mistake:
         }
 
 
-class Outcome(ABC):
+class EvaluationResult(ABC):
     """The outcome of an evaluation, by whatever metric; `metric` names it in sentences.
 
     n: samples answered. unreadable: samples skipped. seen_in_training: samples whose SHA-256 is in
@@ -98,13 +98,13 @@ class Outcome(ABC):
 
 
 @dataclass(frozen=True, eq=False)
-class Evaluation(Outcome):
+class Evaluation(EvaluationResult):
     """The outcome for a classifier. Shares are 0..1; interval is Wilson's at 95 %.
 
     confusion: (classes, classes), rows the truth, columns the answers; labels that are equal are
     one class, the first of them. right: for each image, in order, whether the best class was the
     label. mistakes: wrong answers, those furthest from the truth first, only some of them. The rest
-    is as in Outcome.
+    is as in EvaluationResult.
     """
 
     metric: ClassVar[str] = "the accuracy"
@@ -216,7 +216,7 @@ class Evaluation(Outcome):
         return "\n\n".join(parts)
 
 
-def common(found: Outcome, bundle: BundleIdentity) -> EvaluateHead:
+def common(found: EvaluationResult, bundle: BundleIdentity) -> EvaluateHead:
     """The fields of the evaluate document that all metrics share."""
     return {
         "schema": "edge-sdk/evaluate/1",

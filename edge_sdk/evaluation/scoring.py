@@ -12,7 +12,7 @@ from edge_sdk.data.samples import LabelledImages, Sample
 from edge_sdk.data.sources import open_source
 from edge_sdk.engines import EngineInfo
 from edge_sdk.errors import ConfigError, FileError, ImageError
-from edge_sdk.evaluation.result import Outcome
+from edge_sdk.evaluation.result import EvaluationResult
 from edge_sdk.events import Event, Listener, ignore
 from edge_sdk.inference.golden import GoldenCheck
 from edge_sdk.inference.recognizer import Recognizer
@@ -20,11 +20,11 @@ from edge_sdk.results import Result
 from edge_sdk.tasks import task_of
 from edge_sdk.tasks.base import Metric
 
-Found = TypeVar("Found", bound=Outcome)
+ResultT = TypeVar("ResultT", bound=EvaluationResult)
 
 
 @dataclass(frozen=True)
-class Pass:
+class EvaluationPass:
     """The circumstances of a pass over the samples, the same for every metric."""
 
     unreadable: tuple[str, ...]
@@ -34,7 +34,7 @@ class Pass:
     golden: GoldenCheck | None
 
 
-class Scoring(ABC, Generic[Found]):
+class Scorer(ABC, Generic[ResultT]):
     """Takes the answers of one model one by one, and then says how good they are."""
 
     @abstractmethod
@@ -42,11 +42,11 @@ class Scoring(ABC, Generic[Found]):
         """One sample with its answer."""
 
     @abstractmethod
-    def outcome(self, done: Pass) -> Found:
+    def outcome(self, done: EvaluationPass) -> ResultT:
         """The outcome over all samples. Raises DataError where there is none."""
 
 
-class Measure(ABC, Generic[Found]):
+class Evaluator(ABC, Generic[ResultT]):
     """The measurement of a metric, for the tasks that have it.
 
     kind: of a model that it is for, "a classifier"; otherwise: the way out for others. min_score:
@@ -65,12 +65,12 @@ class Measure(ABC, Generic[Found]):
         """
 
     @abstractmethod
-    def scoring(self, recognizer: Recognizer, labels: tuple[str, ...]) -> Scoring[Found]:
-        """Scoring for samples whose classes are called `labels`."""
+    def scoring(self, recognizer: Recognizer, labels: tuple[str, ...]) -> Scorer[ResultT]:
+        """Scorer for samples whose classes are called `labels`."""
 
 
 def evaluate_with(
-    measure: Measure[Found],
+    measure: Evaluator[ResultT],
     bundle: Bundle,
     data: str | LabelledImages,
     *,
@@ -78,7 +78,7 @@ def evaluate_with(
     threads: int,
     prove: bool,
     listen: Listener,
-) -> Found:
+) -> ResultT:
     """A bundle's model measured on `data`, a SOURCE or samples.
 
     Raises ConfigError for a bundle whose task has another metric, DataError for samples that do
@@ -99,13 +99,13 @@ def evaluate_with(
 
 
 def score(
-    measure: Measure[Found],
+    measure: Evaluator[ResultT],
     recognizer: Recognizer,
     source: LabelledImages,
     *,
     known: frozenset[str] = frozenset(),
     listen: Listener = ignore,
-) -> Found:
+) -> ResultT:
     """The same with an open recognizer; `known`: SHA-256 prefixes of the training samples.
 
     Raises DataError for more than 1 % of unreadable samples.
@@ -124,5 +124,5 @@ def score(
         listen(Event("progress", "evaluate", done=done, total=len(source.images), unit="images"))
     check_unreadable(unreadable, len(source.images), MAX_UNREADABLE)
     return scoring.outcome(
-        Pass(tuple(unreadable), seen, source.part, recognizer.info, recognizer.golden)
+        EvaluationPass(tuple(unreadable), seen, source.part, recognizer.info, recognizer.golden)
     )

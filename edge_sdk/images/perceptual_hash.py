@@ -42,7 +42,7 @@ Hash = int | None
 
 
 @dataclass(frozen=True)
-class Near:
+class SimilarPair:
     """Image `index` of a part looks like `other` of an earlier part; `bits` of 64 differ."""
 
     part: str
@@ -77,7 +77,7 @@ def _gray(frame: Frame) -> NDArray[np.uint8]:
 
 def near_duplicates(
     hashes_by_part: Mapping[str, Sequence[Hash]], max_bits: int = MAX_BITS
-) -> list[Near]:
+) -> list[SimilarPair]:
     """Each image that looks like one of an earlier part, with the nearest of those.
 
     At most one entry an image: the frames of a fixed camera all look alike.
@@ -93,7 +93,7 @@ def near_duplicates(
         for row, column, bits in _nearest(signs[rows], signs[columns], max_bits):
             later, index = owners[known[rows[row]]]
             earlier, other = owners[known[columns[column]]]
-            found.append(Near(later, index, earlier, other, bits))
+            found.append(SimilarPair(later, index, earlier, other, bits))
     return found
 
 

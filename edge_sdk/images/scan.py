@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from edge_sdk.errors import EdgeError, FileError
 from edge_sdk.files import read_file
-from edge_sdk.images.files import decode_image
+from edge_sdk.images.image_files import decode_image
 from edge_sdk.images.perceptual_hash import perceptual_hash
 from edge_sdk.processes.worker import Worker, WorkerEnded
 
@@ -35,7 +35,7 @@ _WAITING = 256
 
 
 @dataclass(frozen=True)
-class Look:
+class ImageScan:
     """sha256: of the file's bytes (hex). hash: the perceptual one, None where there is none."""
 
     sha256: str
@@ -44,25 +44,25 @@ class Look:
     height: int
 
 
-def look_at(path: Path) -> Look:
+def scan_image(path: Path) -> ImageScan:
     """Read and decode an image file once. Raises FileError, ImageError."""
     data = read_file(path, what="image")
     frame = decode_image(data, name=str(path))
     digest = hashlib.sha256(data).hexdigest()
-    return Look(digest, perceptual_hash(frame), frame.width, frame.height)
+    return ImageScan(digest, perceptual_hash(frame), frame.width, frame.height)
 
 
-def look_at_all(paths: Sequence[Path]) -> Iterator[Look | str]:
+def scan_images(paths: Sequence[Path]) -> Iterator[ImageScan | str]:
     """A look at each image file, in their order, or why it cannot be read. Raises FileError where
     one ends the process that decodes it.
     """
-    return in_threads(look_or_why, paths) if len(paths) < MANY else _in_workers(paths)
+    return in_threads(scan_or_error, paths) if len(paths) < MANY else _in_workers(paths)
 
 
-def look_or_why(path: Path) -> Look | str:
+def scan_or_error(path: Path) -> ImageScan | str:
     """A look at one, or why it cannot be read."""
     try:
-        return look_at(path)
+        return scan_image(path)
     except EdgeError as error:
         return str(error)
 
@@ -74,7 +74,7 @@ def in_threads(function: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
             yield from pool.map(function, items[start : start + _WAITING])
 
 
-def _in_workers(paths: Sequence[Path]) -> Iterator[Look | str]:
+def _in_workers(paths: Sequence[Path]) -> Iterator[ImageScan | str]:
     parts = [paths[start : start + _WAITING] for start in range(0, len(paths), _WAITING)]
     with ExitStack() as stack:
         count = min(MAX_AT_ONCE, os.cpu_count() or 1, len(parts))
@@ -93,7 +93,7 @@ def _ask(worker: Worker, part: Sequence[Path]) -> None:
     worker.ask([str(path) for path in part])
 
 
-def _answer(worker: Worker, part: Sequence[Path]) -> list[Look | str]:
+def _answer(worker: Worker, part: Sequence[Path]) -> list[ImageScan | str]:
     try:
         found = worker.answer()
     except WorkerEnded as ended:
@@ -103,4 +103,4 @@ def _answer(worker: Worker, part: Sequence[Path]) -> list[Look | str]:
             fix="move these images away, half of them at a time, to find which; close other "
             "programs where memory is short",
         ) from ended
-    return [one if isinstance(one, str) else Look(*one) for one in found]
+    return [one if isinstance(one, str) else ImageScan(*one) for one in found]

@@ -13,14 +13,14 @@ from typing import Any
 
 import cv2
 
-from edge_sdk.images.scan import Look, look_or_why
+from edge_sdk.images.scan import ImageScan, scan_or_error
 from edge_sdk.processes.service import serve
 
 
 def looks(paths: list[str]) -> list[Any]:
-    """For each path the fields of its Look, or why it cannot be read."""
-    found = map(look_or_why, map(Path, paths))
-    return [astuple(one) if isinstance(one, Look) else one for one in found]
+    """For each path the fields of its ImageScan, or why it cannot be read."""
+    found = map(scan_or_error, map(Path, paths))
+    return [astuple(one) if isinstance(one, ImageScan) else one for one in found]
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from edge_sdk.engines import AUTO
 from edge_sdk.errors import ConfigError, DataError, FileError, ImageError
 from edge_sdk.files import is_folder, prepare_folder
 from edge_sdk.images.drawing import annotated, undrawable
-from edge_sdk.images.files import SUFFIXES, list_images, read_image, write_image
+from edge_sdk.images.image_files import SUFFIXES, list_images, read_image, write_image
 from edge_sdk.inference.golden import unproven_warning
 from edge_sdk.inference.recognizer import Recognizer, require_images
 

@@ -17,9 +17,9 @@ from edge_sdk.errors import DataError, EdgeError
 from edge_sdk.events import Event, Listener, ignore
 from edge_sdk.formatting import table
 from edge_sdk.images.contact_sheet import contact_sheet, thumbnail
-from edge_sdk.images.files import SUFFIXES, list_images, read_image
+from edge_sdk.images.image_files import SUFFIXES, list_images, read_image
 from edge_sdk.images.perceptual_hash import GRID, look_alikes, near_duplicates
-from edge_sdk.images.scan import Look, look_at_all
+from edge_sdk.images.scan import ImageScan, scan_images
 
 if TYPE_CHECKING:
     from edge_sdk.documents.inspect import InspectFolder, NearDuplicate, Split
@@ -40,14 +40,14 @@ Classes = Mapping[str, Sequence[Path]]
 def inspect_folder(folder: Path, listen: Listener = ignore) -> InspectFolder:
     """The inspect document of a folder. Raises FileError, DataError (no image, no class)."""
     parts, left_out = _listing(folder)
-    looks, unreadable = _look_at(parts, listen)
+    scans, unreadable = _scan(parts, listen)
     classes = Counter[str]()
     for found in parts.values():
         classes.update({name: len(files) for name, files in found.items()})
-    hashes = Counter(look.sha256 for look in looks.values())
-    told = _told(parts, looks)
+    hashes = Counter(scan.sha256 for scan in scans.values())
+    told = _told(parts, scans)
     compared = _compared(told)
-    near = _near(told, looks)
+    near = _near(told, scans)
     document: InspectFolder = {
         "schema": "edge-sdk/inspect/1",
         "path": str(folder),
@@ -60,18 +60,18 @@ def inspect_folder(folder: Path, listen: Listener = ignore) -> InspectFolder:
             if part
         },
         "sizes": dict(
-            Counter(f"{look.width}x{look.height}" for look in looks.values()).most_common(10)
+            Counter(f"{scan.width}x{scan.height}" for scan in scans.values()).most_common(10)
         ),
         "unreadable": unreadable,
         "duplicates": hashes.total() - len(hashes),
         "compared": compared,
         "near_duplicates": len(near) if compared else None,
         "near": near[:MAX_LISTED],
-        "splits": _splits(parts, looks),
+        "splits": _splits(parts, scans),
         "left_out": [str(path) for path in left_out],
         "warnings": [],
     }
-    document["warnings"] = [*_warnings(folder, document), *_alike(parts, looks, near)]
+    document["warnings"] = [*_warnings(folder, document), *_alike(parts, scans, near)]
     return document
 
 
@@ -152,22 +152,24 @@ def _listing(folder: Path) -> tuple[dict[str, Classes], list[Path]]:
     return parts, left_out
 
 
-def _look_at(parts: Mapping[str, Classes], listen: Listener) -> tuple[dict[Path, Look], list[str]]:
+def _scan(
+    parts: Mapping[str, Classes], listen: Listener
+) -> tuple[dict[Path, ImageScan], list[str]]:
     """A look at each image that decodes, and why the others do not."""
     paths = [path for classes in parts.values() for files in classes.values() for path in files]
-    looks, unreadable = {}, []
-    for done, (path, found) in enumerate(zip(paths, look_at_all(paths), strict=True), 1):
-        if isinstance(found, Look):
-            looks[path] = found
+    scans, unreadable = {}, []
+    for done, (path, found) in enumerate(zip(paths, scan_images(paths), strict=True), 1):
+        if isinstance(found, ImageScan):
+            scans[path] = found
         else:
             unreadable.append(found)
         listen(Event("progress", "inspect", done=done, total=len(paths), unit="images"))
-    return looks, unreadable
+    return scans, unreadable
 
 
-def _told(parts: Mapping[str, Classes], looks: Mapping[Path, Look]) -> dict[str, list[Path]]:
+def _told(parts: Mapping[str, Classes], scans: Mapping[Path, ImageScan]) -> dict[str, list[Path]]:
     """{part: images} that have a perceptual hash."""
-    told = {path for path, look in looks.items() if look.hash is not None}
+    told = {path for path, scan in scans.items() if scan.hash is not None}
     return {
         part: [path for own in classes.values() for path in own if path in told]
         for part, classes in parts.items()
@@ -181,9 +183,11 @@ def _compared(files: Mapping[str, Sequence[Path]]) -> int:
     return sum(counts) if several else 0
 
 
-def _near(files: Mapping[str, Sequence[Path]], looks: Mapping[Path, Look]) -> list[NearDuplicate]:
+def _near(
+    files: Mapping[str, Sequence[Path]], scans: Mapping[Path, ImageScan]
+) -> list[NearDuplicate]:
     """Images that look like another, of another part where there are parts, and are not equal."""
-    hashes = {part: [looks[path].hash for path in own] for part, own in files.items()}
+    hashes = {part: [scans[path].hash for path in own] for part, own in files.items()}
     if "" in files:
         own = files[""]
         pairs = [(own[one], own[other], bits) for one, other, bits in look_alikes(hashes[""])]
@@ -195,16 +199,16 @@ def _near(files: Mapping[str, Sequence[Path]], looks: Mapping[Path, Look]) -> li
     return [
         {"picture": str(one), "other": str(other), "bits": bits}
         for one, other, bits in pairs
-        if looks[one].sha256 != looks[other].sha256
+        if scans[one].sha256 != scans[other].sha256
     ]
 
 
-def _splits(parts: Mapping[str, Classes], looks: Mapping[Path, Look]) -> dict[str, Split]:
+def _splits(parts: Mapping[str, Classes], scans: Mapping[Path, ImageScan]) -> dict[str, Split]:
     """{class: {"train", "val", "test"}} as a recipe with default values splits the readable ones;
     a class with too few is left out.
     """
     counts = {
-        part: {name: sum(path in looks for path in files) for name, files in classes.items()}
+        part: {name: sum(path in scans for path in files) for name, files in classes.items()}
         for part, classes in parts.items()
     }
     if "" in counts:
@@ -250,10 +254,10 @@ def _warnings(folder: Path, document: InspectFolder) -> list[str]:
 
 
 def _alike(
-    parts: Mapping[str, Classes], looks: Mapping[Path, Look], near: Sequence[NearDuplicate]
+    parts: Mapping[str, Classes], scans: Mapping[Path, ImageScan], near: Sequence[NearDuplicate]
 ) -> list[str]:
     """Warnings of images that are equal where they must not be, or almost equal."""
-    across_parts, across_classes = _equal(parts, looks)
+    across_parts, across_classes = _equal(parts, scans)
     lines = []
     if across_parts:
         lines.append(
@@ -273,14 +277,16 @@ def _alike(
     return lines
 
 
-def _equal(parts: Mapping[str, Classes], looks: Mapping[Path, Look]) -> tuple[list[str], list[str]]:
+def _equal(
+    parts: Mapping[str, Classes], scans: Mapping[Path, ImageScan]
+) -> tuple[list[str], list[str]]:
     """Of each image that is in more than one part, and in more than one class, two files."""
     places: dict[str, list[tuple[str, str, Path]]] = {}
     for part, classes in parts.items():
         for name, files in classes.items():
             for path in files:
-                if path in looks:
-                    places.setdefault(looks[path].sha256, []).append((part, name, path))
+                if path in scans:
+                    places.setdefault(scans[path].sha256, []).append((part, name, path))
 
     def pairs(of: int) -> list[str]:
         """Of equal files that differ in their part (0) or in their class (1)."""

@@ -17,7 +17,7 @@ from typing import ClassVar
 from edge_sdk.frames import Frame
 from edge_sdk.images.contact_sheet import thumbnail
 from edge_sdk.images.drawing import annotated
-from edge_sdk.images.files import SUFFIXES, write_image
+from edge_sdk.images.image_files import SUFFIXES, write_image
 from edge_sdk.results import Result
 
 

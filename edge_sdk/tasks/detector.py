@@ -45,7 +45,7 @@ _FARTHEST = 1e6
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
+class RawDetections:
     """boxes (n, 4), float: x0, y0, x1, y1 in shares of the model's image; scores (n,), float32;
     classes (n,), int: 0 is the first label.
     """
@@ -102,7 +102,7 @@ class Detector:
             for index, score, box in zip(*(values.tolist() for values in chosen), strict=True)
         )
 
-    def _built_in(self, output: Output) -> Found:
+    def _built_in(self, output: Output) -> RawDetections:
         """Boxes come as y0, x0, y1, x1, sorted and suppressed."""
         n = _whole(self._real(output, "count"))[0]
         scores = self._real(output, "scores").reshape(-1)[:n]
@@ -111,20 +111,20 @@ class Detector:
         self._check_labels(classes[chosen])
         chosen = chosen[scores[chosen] >= self._thresholds[classes[chosen]]]
         boxes = self._real(output, "boxes").reshape(-1, 4)[chosen][:, [1, 0, 3, 2]]
-        return Found(boxes, scores[chosen], classes[chosen])
+        return RawDetections(boxes, scores[chosen], classes[chosen])
 
-    def _ssd(self, output: Output) -> Found:
+    def _ssd(self, output: Output) -> RawDetections:
         anchors, classes, scores = self._candidates(output)
         boxes = ssd_boxes(self._codes(output, anchors), self._anchors[anchors])
         kept = suppress(boxes, scores, classes, self._post.iou, MAX)
-        return Found(boxes[kept], scores[kept], classes[kept])
+        return RawDetections(boxes[kept], scores[kept], classes[kept])
 
-    def _blazeface(self, output: Output) -> Found:
+    def _blazeface(self, output: Output) -> RawDetections:
         anchors, classes, scores = self._candidates(output)
         size = (self._width, self._height)
         boxes = blazeface_boxes(self._codes(output, anchors), self._anchors[anchors], size)
         boxes, kept = merge(boxes, scores, self._post.iou, MAX)
-        return Found(boxes, scores[kept], classes[kept])
+        return RawDetections(boxes, scores[kept], classes[kept])
 
     def _candidates(
         self, output: Output

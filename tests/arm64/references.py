@@ -15,7 +15,7 @@ from edge_sdk.bundle.manifest import GoldenEntry, LabelsEntry, Manifest, ModelEn
 from edge_sdk.bundle.reading import Golden, write_bundle
 from edge_sdk.engines import open_engine
 from edge_sdk.frames import Frame
-from edge_sdk.images.files import list_images, read_image, write_image
+from edge_sdk.images.image_files import list_images, read_image, write_image
 from edge_sdk.inference.golden import MIN_STEPS, answers
 from edge_sdk.model.interface import InputEntry, OutputEntry, TensorEntry
 from edge_sdk.preprocess import Preprocessor, PreprocessSpec

@@ -22,7 +22,7 @@ from edge_sdk.engines import open_engine
 from edge_sdk.errors import CameraError
 from edge_sdk.frames import Frame
 from edge_sdk.images import yuv
-from edge_sdk.images.files import list_images, read_image
+from edge_sdk.images.image_files import list_images, read_image
 
 WORK = Path("/edge/case")
 IMAGES = "picamera2:0?width=640&height=480"

@@ -23,7 +23,7 @@ from edge_converter.training.augmentation import (
     augmentation_sheet,
 )
 from edge_sdk.errors import ConfigError
-from edge_sdk.images.files import decode_image
+from edge_sdk.images.image_files import decode_image
 
 SHAPES = [(20, 30, 3), (28, 28, 1), (4, 16, 24, 3)]
 Floats = NDArray[np.float32]

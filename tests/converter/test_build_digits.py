@@ -7,7 +7,7 @@ import pytest
 
 from edge_converter import BuildReport, Recipe, build
 from edge_sdk.data.sources import open_source
-from edge_sdk.images.files import list_classes, read_image
+from edge_sdk.images.image_files import list_classes, read_image
 
 pytestmark = pytest.mark.slow
 

@@ -27,7 +27,7 @@ from edge_sdk.data.samples import Image
 from edge_sdk.engines import open_engine
 from edge_sdk.errors import FileError, TrainingError
 from edge_sdk.frames import Frame
-from edge_sdk.images.files import write_image
+from edge_sdk.images.image_files import write_image
 from edge_sdk.preprocess import Preprocessor
 from edge_sdk.tensors import dequantize, quantize
 from edge_sdk.tflite.graph import read_graph

@@ -22,7 +22,7 @@ from edge_sdk.errors import (
     ModelError,
     NotAvailableYet,
 )
-from edge_sdk.images.files import read_image, write_image
+from edge_sdk.images.image_files import read_image, write_image
 from edge_sdk.model.anchors import BLAZEFACE, Anchors
 from edge_sdk.tasks.overlap import overlap
 from edge_sdk.tflite.detection_postprocess import detection_operator

@@ -20,7 +20,7 @@ from edge_converter.recipe.schema import Input
 from edge_converter.training.batches import CACHE_BYTES, Feed, Reader, one_hot
 from edge_sdk.data.samples import FeatureRow, Image
 from edge_sdk.errors import FileError
-from edge_sdk.images.files import read_image
+from edge_sdk.images.image_files import read_image
 from edge_sdk.preprocess import Preprocessor
 from edge_sdk.tensors import TensorSpec
 from waiting import PATIENCE_S

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -60,3 +61,14 @@ def test_a_bundle_is_opened_as_drawn(
     with walked() as calls:
         open_recognizer(path).close()
     check_walk("A bundle that is opened", calls)
+
+
+ROLES = {"__init__", "backends", "base", "fake", "listing", "options", "record", "worker"}
+"""Modules that a folder has for a purpose that other folders have too."""
+
+
+def test_no_module_name_is_there_twice_but_for_roles() -> None:
+    """Modules of documents/ and cli/ are named after their command."""
+    modules = [path for package in PLACES.values() for path in package.rglob("*.py")]
+    names = Counter(path.stem for path in modules if path.parent.name not in ("documents", "cli"))
+    assert {name for name, count in names.items() if count > 1} <= ROLES

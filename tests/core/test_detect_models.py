@@ -14,7 +14,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from edge_sdk.bundle.manifest import GoldenEntry, LabelsEntry, Manifest, ModelEntry
 from edge_sdk.engines import open_engine
-from edge_sdk.images.files import read_image
+from edge_sdk.images.image_files import read_image
 from edge_sdk.inference.recognizer import Recognizer
 from edge_sdk.model.anchors import Anchors
 from edge_sdk.model.interface import InputEntry, OutputEntry, TensorEntry

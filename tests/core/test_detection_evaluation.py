@@ -18,7 +18,7 @@ from edge_sdk.data.samples import Scene
 from edge_sdk.data.sources import open_source
 from edge_sdk.errors import ConfigError, DataError, EdgeError, FileError
 from edge_sdk.evaluation.metrics import warnings
-from edge_sdk.images.files import write_image
+from edge_sdk.images.image_files import write_image
 from edge_sdk.results import BBox
 
 Make = Callable[..., Any]

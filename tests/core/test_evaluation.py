@@ -20,7 +20,7 @@ from edge_sdk.data.sources import open_source
 from edge_sdk.engines import open_engine
 from edge_sdk.errors import DataError
 from edge_sdk.evaluation.classification import doubts, evaluate_images
-from edge_sdk.images.files import write_image
+from edge_sdk.images.image_files import write_image
 from edge_sdk.statistics import wilson
 from edge_sdk.tflite.tiny import tiny_classifier
 

@@ -21,7 +21,7 @@ from edge_sdk.bundle.reading import Golden, write_bundle
 from edge_sdk.engines import Engine, EngineInfo, open_engine
 from edge_sdk.engines.fake import FakeEngine
 from edge_sdk.errors import GateFailed
-from edge_sdk.images.files import read_image
+from edge_sdk.images.image_files import read_image
 from edge_sdk.inference.golden import (
     MIN_STEPS,
     GoldenCheck,

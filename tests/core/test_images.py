@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from edge_sdk.errors import DataError, FileError, ImageError
 from edge_sdk.frames import Frame
-from edge_sdk.images.files import (
+from edge_sdk.images.image_files import (
     decode_image,
     list_classes,
     list_images,

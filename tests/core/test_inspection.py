@@ -19,7 +19,7 @@ from edge_sdk.cli.table import main
 from edge_sdk.errors import FileError
 from edge_sdk.frames import Frame
 from edge_sdk.images.contact_sheet import contact_sheet, thumbnail
-from edge_sdk.images.files import decode_image, write_image
+from edge_sdk.images.image_files import decode_image, write_image
 from edge_sdk.inspection.inspect import inspect
 
 Answers = Callable[..., dict[str, Any]]

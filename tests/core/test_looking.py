@@ -12,8 +12,8 @@ import pytest
 
 from edge_sdk.errors import FileError
 from edge_sdk.frames import Frame
-from edge_sdk.images.files import write_image
-from edge_sdk.images.scan import MANY, Look, look_at_all
+from edge_sdk.images.image_files import write_image
+from edge_sdk.images.scan import MANY, ImageScan, scan_images
 
 
 @pytest.fixture(scope="module")
@@ -35,18 +35,18 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 def test_children_see_what_threads_see(images: list[Path]) -> None:
-    apart = list(look_at_all(images))
+    apart = list(scan_images(images))
     half = len(images) // 2
-    together = [*look_at_all(images[:half]), *look_at_all(images[half:])]
+    together = [*scan_images(images[:half]), *scan_images(images[half:])]
     assert apart == together
     first, broken = apart[0], apart[6]
-    assert isinstance(first, Look) and (first.width, first.height) == (48, 40)
+    assert isinstance(first, ImageScan) and (first.width, first.height) == (48, 40)
     assert broken == f"{images[6]} is a truncated PNG"
     assert apart[-1] == f"{images[-1]} does not exist"
 
 
 def test_a_child_that_is_killed_is_told(images: list[Path]) -> None:
-    looks = look_at_all(images)
+    looks = scan_images(images)
     next(looks)
     children = looking_children()
     assert children
@@ -59,7 +59,7 @@ def test_a_child_that_is_killed_is_told(images: list[Path]) -> None:
 
 
 def test_who_stops_early_leaves_no_process(images: list[Path]) -> None:
-    looks = look_at_all(images)
+    looks = scan_images(images)
     next(looks)
     assert looking_children()
     looks.close()  # type: ignore[attr-defined]

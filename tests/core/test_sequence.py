@@ -16,7 +16,7 @@ from edge_sdk.cli.table import main
 from edge_sdk.data.samples import FeatureRow, Image, LabelledImages, Sample
 from edge_sdk.errors import BundleError, DataError, ModelError
 from edge_sdk.evaluation.classification import evaluate, evaluate_images
-from edge_sdk.images.files import write_image
+from edge_sdk.images.image_files import write_image
 from edge_sdk.model.interface import SequenceEntry
 from edge_sdk.preprocess import Preprocessor, PreprocessSpec
 from edge_sdk.tasks.sequence import ClipPreprocessor, FeaturePreprocessor

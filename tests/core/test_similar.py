@@ -12,11 +12,11 @@ import pytest
 from numpy.typing import NDArray
 
 from edge_sdk.frames import YUV, Frame, PixelFormat
-from edge_sdk.images.files import read_image
+from edge_sdk.images.image_files import read_image
 from edge_sdk.images.perceptual_hash import (
     MAX_BITS,
     Hash,
-    Near,
+    SimilarPair,
     look_alikes,
     near_duplicates,
     perceptual_hash,
@@ -134,9 +134,9 @@ def test_each_image_is_paired_with_the_nearest_of_an_earlier_part() -> None:
         "test": [0b11, 2**63 | 1, 2**40 - 1],
     }
     assert near_duplicates(parts) == [
-        Near("val", 0, "train", 1, 1),
-        Near("test", 0, "val", 0, 1),
-        Near("test", 1, "train", 3, 1),
+        SimilarPair("val", 0, "train", 1, 1),
+        SimilarPair("test", 0, "val", 0, 1),
+        SimilarPair("test", 1, "train", 3, 1),
     ]
     assert near_duplicates(parts, max_bits=0) == []
     assert near_duplicates({"train": parts["train"], "val": [], "test": []}) == []

@@ -14,7 +14,7 @@ from edge_sdk.data.samples import Image, Scene
 from edge_sdk.engines import open_engine
 from edge_sdk.errors import BundleError
 from edge_sdk.evaluation.metrics import MEASURES
-from edge_sdk.images.files import read_image
+from edge_sdk.images.image_files import read_image
 from edge_sdk.model.interface import SequenceEntry, TaskName
 from edge_sdk.tasks import TASKS, task_of
 

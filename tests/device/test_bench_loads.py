@@ -86,10 +86,10 @@ def test_a_query_of_multi_stream_lasts_from_its_asking_to_its_last_answer(
     recorder.finish()
     assert [result.index for result in seen] == list(range(48))
     assert [from_scheduled(result) for result in seen[:4]] == [10e6, 30e6, 60e6, 100e6]
-    assert (recorder.figures.n, recorder.figures.latency.count) == (48, 12)
-    assert recorder.figures.latency.summary()["p50"] == pytest.approx(100, rel=1e-3)
-    assert recorder.figures.latency.max == 100_000_000
-    assert recorder.figures.stages["invoke"].percentiles()["p50"] == pytest.approx(20, rel=1e-3)
+    assert (recorder.statistics.n, recorder.statistics.latency.count) == (48, 12)
+    assert recorder.statistics.latency.summary()["p50"] == pytest.approx(100, rel=1e-3)
+    assert recorder.statistics.latency.max == 100_000_000
+    assert recorder.statistics.stages["invoke"].percentiles()["p50"] == pytest.approx(20, rel=1e-3)
     # A query is asked when the one before is answered and handed over, not before.
     asked = [result.sensor_ns - started for result in seen[::4]]
     assert asked == [query * (100 + 4 * 7) * 1_000_000 for query in range(12)]

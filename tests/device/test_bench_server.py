@@ -12,7 +12,7 @@ import pytest
 
 from document_types import check_part
 from edge_device.bench.scenarios import Options, Server
-from edge_device.metrics.recorder import Figures, Recorder
+from edge_device.metrics.recorder import Recorder, RunStatistics
 from edge_device.metrics.run_report import Identity, Subject, make_report
 from edge_device.metrics.warmup import UntilSteady
 from edge_device.run.runtime import open_subject
@@ -36,9 +36,9 @@ class Served(Server):
         return self.made
 
 
-def server_detail(load: Served, figures: Figures) -> Any:
+def server_detail(load: Served, statistics: RunStatistics) -> Any:
     document: Any = {}
-    load.add_detail(document, figures)
+    load.add_detail(document, statistics)
     check_part(document["server"], ServerRecord)
     return document["server"]
 
@@ -94,21 +94,21 @@ def test_the_rate_found_is_measured_and_told(
 ) -> None:
     load = served(lambda _number: 0.010, 50.0)
     recorder = measured(load, driven_clock, 30.0)
-    while not load.accept(recorder.figures):
+    while not load.accept(recorder.statistics):
         recorder = measured(load, driven_clock, 30.0)
-    figures = recorder.figures
-    found = server_detail(load, figures)
+    statistics = recorder.statistics
+    found = server_detail(load, statistics)
     assert found["latency_bound_ms"] == 50.0
     assert found["alone"]["rate"] == pytest.approx(100)
     assert (found["alone"]["late"], found["alone"]["p99_ms"]) == (0, pytest.approx(10, rel=1e-3))
     assert [trial["rate"] for trial in found["trials"][:2]] == pytest.approx([50, 100])
     assert found["rate"] == pytest.approx(56, rel=0.15)
     assert found["held"] is True
-    assert load.value(figures, None) == found["rate"]
+    assert load.value(statistics, None) == found["rate"]
     report = make_report(Identity("bench", "server", load.made[1]), [recorder]).as_dict()
     assert report["fps"] == pytest.approx(found["rate"], rel=0.05)
     assert report["latency"]["p99"] <= report["deadline_ms"] == 50.0
-    assert report["deadline_misses"] == figures.misses <= figures.n // 100
+    assert report["deadline_misses"] == statistics.misses <= statistics.n // 100
     # By itself each took 10 ms; it is the waiting that counts.
     assert report["stages"]["invoke"]["p99"] == pytest.approx(10, rel=1e-3)
     assert report["latency"]["p90"] > 15
@@ -126,10 +126,10 @@ def test_a_rate_that_does_not_hold_for_long_is_lowered(
     rates = []
     for _ in range(Server.MAX_TIMES):
         recorder = measured(load, driven_clock, 30.0)
-        rates.append(server_detail(load, recorder.figures)["rate"])
-        if load.accept(recorder.figures):
+        rates.append(server_detail(load, recorder.statistics)["rate"])
+        if load.accept(recorder.statistics):
             break
-    found = server_detail(load, recorder.figures)
+    found = server_detail(load, recorder.statistics)
     assert len(rates) > 1
     assert rates == pytest.approx([rates[0] * 0.95**step for step in range(len(rates))])
     assert found["rate"] == rates[-1] and found["held"] is True
@@ -147,11 +147,11 @@ def test_it_gives_up_lowering_and_says_that_it_did_not_hold(
         load.open(stack)
     slow.append(True)
     times = 1
-    while not load.accept((recorder := measured(load, driven_clock, 60.0)).figures):
+    while not load.accept((recorder := measured(load, driven_clock, 60.0)).statistics):
         times += 1
     assert times == Server.MAX_TIMES
-    assert server_detail(load, recorder.figures)["held"] is False
-    assert load.value(recorder.figures, None) is None
+    assert server_detail(load, recorder.statistics)["held"] is False
+    assert load.value(recorder.statistics, None) is None
     report = make_report(Identity("bench", "server", load.made[1]), [recorder]).as_dict()
     assert "the latency bound was not held" in report["mlperf"]["because"]
 
@@ -161,10 +161,10 @@ def test_too_few_answers_tell_nothing_about_the_bound(
 ) -> None:
     load = served(lambda _number: 0.010, 50.0)
     recorder = measured(load, driven_clock, 1.0)
-    assert 0 < recorder.figures.n < 662
-    assert load.accept(recorder.figures)
-    assert server_detail(load, recorder.figures)["held"] is None
-    assert load.value(recorder.figures, None) is None
+    assert 0 < recorder.statistics.n < 662
+    assert load.accept(recorder.statistics)
+    assert server_detail(load, recorder.statistics)["held"] is None
+    assert load.value(recorder.statistics, None) is None
 
 
 @pytest.mark.parametrize(

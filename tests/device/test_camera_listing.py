@@ -13,7 +13,7 @@ import pytest
 
 from edge_device.cameras import open_camera
 from edge_device.cameras.backends import BACKENDS
-from edge_device.cameras.listing import Found, cameras_document, first_usable, list_cameras
+from edge_device.cameras.listing import ListedCamera, cameras_document, first_usable, list_cameras
 from edge_device.cameras.spec import CameraSpec
 from edge_device.cameras.v4l2 import Device, device_of, query, sources
 from edge_sdk.errors import CameraError
@@ -24,10 +24,10 @@ PORT = Device("unicam", "unicam-image", True)
 
 
 @pytest.fixture
-def machine(tmp_path: Path) -> Callable[..., list[Found]]:
+def machine(tmp_path: Path) -> Callable[..., list[ListedCamera]]:
     """`machine(video0=Device(…), …)`: the USB cameras found where these devices are attached."""
 
-    def make(**devices: Device | CameraError) -> list[Found]:
+    def make(**devices: Device | CameraError) -> list[ListedCamera]:
         dev, sys = tmp_path / "dev", tmp_path / "sys"
         for name in devices:
             (sys / "class" / "video4linux" / name).mkdir(parents=True)
@@ -96,9 +96,9 @@ def test_a_machine_without_cameras(tmp_path: Path) -> None:
 
 
 def test_a_pi_camera_comes_first() -> None:
-    usb = Found("v4l2:/dev/video0", "v4l2", "webcam")
-    assert first_usable([Found("picamera2:0", "picamera2", "imx708"), usb]) == "picamera2:0"
-    absent = Found("picamera2", "picamera2", "", False, "picamera2 is not installed", "apt")
+    usb = ListedCamera("v4l2:/dev/video0", "v4l2", "webcam")
+    assert first_usable([ListedCamera("picamera2:0", "picamera2", "imx708"), usb]) == "picamera2:0"
+    absent = ListedCamera("picamera2", "picamera2", "", False, "picamera2 is not installed", "apt")
     assert first_usable([absent, usb]) == "v4l2:/dev/video0"
 
 
@@ -178,7 +178,7 @@ def test_pyav_knows_video4linux() -> None:
 
 
 def test_the_document() -> None:
-    document = cameras_document([Found("picamera2:0", "picamera2", "imx708")])
+    document = cameras_document([ListedCamera("picamera2:0", "picamera2", "imx708")])
     assert document["schema"] == "edge-sdk/cameras/1"
     assert document["cameras"] == [
         {

@@ -11,7 +11,7 @@ import numpy as np
 
 from captures import SYNTHETIC, answered, blocks, names, start
 from edge_sdk.frames import Frame
-from edge_sdk.images.files import list_images, read_image, write_image
+from edge_sdk.images.image_files import list_images, read_image, write_image
 from waiting import PATIENCE_S
 
 Command = Callable[..., subprocess.CompletedProcess[str]]

@@ -15,7 +15,7 @@ import pytest
 
 from captures import answered
 from edge_sdk.frames import Frame
-from edge_sdk.images.files import write_image
+from edge_sdk.images.image_files import write_image
 from waiting import PATIENCE_S
 
 Command = Callable[..., subprocess.CompletedProcess[str]]

@@ -10,13 +10,13 @@ import cv2
 import numpy as np
 import pytest
 
-from edge_device.capture.folder import ClassFolder
+from edge_device.capture.label_folder import ClassFolder
 from edge_device.capture.quality import Quality, quality, viewable
-from edge_device.capture.session import STILL, Person, Session, Taking
+from edge_device.capture.session import STILL, ImageBatch, Operator, Session
 from edge_device.capture.settings import Settings
 from edge_sdk.events import Event
 from edge_sdk.frames import Frame
-from edge_sdk.images.files import read_image
+from edge_sdk.images.image_files import read_image
 
 START_NS = 5_000_000_000
 
@@ -33,65 +33,65 @@ def frames(instants: Iterable[float], levels: Callable[[int], int] = lambda n: n
 
 
 @pytest.fixture
-def taking(tmp_path: Path) -> Taking:
-    return Taking(ClassFolder(tmp_path / "images", "x"))
+def batch(tmp_path: Path) -> ImageBatch:
+    return ImageBatch(ClassFolder(tmp_path / "images", "x"))
 
 
-def taken(taking: Taking) -> list[int]:
+def taken(batch: ImageBatch) -> list[int]:
     """The numbers of the frames that were kept, by their grey level."""
-    return [round(read_image(path).pixels.mean()) for path in taking.files]
+    return [round(read_image(path).pixels.mean()) for path in batch.files]
 
 
-def test_one_every_interval_without_drift(taking: Taking) -> None:
+def test_one_every_interval_without_drift(batch: ImageBatch) -> None:
     settings = Settings(count=5, interval_s=0.25, delay_s=1.0)
-    Session(frames(n / 30 for n in range(200)), settings, Person()).fill(taking)
-    assert taken(taking) == [30, 38, 45, 53, 60]  # the first at or after 1, 1.25, 1.5, 1.75, 2 s
+    Session(frames(n / 30 for n in range(200)), settings, Operator()).fill(batch)
+    assert taken(batch) == [30, 38, 45, 53, 60]  # the first at or after 1, 1.25, 1.5, 1.75, 2 s
 
 
-def test_a_stall_is_not_made_up_for(taking: Taking) -> None:
+def test_a_stall_is_not_made_up_for(batch: ImageBatch) -> None:
     instants = [0.0, 0.5, 1.0, 3.7, 3.8, 4.0, 4.4, 4.5]
-    Session(frames(instants), Settings(interval_s=0.5, delay_s=0.0), Person()).fill(taking)
-    assert taken(taking) == [0, 1, 2, 3, 5, 7]
+    Session(frames(instants), Settings(interval_s=0.5, delay_s=0.0), Operator()).fill(batch)
+    assert taken(batch) == [0, 1, 2, 3, 5, 7]
 
 
 def test_the_next_label_begins_with_its_own_delay(tmp_path: Path) -> None:
     session = Session(
-        frames(n / 10 for n in range(60)), Settings(2, interval_s=0.5, delay_s=1.0), Person()
+        frames(n / 10 for n in range(60)), Settings(2, interval_s=0.5, delay_s=1.0), Operator()
     )
-    first, second = (Taking(ClassFolder(tmp_path, label)) for label in ("a", "b"))
+    first, second = (ImageBatch(ClassFolder(tmp_path, label)) for label in ("a", "b"))
     session.fill(first)
     session.fill(second)
     assert (taken(first), taken(second)) == ([10, 15], [26, 31])
 
 
-def test_enter_that_was_pressed_too_early_does_not_begin(taking: Taking) -> None:
+def test_enter_that_was_pressed_too_early_does_not_begin(batch: ImageBatch) -> None:
     pressed = iter([True, True, False, False, False, True])
     shown: list[str] = []
-    person = Person(entered=lambda: next(pressed), listen=lambda e: shown.append(e.text))
-    session = Session(frames(n / 10 for n in range(20)), Settings(1, delay_s=0.0), person)
+    operator = Operator(entered=lambda: next(pressed), listen=lambda e: shown.append(e.text))
+    session = Session(frames(n / 10 for n in range(20)), Settings(1, delay_s=0.0), operator)
     session.ask("x")
     assert shown == ["x: press Enter to begin"] * 3
-    session.fill(taking)
-    assert taken(taking) == [3]
+    session.fill(batch)
+    assert taken(batch) == [3]
 
 
-def test_a_image_that_never_changes_is_told_once(taking: Taking) -> None:
+def test_a_image_that_never_changes_is_told_once(batch: ImageBatch) -> None:
     blocks = np.random.default_rng(0).integers(0, 256, (4, 4, 3), np.uint8)
     pixels = np.kron(blocks, np.ones((16, 16, 1), np.uint8))
     same = (Frame(pixels, "rgb", START_NS + n * 10**8) for n in range(3 * STILL))
     told: list[Event] = []
-    session = Session(same, Settings(interval_s=0.1), Person(listen=told.append))
-    session.fill(taking)
-    assert (len(taking.files), taking.skipped) == (1, 3 * STILL - 1)
+    session = Session(same, Settings(interval_s=0.1), Operator(listen=told.append))
+    session.fill(batch)
+    assert (len(batch.files), batch.skipped) == (1, 3 * STILL - 1)
     (warning,) = (event for event in told if event.kind == "warning")
     assert "move the subject" in warning.text and "--keep-similar" in warning.text
 
 
-def test_progress_counts_down_and_then_up(taking: Taking) -> None:
+def test_progress_counts_down_and_then_up(batch: ImageBatch) -> None:
     shown: list[str] = []
     settings = Settings(2, interval_s=0.5, delay_s=2.0)
-    person = Person(listen=lambda e: shown.append(e.text))
-    Session(frames(n / 2 for n in range(20)), settings, person).fill(taking)
+    operator = Operator(listen=lambda e: shown.append(e.text))
+    Session(frames(n / 2 for n in range(20)), settings, operator).fill(batch)
     assert [line.removeprefix("x: ") for line in shown] == [
         *("starts in 2 s", "starts in 2 s", "starts in 1 s", "starts in 1 s"),
         *("1 of 2", "2 of 2"),
@@ -141,14 +141,14 @@ def test_quality_is_that_of_the_grey_image() -> None:
     assert Quality(40.0, 100.0).fault == ""
 
 
-def test_enter_counts_from_when_it_is_asked_for(taking: Taking) -> None:
+def test_enter_counts_from_when_it_is_asked_for(batch: ImageBatch) -> None:
     """Pressed twice while the label before was taken; once more after the third image."""
     pressed = iter([True, True, False, *(False, False, True)])
     session = Session(
         frames(n / 10 for n in range(9)),
         Settings(1, delay_s=0.0),
-        Person(entered=lambda: next(pressed)),
+        Operator(entered=lambda: next(pressed)),
     )
     session.ask("x")
-    session.fill(taking)
-    assert taken(taking) == [3]
+    session.fill(batch)
+    assert taken(batch) == [3]

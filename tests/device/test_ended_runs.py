@@ -22,7 +22,7 @@ from edge_sdk.bundle.reading import Golden, write_bundle
 from edge_sdk.engines import open_engine
 from edge_sdk.errors import CameraError, FileError
 from edge_sdk.frames import Frame
-from edge_sdk.images.files import write_image
+from edge_sdk.images.image_files import write_image
 from edge_sdk.inference.golden import answers
 from edge_sdk.tflite.tiny import tiny_classifier
 from waiting import PATIENCE_S

@@ -15,7 +15,7 @@ from edge_device.sinks.preview import PREVIEW_S, PREVIEW_SIDE, PreviewSink
 from edge_sdk.errors import ConfigError, EdgeError, FileError
 from edge_sdk.frames import Frame
 from edge_sdk.images.drawing import annotated
-from edge_sdk.images.files import read_image
+from edge_sdk.images.image_files import read_image
 from edge_sdk.results import BBox, Classification, Detection, Result, StageTimes
 
 Command = Callable[..., subprocess.CompletedProcess[str]]

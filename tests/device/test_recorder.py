@@ -42,19 +42,19 @@ def test_the_first_second_is_excluded_and_said(make_result: Make) -> None:
         "rule": "the first 1 s of answers are excluded",
     }
     assert recorder.results == 300
-    assert recorder.figures.n == 199
+    assert recorder.statistics.n == 199
     assert recorder.drops == 199
     assert recorder.seconds == pytest.approx(1.99)
     rows = [(row.t_s, row.frames, row.drops) for row in recorder.timeline.rows]
     assert rows == [(0, 99, 100), (1, 100, 99)]
-    assert recorder.figures.n / recorder.seconds == pytest.approx(100)
+    assert recorder.statistics.n / recorder.seconds == pytest.approx(100)
 
 
 def test_a_run_that_ends_within_the_warm_up_excludes_nothing(make_result: Make) -> None:
     recorder = Recorder(0)
     feed(recorder, make_result, 0.5)
     recorder.finish(600_000_000, drops=60)
-    assert (recorder.figures.n, recorder.results, recorder.drops) == (50, 50, 60)
+    assert (recorder.statistics.n, recorder.results, recorder.drops) == (50, 50, 60)
     assert recorder.seconds == pytest.approx(0.6)
     assert recorder.warmup["results"] == 0
     assert "nothing is excluded" in recorder.warmup["rule"]
@@ -72,21 +72,21 @@ def test_every_stage_and_the_sum(make_result: Make) -> None:
     for index in range(20):
         age = 3.0 if index % 2 else 6.0
         recorder.add(make_result(index, at_ms=index, age_ms=age, invoke_ms=2.0))
-    figures = recorder.figures
-    assert figures.latency.summary()["p50"] == pytest.approx(2.75, rel=1e-3)
-    assert figures.stages["capture"].percentiles()["p50"] == pytest.approx(1.0, rel=1e-3)
-    assert figures.stages["invoke"].percentiles()["p50"] == pytest.approx(2.0, rel=1e-3)
-    assert figures.frame_age.max == 6_000_000
-    assert figures.misses == 10
+    statistics = recorder.statistics
+    assert statistics.latency.summary()["p50"] == pytest.approx(2.75, rel=1e-3)
+    assert statistics.stages["capture"].percentiles()["p50"] == pytest.approx(1.0, rel=1e-3)
+    assert statistics.stages["invoke"].percentiles()["p50"] == pytest.approx(2.0, rel=1e-3)
+    assert statistics.frame_age.max == 6_000_000
+    assert statistics.misses == 10
 
 
 def test_without_a_camera_there_is_no_frame_age(make_result: Make) -> None:
     recorder = Recorder(0, deadline_ms=2.0, camera=False)
     feed(recorder, make_result, 2.0)
     recorder.finish()
-    assert recorder.figures.frame_age.count == 0
-    assert recorder.figures.stages["capture"].count == 0
-    assert recorder.figures.misses == recorder.figures.n
+    assert recorder.statistics.frame_age.count == 0
+    assert recorder.statistics.stages["capture"].count == 0
+    assert recorder.statistics.misses == recorder.statistics.n
     assert {row.frame_age_p50_ms for row in recorder.timeline.rows} == {None}
     assert all(row.latency_p50_ms is not None for row in recorder.timeline.rows)
 
@@ -139,7 +139,7 @@ def test_an_empty_run_has_no_timeline() -> None:
     recorder = Recorder(0)
     recorder.finish(1_000_000_000)
     assert recorder.timeline.rows == ()
-    assert recorder.figures.n == 0
+    assert recorder.statistics.n == 0
     assert not recorder.steady
 
 

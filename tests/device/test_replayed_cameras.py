@@ -16,7 +16,7 @@ from edge_device.cameras.geometry import delivered
 from edge_device.cameras.spec import CameraSpec
 from edge_sdk.errors import CameraError, FileError
 from edge_sdk.frames import Frame
-from edge_sdk.images.files import read_image, write_image
+from edge_sdk.images.image_files import read_image, write_image
 
 Writer = Callable[..., Any]
 

@@ -21,7 +21,7 @@ from edge_device.metrics.summary_text import summary
 from edge_hardware.thermal import Thermal
 from edge_sdk.errors import BundleError, CameraError, ConfigError, FileError, GateFailed
 from edge_sdk.frames import Frame
-from edge_sdk.images.files import read_image
+from edge_sdk.images.image_files import read_image
 from edge_sdk.inference.recognizer import open_recognizer
 from edge_sdk.sampling.fake import FakeSampler
 

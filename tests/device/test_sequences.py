@@ -18,7 +18,7 @@ from edge_sdk import Bundle, Frame, Recognizer
 from edge_sdk.bundle.reading import write_bundle
 from edge_sdk.cli.table import main
 from edge_sdk.errors import ConfigError, ModelError
-from edge_sdk.images.files import write_image
+from edge_sdk.images.image_files import write_image
 from edge_sdk.model.interface import SequenceEntry
 
 CLIP = (3, 8, 6, 3)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from edge_device.sinks import open_sink
-from edge_device.sinks.console import ConsoleSink, status_line
+from edge_device.sinks.console_line import ConsoleSink, status_line
 from edge_sdk.errors import ConfigError, FileError
 from edge_sdk.frames import Frame
 from edge_sdk.results import Result

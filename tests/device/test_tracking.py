@@ -16,7 +16,7 @@ from edge_device.run.runtime import Runtime
 from edge_device.run.tracking import Tracker
 from edge_sdk.errors import ConfigError
 from edge_sdk.frames import Frame
-from edge_sdk.images.files import write_image
+from edge_sdk.images.image_files import write_image
 from edge_sdk.results import BBox, Detection
 
 Make = Callable[..., Any]

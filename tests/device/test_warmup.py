@@ -62,7 +62,7 @@ def test_it_ends_after_ten_seconds_whatever_comes_and_says_so(make_result: Make)
     recorder.finish()
     assert recorder.warmup["results"] == 1001
     assert recorder.warmup["rule"].endswith("which they did not within 10 s")
-    assert (recorder.figures.n, recorder.results) == (999, 2000)
+    assert (recorder.statistics.n, recorder.results) == (999, 2000)
 
 
 def test_when_answers_come_does_not_show_in_it(make_result: Make) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from edge_sdk.frames import Frame
-from edge_sdk.images.files import write_image
+from edge_sdk.images.image_files import write_image
 from waiting import PATIENCE_S
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -16,7 +16,7 @@ from edge_converter.training.augmentation import augmentation_sheet
 from edge_sdk.data.samples import Image, Sample
 from edge_sdk.frames import Frame
 from edge_sdk.images.contact_sheet import contact_sheet
-from edge_sdk.images.files import write_image
+from edge_sdk.images.image_files import write_image
 from edge_sdk.report.gallery import Exhibit, Gallery
 
 _COLUMNS, _ROWS = 10, 3

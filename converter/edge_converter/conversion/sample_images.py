@@ -17,7 +17,7 @@ from edge_sdk.data.samples import Image, LabelledImages
 from edge_sdk.data.sources import part_folders
 from edge_sdk.errors import DataError, ImageError
 from edge_sdk.events import Event, Listener
-from edge_sdk.images.files import class_folders, list_images, read_image
+from edge_sdk.images.image_files import class_folders, list_images, read_image
 from edge_sdk.preprocess import PreprocessSpec
 
 CALIBRATION = 200

@@ -20,7 +20,7 @@ from edge_sdk.documents.build import SplitCount
 from edge_sdk.errors import DataError, EdgeError, NotAvailableYet
 from edge_sdk.events import Event, Listener, ignore
 from edge_sdk.images.perceptual_hash import Hash, near_duplicates, perceptual_hash
-from edge_sdk.images.scan import in_threads, look_at_all
+from edge_sdk.images.scan import in_threads, scan_images
 
 OPENERS = {
     "digits": "edge_converter.datasets.digits",
@@ -245,7 +245,7 @@ def _scans(source: Source, part: Sequence[Sample]) -> Iterator[_FileScan]:
     if len(files) < len(part):
         yield from in_threads(partial(_scan_other, source), part)
         return
-    for image, found in zip(part, look_at_all(files), strict=True):
+    for image, found in zip(part, scan_images(files), strict=True):
         if isinstance(found, str):
             yield _FileScan([], why=found)
             continue

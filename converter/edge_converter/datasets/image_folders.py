@@ -10,7 +10,7 @@ from edge_sdk.data.class_folders import ClassFolders, folders_beside_parts, list
 from edge_sdk.data.samples import Image, Sample
 from edge_sdk.data.sources import PARTS, part_folders
 from edge_sdk.errors import DataError
-from edge_sdk.images.files import SUFFIXES
+from edge_sdk.images.image_files import SUFFIXES
 
 
 def open_source(path: str) -> Source:

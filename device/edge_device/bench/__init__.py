@@ -25,7 +25,7 @@ from edge_device.bench.loads import FRAME_SIZE, FRAMES, Stop, made_up_frames
 from edge_device.bench.scenarios import SCENARIOS, Options, Scenario
 from edge_device.bench.soak import Soak
 from edge_device.metrics.mlperf import SAMPLES_PER_QUERY
-from edge_device.metrics.recorder import Figures, Recorder, with_thermal
+from edge_device.metrics.recorder import Recorder, RunStatistics, with_thermal
 from edge_device.metrics.run_report import (
     Identity,
     Percentiles,
@@ -88,7 +88,7 @@ def run_bench(
     )
     watched = with_thermal((*samplers, Soak()) if soak else samplers)
     subject: Subject | None = None
-    pooled: Figures | None = None
+    pooled: RunStatistics | None = None
     recorders: list[Recorder] = []
     while len(recorders) < repeats and not (recorders and stop()):
         which = f"repeat {len(recorders) + 1} of {repeats}" if repeats > 1 else ""
@@ -99,11 +99,11 @@ def run_bench(
                 listen(Event("warning", message=line))
             subject = opened
             if repeats > 1 and not recorders:
-                pooled = Figures(load.bound_ms, camera=False, latency=load.latency)
+                pooled = RunStatistics(load.bound_ms, camera=False, latency=load.latency)
             results = load.results(stack, len(recorders))
             recorder = _measure(load, results, seconds, pooled, stop, show, watched)
         # Only of the first repeat can it be said that it does not stand: `pooled` begins with it.
-        if recorders or stop() or load.accept(recorder.figures):
+        if recorders or stop() or load.accept(recorder.statistics):
             recorders.append(recorder)
         else:
             for sampler in watched:
@@ -118,7 +118,7 @@ def _measure(
     load: Scenario,
     results: Iterator[Result],
     seconds: float,
-    pooled: Figures | None,
+    pooled: RunStatistics | None,
     stop: Stop,
     show: Callable[[Recorder], object],
     samplers: Sequence[Sampler],
@@ -151,7 +151,7 @@ def _measure(
 def _show(listen: Listener, which: str, seconds: float, recorder: Recorder) -> None:
     """For example "repeat 2 of 5: 12 of 30 s, 812 answers"."""
     wanted = "" if math.isinf(seconds) else f" of {seconds:g}"
-    so_far = f"{recorder.seconds:.0f}{wanted} s, {recorder.figures.n:,} answers"
+    so_far = f"{recorder.seconds:.0f}{wanted} s, {recorder.statistics.n:,} answers"
     listen(Event("progress", which, so_far if recorder.warm else "warm-up"))
 
 
@@ -159,9 +159,9 @@ def _report(
     load: Scenario,
     subject: Subject,
     recorders: Sequence[Recorder],
-    pooled: Figures | None,
+    pooled: RunStatistics | None,
 ) -> RunReport:
-    figures = pooled if pooled is not None and len(recorders) > 1 else recorders[0].figures
+    statistics = pooled if pooled is not None and len(recorders) > 1 else recorders[0].statistics
     width, height = FRAME_SIZE
     about: Load = {
         "workers": load.workers,
@@ -174,7 +174,7 @@ def _report(
         },
         "repeats": repeats_detail(recorders),
     }
-    load.add_detail(about, figures)
+    load.add_detail(about, statistics)
     for sampler in recorders[0].samplers:
         if isinstance(sampler, Soak):
             about["soak"] = sampler.document()
@@ -182,11 +182,11 @@ def _report(
         Identity("bench", load.name, subject),
         recorders,
         load=about,
-        figures=figures,
+        statistics=statistics,
         streams=load.streams,
     )
     mlperf = report.verdict.mlperf.copy()
-    mlperf["metric"], mlperf["value"] = load.metric, load.value(figures, report.fps)
+    mlperf["metric"], mlperf["value"] = load.metric, load.value(statistics, report.fps)
     return replace(report, verdict=replace(report.verdict, mlperf=mlperf))
 
 
@@ -204,12 +204,12 @@ def repeats_detail(recorders: Sequence[Recorder]) -> Repeats:
 
 
 def _repeat(recorder: Recorder) -> Repeat:
-    figures, seconds = recorder.figures, recorder.seconds
+    statistics, seconds = recorder.statistics, recorder.seconds
     return {
-        "n": figures.n,
+        "n": statistics.n,
         "seconds": seconds,
-        "fps": figures.n / seconds if seconds else None,
-        "latency": Percentiles.of(figures.latency).as_dict(),
+        "fps": statistics.n / seconds if seconds else None,
+        "latency": Percentiles.of(statistics.latency).as_dict(),
         "warmup": recorder.warmup,
         "throttled": recorder.throttled,
         "timeline": [row.as_dict() for row in recorder.timeline.rows],

@@ -33,7 +33,7 @@ from edge_device.bench.rate import (
     search_seconds,
 )
 from edge_device.metrics.mlperf import PERCENTILE, SAMPLES_PER_QUERY, latency_estimate
-from edge_device.metrics.recorder import Figures, Latency, own_latency
+from edge_device.metrics.recorder import Latency, RunStatistics, own_latency
 from edge_device.metrics.run_report import Subject
 from edge_device.metrics.warmup import UntilSteady
 from edge_device.run.runtime import open_subject
@@ -92,16 +92,16 @@ class Scenario(ABC):
     def results(self, stack: ExitStack, repeat: int) -> Iterator[Result]:
         """Answers without an end, begun when they are asked for."""
 
-    def accept(self, figures: Figures) -> bool:
+    def accept(self, statistics: RunStatistics) -> bool:
         """Whether what was measured stands; where not, it is to be measured once more."""
         return True
 
-    def add_detail(self, load: Load, figures: Figures) -> None:  # noqa: B027
+    def add_detail(self, load: Load, statistics: RunStatistics) -> None:  # noqa: B027
         """Add the scenario's own key to the document, where it has one."""
 
-    def value(self, figures: Figures, fps: float | None) -> float | None:
+    def value(self, statistics: RunStatistics, fps: float | None) -> float | None:
         """The scenario's result, as LoadGen has it; `metric` is what it means."""
-        return latency_estimate(figures.latency, PERCENTILE[self.name])
+        return latency_estimate(statistics.latency, PERCENTILE[self.name])
 
     def _recognizer(self, stack: ExitStack, threads: int) -> tuple[Recognizer, Subject]:
         options = self.options
@@ -143,9 +143,9 @@ class MultiStream(Scenario):
         options = self.options
         return multi_stream(self.recognizer, options.frames, self.streams, now_ns=options.now_ns)
 
-    def add_detail(self, load: Load, figures: Figures) -> None:
+    def add_detail(self, load: Load, statistics: RunStatistics) -> None:
         """Samples per query, and how many queries were counted."""
-        queries = figures.latency.count
+        queries = statistics.latency.count
         load["multi_stream"] = {"samples_per_query": self.streams, "queries": queries}
 
 
@@ -169,7 +169,7 @@ class Offline(Scenario):
         """In the order they are ready."""
         return stack.enter_context(Workers(self._recognizers, self.options.frames))
 
-    def value(self, figures: Figures, fps: float | None) -> float | None:
+    def value(self, statistics: RunStatistics, fps: float | None) -> float | None:
         """Frames a second."""
         return fps
 
@@ -214,30 +214,30 @@ class Server(Scenario):
         """As they arrive, at the rate found; each repeat has arrivals of its own."""
         return self._at(self._rate or 1.0, seed=repeat + 1)
 
-    def accept(self, figures: Figures) -> bool:
+    def accept(self, statistics: RunStatistics) -> bool:
         """Whether the bound was held, or it has been tried often enough; lowers the rate if not."""
         self._measured += 1
-        if _held(figures) is not False or self._measured >= self.MAX_TIMES:
+        if _held(statistics) is not False or self._measured >= self.MAX_TIMES:
             return True
         assert self._rate is not None
-        p99 = figures.latency.percentiles(["p99"])["p99"]
-        self._trials.append(Trial(self._rate, figures.n, figures.misses, p99, False))
+        p99 = statistics.latency.percentiles(["p99"])["p99"]
+        self._trials.append(Trial(self._rate, statistics.n, statistics.misses, p99, False))
         self._rate *= self.SLOWER
         return False
 
-    def add_detail(self, load: Load, figures: Figures) -> None:
+    def add_detail(self, load: Load, statistics: RunStatistics) -> None:
         """The bound, the rate found, what was tried, and whether the rate held when measured."""
         load["server"] = {
             "latency_bound_ms": self.bound_ms,
             "rate": self._rate,
-            "held": _held(figures),
+            "held": _held(statistics),
             "alone": self._alone.as_dict() if self._alone else None,
             "trials": [trial.as_dict() for trial in self._trials],
         }
 
-    def value(self, figures: Figures, fps: float | None) -> float | None:
+    def value(self, statistics: RunStatistics, fps: float | None) -> float | None:
         """The rate, where it held."""
-        return self._rate if _held(figures) else None
+        return self._rate if _held(statistics) else None
 
     def _bound(self, subject: Subject) -> float:
         bound = self.options.bound_ms or subject.manifest.budget.latency_ms
@@ -304,9 +304,9 @@ class Server(Scenario):
             )
 
 
-def _held(figures: Figures) -> bool | None:
+def _held(statistics: RunStatistics) -> bool | None:
     """Whether 99 % of answers were within the bound; None where they are too few to tell."""
-    return figures.misses <= may_be_late(figures.n) if figures.n >= MIN_QUERIES else None
+    return statistics.misses <= may_be_late(statistics.n) if statistics.n >= MIN_QUERIES else None
 
 
 SCENARIOS: dict[str, type[Scenario]] = {

@@ -10,7 +10,7 @@ from edge_device.cameras.replay import ReplayedCamera
 from edge_device.cameras.spec import CameraSpec
 from edge_sdk.errors import CameraError, FileError, ImageError
 from edge_sdk.frames import Frame
-from edge_sdk.images.files import list_images, read_image
+from edge_sdk.images.image_files import list_images, read_image
 
 _NAMED = 5
 """Unreadable images that the notes name; the others are counted."""

@@ -24,7 +24,7 @@ _AV_FIX = 'pip install "edge-sdk-device[video]"'
 
 
 @dataclass(frozen=True)
-class Found:
+class ListedCamera:
     """A camera that is attached. spec: what to give to --camera. because, fix: why it is not usable
     and the way out; "" where it is.
     """
@@ -52,7 +52,7 @@ def list_cameras(
     dev: Path = Path("/dev"),
     sys: Path = Path("/sys"),
     ask: Callable[[Path], Device] = query,
-) -> list[Found]:
+) -> list[ListedCamera]:
     """The cameras that are attached, in the order in which `run` would take them.
 
     dev, sys: where devices, and what the kernel says of them, are found. ask: about one of them.
@@ -60,7 +60,7 @@ def list_cameras(
     return [*_pi_cameras(), *_usb_cameras(dev, sys, ask)]
 
 
-def first_usable(found: list[Found]) -> str:
+def first_usable(found: list[ListedCamera]) -> str:
     """The SPEC of the first camera that can be used.
 
     Raises CameraError, naming what was tried.
@@ -76,7 +76,7 @@ def first_usable(found: list[Found]) -> str:
     )
 
 
-def cameras_document(found: list[Found]) -> Cameras:
+def cameras_document(found: list[ListedCamera]) -> Cameras:
     """The JSON form: what is attached, and every kind with how it is written."""
     kinds: list[CameraKind] = [
         {
@@ -94,33 +94,33 @@ def cameras_document(found: list[Found]) -> Cameras:
     }
 
 
-def _pi_cameras() -> list[Found]:
+def _pi_cameras() -> list[ListedCamera]:
     try:
         listed = importlib.import_module("edge_device.cameras.picamera2").list_cameras()
     except EdgeError as error:
-        return [Found("picamera2", "picamera2", "", False, str(error), error.fix)]
+        return [ListedCamera("picamera2", "picamera2", "", False, str(error), error.fix)]
     if not listed:
         because = "no camera is attached to the Pi's port"
         fix = "switch the Pi off, seat both ends of the cable, and switch it on again"
-        return [Found("picamera2", "picamera2", "", False, because, fix)]
-    return [Found(f"picamera2:{index}", "picamera2", model) for index, model in listed]
+        return [ListedCamera("picamera2", "picamera2", "", False, because, fix)]
+    return [ListedCamera(f"picamera2:{index}", "picamera2", model) for index, model in listed]
 
 
-def _usb_cameras(dev: Path, sys: Path, ask: Callable[[Path], Device]) -> list[Found]:
+def _usb_cameras(dev: Path, sys: Path, ask: Callable[[Path], Device]) -> list[ListedCamera]:
     paths = [path for path in dev.glob("video*") if re.fullmatch("video[0-9]+", path.name)]
     found = [_usb_camera(path, sys, ask) for path in sorted(paths, key=_number)]
     if found:
         return found
     because = f"there is no {dev}/video*"
-    return [Found("v4l2", "v4l2", "", False, because, "plug a USB camera in")]
+    return [ListedCamera("v4l2", "v4l2", "", False, because, "plug a USB camera in")]
 
 
-def _usb_camera(path: Path, sys: Path, ask: Callable[[Path], Device]) -> Found:
+def _usb_camera(path: Path, sys: Path, ask: Callable[[Path], Device]) -> ListedCamera:
     spec, name = f"v4l2:{path}", _kernel_name(path.name, sys)
     try:
         device = ask(path)
     except CameraError as error:
-        return Found(spec, "v4l2", name, False, str(error), error.fix)
+        return ListedCamera(spec, "v4l2", name, False, str(error), error.fix)
     name = name or device.name
     if device.driver in _PI_DRIVERS or device.driver.startswith("rpi"):
         because, fix = f"belongs to the Pi's own camera ({device.driver})", "use picamera2"
@@ -129,8 +129,8 @@ def _usb_camera(path: Path, sys: Path, ask: Callable[[Path], Device]) -> Found:
     elif importlib.util.find_spec("av") is None:
         because, fix = "PyAV is not installed", _AV_FIX
     else:
-        return Found(spec, "v4l2", name)
-    return Found(spec, "v4l2", name, False, because, fix)
+        return ListedCamera(spec, "v4l2", name)
+    return ListedCamera(spec, "v4l2", name, False, because, fix)
 
 
 def _kernel_name(device: str, sys: Path) -> str:

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from edge_device.cameras import Camera, open_camera
 from edge_device.cameras.backends import check_spec
 from edge_device.cameras.listing import first_usable, list_cameras
-from edge_device.capture.folder import ClassFolder, check_label, check_out
+from edge_device.capture.label_folder import ClassFolder, check_label, check_out
 from edge_device.capture.review import write_review
-from edge_device.capture.session import Frames, Person, Session, Taking
+from edge_device.capture.session import Frames, ImageBatch, Operator, Session
 from edge_device.capture.settings import DELAY_S, OUT, Settings
 from edge_device.run.pipeline import Pipeline
 from edge_device.sinks.preview import check_preview
@@ -26,7 +26,7 @@ from edge_sdk.data.sources import PARTS
 from edge_sdk.errors import ConfigError, EdgeError, FileError
 from edge_sdk.files import reading
 from edge_sdk.formatting import table
-from edge_sdk.images.files import class_folders, list_images
+from edge_sdk.images.image_files import class_folders, list_images
 
 if TYPE_CHECKING:
     from edge_sdk.documents.capture import Capture, CapturedLabel
@@ -37,7 +37,7 @@ FILES = ("folder", "video")
 Ended = Literal["count", "camera", "stopped", "error"]
 
 
-class Outcome(NamedTuple):
+class CaptureResult(NamedTuple):
     """The document, and the error that ended it early."""
 
     document: Capture
@@ -49,38 +49,38 @@ def capture(
     labels: Sequence[str],
     out: Path,
     settings: Settings | None = None,
-    person: Person | None = None,
-) -> Outcome:
+    operator: Operator | None = None,
+) -> CaptureResult:
     """Fill `out/LABEL` for each label from the camera of that SPEC, None: the first that is usable;
     what is there stays.
 
     What goes wrong before the first image is raised: ConfigError, FileError, CameraError,
     MissingPackage. An error after that ends it, and what was written stays.
     """
-    settings, person = settings or Settings(), person or Person()
+    settings, operator = settings or Settings(), operator or Operator()
     if camera is None:
         camera = first_usable(list_cameras())
     files = check_spec(camera).kind in FILES
     _check(labels, out, settings)
-    if len(labels) > 1 and (files or person.entered is None):
+    if len(labels) > 1 and (files or operator.entered is None):
         why = "a file does not wait for the next one" if files else "nobody is there to press Enter"
         raise ConfigError(
             f"{len(labels)} labels are named, but {why}",
             fix=f"capture one label at a time: --label {labels[0]}",
         )
     with ExitStack() as stack:
-        source = stack.enter_context(_open(camera, files, person.stop))
-        takings = [Taking(ClassFolder(out, label)) for label in labels]
-        frames = stack.enter_context(closing(_frames(source, files, person.stop)))
-        session = Session(frames, _paced(settings, files, source), person)
-        error = _fill(session, takings)
-        if error is not None and not any(taking.files for taking in takings):
+        source = stack.enter_context(_open(camera, files, operator.stop))
+        batches = [ImageBatch(ClassFolder(out, label)) for label in labels]
+        frames = stack.enter_context(closing(_frames(source, files, operator.stop)))
+        session = Session(frames, _paced(settings, files, source), operator)
+        error = _fill(session, batches)
+        if error is not None and not any(batch.files for batch in batches):
             raise error
-        ended = _ended(takings, settings.count, error, person)
-    return Outcome(_document(source, out, settings, takings, ended), error)
+        ended = _ended(batches, settings.count, error, operator)
+    return CaptureResult(_document(source, out, settings, batches, ended), error)
 
 
-class _FilmTime:
+class _FilmClock:
     """Time that passes only when somebody sleeps: a file is read as fast as it decodes."""
 
     def __init__(self) -> None:
@@ -115,7 +115,7 @@ def _check(labels: Sequence[str], out: Path, settings: Settings) -> None:
 def _open(camera: str, files: bool, stop: Callable[[], bool]) -> Camera:
     if not files:
         return open_camera(camera, stop=stop)
-    time = _FilmTime()
+    time = _FilmClock()
     return open_camera(camera, now_ns=time.now_ns, sleep=time.sleep)
 
 
@@ -128,8 +128,8 @@ def _frames(camera: Camera, files: bool, stop: Callable[[], bool]) -> Frames:
             yield frame
         return
     with Pipeline(camera, "latest", stop=stop) as pipeline:
-        for captured in pipeline:
-            yield captured.frame
+        for queued in pipeline:
+            yield queued.frame
 
 
 def _paced(settings: Settings, files: bool, camera: Camera) -> Settings:
@@ -140,58 +140,60 @@ def _paced(settings: Settings, files: bool, camera: Camera) -> Settings:
     return replace(settings, delay_s=delay_s if settings.delay_s is None else settings.delay_s)
 
 
-def _fill(session: Session, takings: Sequence[Taking]) -> EdgeError | None:
+def _fill(session: Session, batches: Sequence[ImageBatch]) -> EdgeError | None:
     try:
-        for taking in takings:
-            if len(takings) > 1:
-                session.ask(taking.folder.label)
-            session.fill(taking)
+        for batch in batches:
+            if len(batches) > 1:
+                session.ask(batch.folder.label)
+            session.fill(batch)
     except EdgeError as error:
         return error
     return None
 
 
-def _ended(takings: Sequence[Taking], count: int, error: EdgeError | None, person: Person) -> Ended:
+def _ended(
+    batches: Sequence[ImageBatch], count: int, error: EdgeError | None, operator: Operator
+) -> Ended:
     if error is not None:
         return "error"
-    if all(len(taking.files) == count for taking in takings):
+    if all(len(batch.files) == count for batch in batches):
         return "count"
-    return "stopped" if person.stop() else "camera"
+    return "stopped" if operator.stop() else "camera"
 
 
 def _document(
-    camera: Camera, out: Path, settings: Settings, takings: Sequence[Taking], ended: Ended
+    camera: Camera, out: Path, settings: Settings, batches: Sequence[ImageBatch], ended: Ended
 ) -> Capture:
     return {
         "schema": "edge-sdk/capture/1",
         "camera": camera.spec.text,
         "folder": str(out),
         "ended": ended,
-        "captured": sum(len(taking.files) for taking in takings),
-        "skipped_similar": sum(taking.skipped for taking in takings),
-        "labels": [_label(taking) for taking in takings],
+        "captured": sum(len(batch.files) for batch in batches),
+        "skipped_similar": sum(batch.skipped for batch in batches),
+        "labels": [_label(batch) for batch in batches],
         "preview": str(settings.preview) if settings.preview else None,
         "review": None,
-        "warnings": [*camera.notes, *(line for taking in takings for line in _warnings(taking))],
+        "warnings": [*camera.notes, *(line for batch in batches for line in _warnings(batch))],
     }
 
 
-def _label(taking: Taking) -> CapturedLabel:
-    folder = taking.folder.path
+def _label(batch: ImageBatch) -> CapturedLabel:
+    folder = batch.folder.path
     return {
-        "label": taking.folder.label,
+        "label": batch.folder.label,
         "folder": str(folder),
-        "captured": len(taking.files),
-        "skipped_similar": taking.skipped,
+        "captured": len(batch.files),
+        "skipped_similar": batch.skipped,
         "pictures": len(list_images(folder, recursive=True)) if folder.is_dir() else 0,
-        "files": [str(path) for path in taking.files],
-        "dark": _with(taking, "dark"),
-        "blurred": _with(taking, "blurred"),
+        "files": [str(path) for path in batch.files],
+        "dark": _with(batch, "dark"),
+        "blurred": _with(batch, "blurred"),
     }
 
 
-def _with(taking: Taking, fault: str) -> list[str]:
-    return [str(path) for path, found in taking.faults.items() if found == fault]
+def _with(batch: ImageBatch, fault: str) -> list[str]:
+    return [str(path) for path, found in batch.faults.items() if found == fault]
 
 
 _ADVICE = {
@@ -200,16 +202,16 @@ _ADVICE = {
 }
 
 
-def _warnings(taking: Taking) -> list[str]:
+def _warnings(batch: ImageBatch) -> list[str]:
     return [
-        f"{taking.folder.label}: {len(found)} of {len(taking.files)} images {advice} "
+        f"{batch.folder.label}: {len(found)} of {len(batch.files)} images {advice} "
         f"({', '.join(Path(name).name for name in found[:3])}{', …' if len(found) > 3 else ''})"
         for fault, advice in _ADVICE.items()
-        if (found := _with(taking, fault))
+        if (found := _with(batch, fault))
     ]
 
 
-def reviewed(document: Capture, error: EdgeError | None) -> Outcome:
+def reviewed(document: Capture, error: EdgeError | None) -> CaptureResult:
     """Write the page of what is in the folder now. An error of that is the error of all where there
     is none yet.
     """
@@ -217,10 +219,10 @@ def reviewed(document: Capture, error: EdgeError | None) -> Outcome:
     try:
         page = write_review(out, document, next_steps(document))
     except EdgeError as failure:
-        return Outcome(document, error or failure)
+        return CaptureResult(document, error or failure)
     document = document.copy()
     document["review"] = str(page)
-    return Outcome(document, error)
+    return CaptureResult(document, error)
 
 
 def describe(document: Capture) -> str:

@@ -44,7 +44,7 @@ class Quality:
 
     @property
     def fault(self) -> Fault:
-        """What a person should look at; a dark image has no edges to judge."""
+        """The defect that a person should look at; a dark image has no edges to judge."""
         if self.level < MIN_LEVEL:
             return "dark"
         return "blurred" if self.sharpness < MIN_SHARPNESS else ""

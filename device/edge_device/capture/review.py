@@ -12,7 +12,7 @@ from edge_device.capture.quality import quality
 from edge_sdk.errors import EdgeError
 from edge_sdk.files import write_atomic
 from edge_sdk.images.contact_sheet import contact_sheet
-from edge_sdk.images.files import class_folders, read_image
+from edge_sdk.images.image_files import class_folders, read_image
 from edge_sdk.report.gallery import Exhibit, Gallery, gallery_section
 from edge_sdk.report.markup import amount, count, escape, table
 from edge_sdk.report.page import Head, Section, Tile, banner, command, page

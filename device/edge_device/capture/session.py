@@ -7,14 +7,14 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from edge_device.capture.folder import ClassFolder
+from edge_device.capture.label_folder import ClassFolder
 from edge_device.capture.quality import Fault, quality, viewable
 from edge_device.capture.settings import Settings
 from edge_device.sinks.preview import PREVIEW_S, PREVIEW_SIDE
 from edge_sdk.events import Event, Listener, ignore
 from edge_sdk.frames import Frame
 from edge_sdk.images.contact_sheet import thumbnail
-from edge_sdk.images.files import write_image
+from edge_sdk.images.image_files import write_image
 from edge_sdk.images.perceptual_hash import MAX_BITS, Hash, perceptual_hash
 
 STILL = 20
@@ -24,7 +24,7 @@ Frames = Generator[Frame, None, None]
 
 
 @dataclass(frozen=True)
-class Person:
+class Operator:
     """Who stands at the camera. stop: asked now and then, True ends it. entered: True once for each
     time that Enter was pressed; None where nobody can. listen: told what happens, by a warning what
     needs a hand.
@@ -36,7 +36,7 @@ class Person:
 
 
 @dataclass
-class Taking:
+class ImageBatch:
     """What was taken of one label."""
 
     folder: ClassFolder
@@ -63,41 +63,41 @@ class Taking:
 class Session:
     """The frames of a camera, and what is to be done with them. interval_s 0: every frame."""
 
-    def __init__(self, frames: Frames, settings: Settings, person: Person) -> None:
+    def __init__(self, frames: Frames, settings: Settings, operator: Operator) -> None:
         self._frames = frames
         self._settings = settings
         self._interval_ns = round(settings.interval_s * 1e9)
         self._delay_ns = round((settings.delay_s or 0.0) * 1e9)
-        self._person = person
+        self._operator = operator
         self._preview_ns = 0
 
     def ask(self, label: str) -> None:
         """Wait for Enter, the preview going on."""
-        entered = self._person.entered
+        entered = self._operator.entered
         assert entered is not None
         while entered():  # pressed before it was asked for
             pass
         for frame in self._frames:
-            self._person.listen(Event("progress", label, "press Enter to begin"))
+            self._operator.listen(Event("progress", label, "press Enter to begin"))
             self._show(frame)
             if entered():
                 return
 
-    def fill(self, taking: Taking) -> None:
+    def fill(self, batch: ImageBatch) -> None:
         """Take images until there are enough, or no more frames. Raises EdgeError."""
         due = None
         for frame in self._frames:
             due = frame.sensor_ns + self._delay_ns if due is None else due
             if frame.sensor_ns < due:
                 self._show(frame)
-                self._say(taking, due - frame.sensor_ns)
+                self._say(batch, due - frame.sensor_ns)
                 continue
             due = _after(due, frame.sensor_ns, self._interval_ns)
             image = viewable(frame)
-            taking.take(image, self._settings.keep_similar)
+            batch.take(image, self._settings.keep_similar)
             self._show(image, now=True)
-            self._say(taking)
-            if len(taking.files) == self._settings.count:
+            self._say(batch)
+            if len(batch.files) == self._settings.count:
                 return
 
     def _show(self, frame: Frame, *, now: bool = False) -> None:
@@ -107,16 +107,18 @@ class Session:
             self._preview_ns = frame.sensor_ns + round(PREVIEW_S * 1e9)
             write_image(path, thumbnail(viewable(frame), PREVIEW_SIDE), durable=False)
 
-    def _say(self, taking: Taking, left_ns: int = 0) -> None:
-        label = taking.folder.label
-        if not taking.files and not taking.skipped and left_ns:
-            self._person.listen(Event("progress", label, f"starts in {math.ceil(left_ns / 1e9)} s"))
+    def _say(self, batch: ImageBatch, left_ns: int = 0) -> None:
+        label = batch.folder.label
+        if not batch.files and not batch.skipped and left_ns:
+            self._operator.listen(
+                Event("progress", label, f"starts in {math.ceil(left_ns / 1e9)} s")
+            )
             return
-        alike = f", {taking.skipped} almost the same left out" if taking.skipped else ""
-        taken = f"{len(taking.files)} of {self._settings.count}{alike}"
-        self._person.listen(Event("progress", label, taken))
-        if taking.still == STILL and not left_ns:
-            self._person.listen(
+        alike = f", {batch.skipped} almost the same left out" if batch.skipped else ""
+        taken = f"{len(batch.files)} of {self._settings.count}{alike}"
+        self._operator.listen(Event("progress", label, taken))
+        if batch.still == STILL and not left_ns:
+            self._operator.listen(
                 Event(
                     "warning",
                     label,

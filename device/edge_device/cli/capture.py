@@ -87,14 +87,14 @@ def capture(
     with console.stop_signals(lambda: stopped.append(True)), console.Terminal() as terminal:
         from edge_device.capture.capture import capture as run_capture
         from edge_device.capture.capture import describe, reviewed
-        from edge_device.capture.session import Person
+        from edge_device.capture.session import Operator
 
-        person = Person(
+        operator = Operator(
             stop=lambda: bool(stopped),
             entered=(lambda: _entered(stopped)) if _terminal() else None,
             listen=terminal,
         )
-        document, error = run_capture(camera, labels, out, Settings(**settings), person)
+        document, error = run_capture(camera, labels, out, Settings(**settings), operator)
         if review:
             document, error = reviewed(document, error)
     for line in document["warnings"]:

@@ -14,7 +14,7 @@ from edge_sdk.cli import console
 from edge_sdk.errors import EdgeError
 
 if TYPE_CHECKING:
-    from edge_device.run.stream import Outcome
+    from edge_device.run.stream import RunResult
     from edge_device.sinks import Sink
 
 _BUNDLE = click.argument("bundle", metavar="FILE.edge", type=console.PATH)
@@ -103,7 +103,7 @@ def run(
     """Run FILE.edge on a camera until the camera ends or you press Ctrl-C."""
     with _until_stopped() as stop:
         from edge_device.run.stream import stream
-        from edge_device.sinks.console import ConsoleSink
+        from edge_device.sinks.console_line import ConsoleSink
         from edge_sdk.specs import write_spec
 
         known = None
@@ -112,7 +112,7 @@ def run(
 
             known = load_board(board)
 
-        def measure() -> Outcome:
+        def measure() -> RunResult:
             with console.Terminal() as terminal:
                 sinks: list[str | Sink] = [ConsoleSink(terminal)]
                 if jsonl:
@@ -166,16 +166,16 @@ def bench(bundle: Path, folder: Path | None, as_json: bool, **options: Any) -> N
     """Measure latency and throughput of FILE.edge on generated 1280 x 720 frames."""
     with _until_stopped() as stop:
         from edge_device.bench import run_bench
-        from edge_device.run.stream import Outcome
+        from edge_device.run.stream import RunResult
 
-        def measure() -> Outcome:
+        def measure() -> RunResult:
             with console.Terminal() as terminal:
-                return Outcome(run_bench(bundle, stop=stop, listen=terminal, **options))
+                return RunResult(run_bench(bundle, stop=stop, listen=terminal, **options))
 
         _answer(measure, folder, as_json)
 
 
-def _answer(measure: Callable[[], Outcome], folder: Path | None, as_json: bool) -> None:
+def _answer(measure: Callable[[], RunResult], folder: Path | None, as_json: bool) -> None:
     """Measure, save the report and print the answer; then raise what went wrong on the way.
 
     What was measured is never lost. Where the run ended with an error, or its report cannot be

@@ -42,7 +42,7 @@ def own_latency(result: Result) -> int:
     return result.stages.latency_ns
 
 
-class Figures:
+class RunStatistics:
     """Histograms of latency, frame age and stages, in ns, and how many answers came too late.
 
     n: answers counted. deadline_ms: the frame age (without a camera: the latency) above which an
@@ -159,11 +159,11 @@ class Timeline:
 
 
 class Recorder:
-    """Figures and timeline of the answers after the warm-up.
+    """Statistics and timeline of the answers after the warm-up.
 
-    started_ns: when the run began. results, unlike figures.n, counts the warm-up too. deadline_ms,
-    camera, latency: as Figures has them. samplers: run from the first answer to `finish`; without
-    a Thermal, one is added.
+    started_ns: when the run began. results, unlike statistics.n, counts the warm-up too.
+    deadline_ms, camera, latency: as RunStatistics has them. samplers: run from the first answer to
+    `finish`; without a Thermal, one is added.
     """
 
     def __init__(
@@ -181,7 +181,7 @@ class Recorder:
         self.samplers = with_thermal(samplers)
         thermal = next(one for one in self.samplers if isinstance(one, Thermal))
         self._throttling = thermal.watch()
-        self.figures = Figures(deadline_ms, camera=camera, latency=latency)
+        self.statistics = RunStatistics(deadline_ms, camera=camera, latency=latency)
         self.timeline = Timeline(camera=camera)
         self.results = 0
         self.warm = False
@@ -205,7 +205,7 @@ class Recorder:
         if not self.warm and self._warmup.over(result):
             self._end_warmup(result.result_ns)
         else:
-            self.figures.add(result)
+            self.statistics.add(result)
         self._window_ns = (self._window_ns[0], result.result_ns)
 
     def finish(self, ended_ns: int = 0, drops: int = 0) -> None:
@@ -219,7 +219,7 @@ class Recorder:
     @property
     def window(self) -> Window:
         """The time that is counted, and the answers in it."""
-        return Window(*self._window_ns, self.figures.n)
+        return Window(*self._window_ns, self.statistics.n)
 
     @property
     def seconds(self) -> float:
@@ -270,7 +270,7 @@ class Recorder:
         assert self._first_ns is not None
         self.warm = True
         self._excluded = (self.results, self._all_drops, now_ns - self._first_ns)
-        self.figures = Figures(self.deadline_ms, camera=self.camera, latency=self._latency)
+        self.statistics = RunStatistics(self.deadline_ms, camera=self.camera, latency=self._latency)
         self.timeline = Timeline(camera=self.camera, start_ns=now_ns, drops=self._all_drops)
         self._window_ns = (now_ns, now_ns)
         for sampler in self.samplers:

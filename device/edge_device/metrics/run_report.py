@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from edge_device.metrics.machine import machine_facts
 from edge_device.metrics.mlperf import SAMPLES_PER_QUERY, mlperf
-from edge_device.metrics.recorder import Figures, Recorder, chart_bins
+from edge_device.metrics.recorder import Recorder, RunStatistics, chart_bins
 from edge_sdk.bundle.manifest import Manifest
 from edge_sdk.engines import EngineInfo
 from edge_sdk.inference.golden import GoldenCheck
@@ -259,11 +259,11 @@ def make_report(
     *,
     camera: CameraRecord | None = None,
     load: Load | None = None,
-    figures: Figures | None = None,
+    statistics: RunStatistics | None = None,
     estimate: Estimate | None = None,
     streams: int = SAMPLES_PER_QUERY,
 ) -> RunReport:
-    """The report of what `recorders` kept, one for each repeat; `figures` are then those of all.
+    """The report of what `recorders` kept, one for each repeat; `statistics` are then those of all.
 
     Thermal and measured energy are the documents of the samplers, which all repeats share.
 
@@ -274,7 +274,7 @@ def make_report(
     documents = {sampler.key: sampler.document() for sampler in samplers}
     return RunReport(
         identity,
-        _timing(recorders, figures or recorders[0].figures),
+        _timing(recorders, statistics or recorders[0].statistics),
         Conditions(documents["thermal"], documents.get("energy_measured"), estimate),
         _verdict(identity.scenario, recorders, streams),
         camera,
@@ -282,29 +282,29 @@ def make_report(
     )
 
 
-def _timing(recorders: Sequence[Recorder], figures: Figures) -> Timing:
+def _timing(recorders: Sequence[Recorder], statistics: RunStatistics) -> Timing:
     one = recorders[0]
     return Timing(
-        n=figures.n,
+        n=statistics.n,
         seconds=sum(recorder.seconds for recorder in recorders),
         drops=sum(recorder.drops for recorder in recorders) if one.camera else None,
         deadline_ms=one.deadline_ms,
-        deadline_misses=figures.misses if one.deadline_ms else None,
-        latency=Percentiles.of(figures.latency),
-        frame_age=Percentiles.of(figures.frame_age),
-        stages=_stages(figures.stages),
-        course=_course(recorders, figures),
+        deadline_misses=statistics.misses if one.deadline_ms else None,
+        latency=Percentiles.of(statistics.latency),
+        frame_age=Percentiles.of(statistics.frame_age),
+        stages=_stages(statistics.stages),
+        course=_course(recorders, statistics),
     )
 
 
 def _verdict(scenario: str, recorders: Sequence[Recorder], streams: int) -> Verdict:
     """Of the repeat with the fewest samples and seconds, and the most late answers."""
     seconds = min(recorder.seconds for recorder in recorders)
-    queries = min(recorder.figures.latency.count for recorder in recorders)
+    queries = min(recorder.statistics.latency.count for recorder in recorders)
     steady = all(recorder.steady for recorder in recorders)
     one = recorders[0]
     reasons = why_invalid(seconds, queries, steady, one.samplers)
-    late = max(recorder.figures.misses for recorder in recorders) if one.deadline_ms else None
+    late = max(recorder.statistics.misses for recorder in recorders) if one.deadline_ms else None
     return Verdict(
         reasons, mlperf(scenario, seconds, queries, not reasons, streams=streams, late=late)
     )
@@ -324,7 +324,7 @@ def _stage(histogram: Histogram) -> StageTimes:
     return {"p50": found.p50, "p90": found.p90, "p95": found.p95, "p99": found.p99}
 
 
-def _course(recorders: Sequence[Recorder], figures: Figures) -> Course:
+def _course(recorders: Sequence[Recorder], statistics: RunStatistics) -> Course:
     """How it went. There is no timeline of several repeats: each has its own, from 0 s on."""
     rows: list[TimelineRow] = [row.as_dict() for row in recorders[0].timeline.rows]
     return {
@@ -332,8 +332,8 @@ def _course(recorders: Sequence[Recorder], figures: Figures) -> Course:
         "warmup": _warmup([recorder.warmup for recorder in recorders]),
         "timeline": rows if len(recorders) == 1 else None,
         "histogram": {
-            "latency": chart_bins(figures.latency),
-            "frame_age": chart_bins(figures.frame_age),
+            "latency": chart_bins(statistics.latency),
+            "frame_age": chart_bins(statistics.frame_age),
         },
     }
 

@@ -39,7 +39,7 @@ _MAX_DROPPED, _FORGETTING = 0.5, 32
 """Share of dropped frames above which none is prepared; the share is of about the last 32."""
 
 
-class Captured(NamedTuple):
+class QueuedFrame(NamedTuple):
     """A frame, the ns from the sensor's instant until it was in hand, and what was prepared of it;
     that is used again after the next frame was asked for.
     """
@@ -77,7 +77,7 @@ class Pipeline:
         self._dropped_share = 0.0
         self._stop = stop
         self._now_ns = now_ns
-        self._waiting: deque[Captured] = deque()
+        self._waiting: deque[QueuedFrame] = deque()
         self._arrived, self._room = _Signal(), _Signal()
         self._ended = False
         self._closed = False
@@ -90,10 +90,10 @@ class Pipeline:
         """Frames that wait right now."""
         return len(self._waiting)
 
-    def __iter__(self) -> Iterator[Captured]:
-        while (captured := self._take()) is not None:
-            yield captured
-            self._release(captured)
+    def __iter__(self) -> Iterator[QueuedFrame]:
+        while (queued := self._take()) is not None:
+            yield queued
+            self._release(queued)
 
     def close(self) -> None:
         """End the capture thread. Always returns, whatever the camera does. Twice is fine."""
@@ -109,12 +109,12 @@ class Pipeline:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
-    def _take(self) -> Captured | None:
+    def _take(self) -> QueuedFrame | None:
         while not (self._closed or self._stop()):
             ended = self._ended  # asked before looking: what came before the end is still seen
-            if (captured := self._pop()) is not None:
+            if (queued := self._pop()) is not None:
                 self._room.set()
-                return captured
+                return queued
             if ended:
                 if self._error is not None:
                     raise self._error
@@ -122,7 +122,7 @@ class Pipeline:
             self._arrived.wait(_LOOK_S)
         return None
 
-    def _pop(self) -> Captured | None:
+    def _pop(self) -> QueuedFrame | None:
         """The oldest that waits. Either thread may be faster than the other."""
         try:
             return self._waiting.popleft()
@@ -133,7 +133,7 @@ class Pipeline:
         try:
             while not self._closed and (frame := self._camera.read()) is not None:
                 capture_ns = self._now_ns() - frame.sensor_ns
-                self._put(Captured(frame, capture_ns, self._prepared(frame)))
+                self._put(QueuedFrame(frame, capture_ns, self._prepared(frame)))
         except BaseException as error:
             self._error = error
         self._ended = True
@@ -144,11 +144,11 @@ class Pipeline:
             return None
         return self._preparer(frame)
 
-    def _release(self, captured: Captured) -> None:
-        if self._preparer is not None and captured.prepared is not None:
-            self._preparer.release(captured.prepared)
+    def _release(self, queued: QueuedFrame) -> None:
+        if self._preparer is not None and queued.prepared is not None:
+            self._preparer.release(queued.prepared)
 
-    def _put(self, captured: Captured) -> None:
+    def _put(self, queued: QueuedFrame) -> None:
         depth = DEPTH[self.policy]
         full = self.policy == "latest" and len(self._waiting) == depth
         older = self._pop() if full else None
@@ -158,7 +158,7 @@ class Pipeline:
         self._dropped_share += ((older is not None) - self._dropped_share) / _FORGETTING
         while len(self._waiting) >= depth and not self._closed:
             self._room.wait(-1)
-        self._waiting.append(captured)
+        self._waiting.append(queued)
         self._arrived.set()
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from edge_sdk.energy.estimate import Board
 
 
-class Outcome(NamedTuple):
+class RunResult(NamedTuple):
     """The report, and the error that ended the run early; its message is in the notes too."""
 
     report: RunReport
@@ -51,7 +51,7 @@ def stream(
     samplers: Sequence[Sampler] = (),
     stop: Callable[[], bool] = lambda: False,
     listen: Listener = ignore,
-) -> Outcome:
+) -> RunResult:
     """Answer about the camera's frames and hand each answer to every sink.
 
     camera: None is the first that is usable. prove: as for Runtime. sinks: SPECs, or sinks that
@@ -95,7 +95,7 @@ def stream(
     assert report.camera is not None
     for note in report.camera["notes"]:
         listen(Event("warning", message=note))
-    return Outcome(_noted(report, [f"ended by an error: {error}"] if error else []), error)
+    return RunResult(_noted(report, [f"ended by an error: {error}"] if error else []), error)
 
 
 def _hand_over(

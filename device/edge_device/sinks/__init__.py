@@ -23,7 +23,7 @@ _PARAMETERS = {
 }
 
 BACKENDS: dict[str, Kind] = {
-    "console": Kind("edge_device.sinks.console", "a status line a second", "", _COMMON),
+    "console": Kind("edge_device.sinks.console_line", "a status line a second", "", _COMMON),
     "jsonl": Kind("edge_device.sinks.jsonl", "a JSON line per result", "FILE", _COMMON),
     "preview": Kind("edge_device.sinks.preview", "the latest annotated frame", "FILE.jpg", _COMMON),
     "fake": Kind("edge_device.sinks.fake", "remembers what it was given, for tests", "", _COMMON),

@@ -17,7 +17,7 @@ from edge_sdk.data.sources import PARTS, part_folders
 from edge_sdk.errors import ConfigError, FileError
 from edge_sdk.files import is_folder, prepare_folder, reading
 from edge_sdk.frames import Frame
-from edge_sdk.images.files import SUFFIXES, write_image
+from edge_sdk.images.image_files import SUFFIXES, write_image
 
 SUFFIX = ".jpg"
 
