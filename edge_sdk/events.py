@@ -34,7 +34,7 @@ class Event:
 
     @property
     def text(self) -> str:
-        """For people: "train: epoch 3 of 30, loss 0.31", "data: 120 of 500 images"."""
+        """For people: "train: 3 of 30 epochs, loss 0.31", "data: 120 of 500 images"."""
         counted = ""
         if self.done is not None:
             whole = "" if self.total is None else f" of {self.total}"

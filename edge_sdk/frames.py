@@ -8,10 +8,10 @@ from typing import Any, Literal
 from numpy.typing import NDArray
 
 Color = Literal["rgb", "bgr", "gray"]
-"""What a model is fed."""
+"""The colours of a model's input."""
 
 PixelFormat = Literal["rgb", "bgr", "gray", "yuv420p", "yuvj420p"]
-"""What a camera delivers. yuv420p: BT.601 video range (Y 16 to 235); yuvj420p: full range, as in
+"""The formats of cameras. yuv420p: BT.601 video range (Y 16 to 235); yuvj420p: full range, as in
 JPEG; FFmpeg's names.
 """
 
@@ -55,5 +55,5 @@ class Frame:
 
     @property
     def shown(self) -> Frame:
-        """What people see of it: `image`, or itself."""
+        """The frame as people see it: `image`, or itself."""
         return self.image or self

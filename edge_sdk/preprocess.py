@@ -34,7 +34,8 @@ _INTERPOLATION = {"linear": cv2.INTER_LINEAR, "area": cv2.INTER_AREA}
 
 @dataclass(frozen=True)
 class PreprocessSpec:
-    """What a model is fed: `fed = (pixel - mean) / std` after fit, resize and colour conversion.
+    """From an image to a model's input: `fed = (pixel - mean) / std` after fit, resize and colour
+    conversion.
 
     mean and std hold one number, or one per channel in the order of `color`.
     """
@@ -53,7 +54,7 @@ class PreprocessSpec:
 
 @dataclass(frozen=True)
 class Placement:
-    """Where the image lies in the tensor: `tensor = frame * scale + offset` (x, y; pixels)."""
+    """The place of the image in the tensor: `tensor = frame * scale + offset` (x, y; pixels)."""
 
     scale_x: float
     scale_y: float
@@ -219,7 +220,9 @@ def _table(spec: PreprocessSpec, tensor: TensorSpec) -> NDArray[Any]:
 
 
 def _tail(table: NDArray[Any], spec: PreprocessSpec, tensor: TensorSpec) -> Tail:
-    """Whether a plain copy (uint8) or a flipped top bit (int8) is right for every pixel value."""
+    """The last step: a plain copy (uint8) or a flipped top bit (int8) where that is right for every
+    pixel value, else a table.
+    """
     if tensor.quant is None or tensor.dtype == "float32":
         return "table"
     exact = fed_values(spec) / tensor.quant.scale + tensor.quant.zero_point

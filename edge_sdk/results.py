@@ -1,4 +1,4 @@
-"""What a model answers about a frame."""
+"""Results: the answers of a model about a frame."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class Result:
 
     @property
     def unknown(self) -> bool:
-        """Whether no class reached the least score."""
+        """True where no class reached the minimum score."""
         return self.detections is None and not self.classes
 
     @property

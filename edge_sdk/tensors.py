@@ -1,4 +1,4 @@
-"""What a model's input or output is: name, shape, dtype, and how its integers stand for numbers."""
+"""Descriptions of tensors: name, shape, dtype, and how integers stand for real numbers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What commands print: one JSON document or text on stdout, progress and errors on stderr."""
+"""The output of commands: one JSON document or text on stdout, progress and errors on stderr."""
 
 from __future__ import annotations
 
@@ -237,8 +237,8 @@ def _print(text: str) -> None:
 
 
 def _hold_closed_descriptors() -> None:
-    """Where standard error is closed (`2>&-`), the next file to be opened would be descriptor 2,
-    and a library's messages would be written into it. The same holds for 0 and 1.
+    """Open the null device for each of 0, 1 and 2 that is closed (`2>&-`): the next file to be
+    opened would get that number, and a library's messages would be written into it.
     """
     for number in range(3):
         try:
@@ -249,7 +249,7 @@ def _hold_closed_descriptors() -> None:
 
 
 def _let_go_of_output() -> None:
-    """What stdout or stderr could not take would be tried again when Python ends, and change the
+    """Drop what stdout or stderr could not take: Python would try again as it ends, and change the
     exit status.
     """
     for stream in (sys.stdout, sys.stderr):

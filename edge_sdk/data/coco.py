@@ -73,7 +73,7 @@ def _truths(
 
 
 def _folder(path: Path, names: Sequence[str]) -> Path:
-    """Where the first image is that can be found. Raises FileError."""
+    """The folder of the first image that can be found. Raises FileError."""
     part = path.stem.rpartition("_")[2]
     places = [path.parent, path.parent / "images", path.parent.parent / part]
     for place in places:

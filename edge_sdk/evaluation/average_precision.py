@@ -68,7 +68,8 @@ class AveragePrecision:
 def matches(
     truths: Boxes, crowd: NDArray[np.bool_], boxes: Boxes
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Which boxes, best first, are right, and which count neither way; (10, d) each, for OVERLAPS.
+    """Boxes, best first: those that are right, and those that count neither way; (10, d) each, for
+    OVERLAPS.
 
     Each box takes the object that it overlaps most, of those not taken by a better box; of equals
     the last one.

@@ -110,7 +110,7 @@ def all_scores(
 
 
 class Classify(Task):
-    """Which class is a single image of?"""
+    """Tells which class a single image belongs to."""
 
     name: ClassVar[TaskName] = "classify"
     kind = "a classifier"

@@ -1,4 +1,4 @@
-"""Detection: where are which objects?"""
+"""Detection: objects, and where they are."""
 
 from __future__ import annotations
 

@@ -117,7 +117,7 @@ def _check(fits: bool, what: str, tensor: TensorSpec) -> None:
 
 
 class ClassifySequence(Classify):
-    """Which class are the frames of a clip, or rows of features, of?"""
+    """Tells which class the frames of a clip, or rows of features, belong to."""
 
     name: ClassVar[TaskName] = "sequence"
     kind = "a sequence classifier"

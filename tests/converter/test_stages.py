@@ -182,6 +182,7 @@ def test_what_a_killed_build_left_is_cleared(folder: Path) -> None:
     (folder / ".train-abc").mkdir(parents=True)
     (folder / ".train-abc" / "half.bin").write_text("half")
     (folder / "train-0000000000000000").mkdir()
+    run(folder, "train", 2, writes("b")).rename(folder / ".train-finished")  # but not renamed
     path = run(folder, "train", 1, writes("a"))
     assert left(folder) == [path.name]
 

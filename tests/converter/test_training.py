@@ -78,6 +78,9 @@ def test_each_epoch_is_an_event_with_its_metrics(trained: Callable[..., Any]) ->
     assert [(e.stage, e.done, e.total, e.unit) for e in epochs] == [
         ("train", number, 3, "epochs") for number in (1, 2, 3)
     ]
+    assert epochs[0].text == (
+        "train: 1 of 3 epochs, val_loss {val_loss:.4f}, val_accuracy {val_accuracy:.4f}"
+    ).format_map(epochs[0].metrics)
     curves = {name: [e.metrics[name] for e in epochs] for name in epochs[0].metrics}
     assert curves == left.curves
 

@@ -41,8 +41,7 @@ Verify = Callable[[Candidate, str, str], Path]
 def repair(
     plain: Candidate, verified: Path, make: Make, verify: Verify, listen: Listener
 ) -> tuple[Candidate, Path, list[RepairTry]]:
-    """Where `plain` loses more than the budget, try the recipe's repairs in order until one does
-    not.
+    """Try the recipe's repairs in order until one is within the budget, where `plain` is not.
 
     plain: what the recipe itself made; verified: its evaluation on the test part. make(recipe,
     label) trains and converts; verify(candidate, part, label) evaluates on "val" or "test" and
@@ -185,7 +184,7 @@ def _check(recipe: Recipe) -> None:
 
 
 def _judge(entry: RepairTry, candidate: Candidate, checked: Path) -> bool:
-    """Fill in what validation says; whether it is within the budget."""
+    """Fill in the result of validation. True where it is within the budget."""
     floats, model = (_read(checked, name) for name in ("float", "model"))
     entry |= {
         "accuracy": model["accuracy"],
@@ -197,7 +196,7 @@ def _judge(entry: RepairTry, candidate: Candidate, checked: Path) -> bool:
 
 
 def _test(entry: RepairTry, candidate: Candidate, tested: Path) -> bool:
-    """Fill in what the test says; whether it is within the budget."""
+    """Fill in the result of the test. True where it is within the budget."""
     floats, model = (_read(tested, name) for name in ("float", "model"))
     entry |= {
         "test_accuracy": model["accuracy"],

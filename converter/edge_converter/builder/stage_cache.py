@@ -37,7 +37,6 @@ PACKAGES = (
     *("opencv-python-headless", "ai-edge-litert"),
 )
 
-
 KEEP = 5
 """Results of each stage that stay when a build ends: going back that far makes nothing anew."""
 
@@ -116,7 +115,7 @@ class StageCache:
         with _locked(self.folder, fcntl.LOCK_EX):
             self._remove_abandoned()
             used: Counter[str] = Counter()
-            stages = [path for path in self.folder.iterdir() if (path / _DONE).is_file()]
+            stages = [path for path in self.folder.iterdir() if _is_finished(path)]
             for stage in sorted(stages, key=lambda path: path.stat().st_mtime_ns, reverse=True):
                 name = stage.name.rpartition("-")[0]
                 used[name] += 1
@@ -125,7 +124,7 @@ class StageCache:
 
     def _remove_abandoned(self) -> None:
         for path in self.folder.iterdir():
-            if not (path / _DONE).is_file():
+            if not _is_finished(path):
                 _remove_unless_held(path)
 
 
@@ -177,6 +176,11 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             found[package] = "not installed"
     return found
+
+
+def _is_finished(folder: Path) -> bool:
+    """False for what a killed build left, with its working name or without its last file."""
+    return not folder.name.startswith(".") and (folder / _DONE).is_file()
 
 
 def _is_whole(folder: Path) -> bool:

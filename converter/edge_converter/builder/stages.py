@@ -98,7 +98,7 @@ class BuildStages:
         return self._run(name, [candidate.converted.name, self._order(part), data.labels], evaluate)
 
     def forget_checkpoints(self) -> None:
-        """When all is made, repairs too: until then a killed step must find its own."""
+        """Remove them, once everything is made, repairs too: a killed step looks for its own."""
         shutil.rmtree(self._folder / "checkpoints", ignore_errors=True)
 
     def _steps(self, recipe: Recipe) -> dict[str, Path]:

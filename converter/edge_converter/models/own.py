@@ -146,7 +146,7 @@ def _sources(top: ModuleSpec, folder: Path) -> dict[str, Path]:
 
 
 def _find(name: str, folder: Path) -> ModuleSpec:
-    """Where module `name` is, without running it. Raises ConfigError."""
+    """The spec of module `name`, found without running it. Raises ConfigError."""
     importlib.invalidate_caches()
     _refuse_namesake(name.partition(".")[0], folder)
     with _on_path(folder):

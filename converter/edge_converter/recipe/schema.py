@@ -36,7 +36,7 @@ def later(default: T, **bounds: float) -> T:
 
 @dataclass(frozen=True)
 class Data:
-    """Where images and labels come from."""
+    """The source of images and labels, and how they are split."""
 
     source: str
     split: tuple[float, float, float] = field(

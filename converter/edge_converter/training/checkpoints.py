@@ -22,7 +22,7 @@ _DIGEST = hashlib.sha256().digest_size
 
 @dataclass
 class State:
-    """Where a phase of training stands after `epochs` epochs.
+    """The state of a phase of training after `epochs` epochs.
 
     curves: one value an epoch for each name. best: the variables at the least val_loss so far;
     waited: epochs since then. variables, optimizer: of the network (random states included) and of

@@ -218,7 +218,8 @@ class _Fit:
             state.best, state.best_loss, state.waited = values, epoch["val_loss"], 0
         self.checkpoints.save(self.plan.name, state)
         done, total = state.epochs, self.plan.epochs
-        self.listen(Event("epoch", self.plan.name, "", done, total, "epochs", epoch))
+        message = f"val_loss {epoch['val_loss']:.4f}, val_accuracy {epoch['val_accuracy']:.4f}"
+        self.listen(Event("epoch", self.plan.name, message, done, total, "epochs", epoch))
 
     def _diverged(self, what: str) -> TrainingError:
         """The error, with the last good epoch's model saved."""

@@ -46,7 +46,7 @@ class Tally:
 
 
 class Pace:
-    """When to look at the losses, and how fast it goes: samples a second, seconds left."""
+    """Decides when to look at the losses, and tells the speed: samples a second, seconds left."""
 
     def __init__(self, whole: int, samples: float) -> None:
         self._whole, self._samples = whole, samples

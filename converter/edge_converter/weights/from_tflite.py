@@ -68,7 +68,7 @@ class Layer:
 
 @dataclass(frozen=True, eq=False)
 class Place:
-    """Where weights go: a Keras layer, the batch norm behind it, and whether a ReLU6 follows."""
+    """The place of some weights: a Keras layer, and the batch norm and ReLU6 behind it, if any."""
 
     layer: Any
     norm: Any = None

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from edge_converter.compression.pruning.channels import Passage, Trace, graph_of
 
 Keep = NDArray[np.bool_]
-"""For every channel of a trace whether it stays."""
+"""True for each channel of a trace that stays."""
 
 
 def choose(found: Trace, scores: NDArray[np.floating], ratio: float) -> Keep:
