@@ -221,6 +221,28 @@ def test_what_hangs_is_left_behind(slow: Callable[..., SlowSink], make_result: M
         required.close()
 
 
+class StuckSink(FakeSink):
+    """Its end hangs until `go` is set."""
+
+    go = threading.Event()
+
+    def _close(self) -> None:
+        self.go.wait()
+
+
+def test_an_end_that_hangs_is_an_error(make_result: Make) -> None:
+    for required in (True, False):
+        sink = StuckSink(capacity=1, required=required)
+        sink.timeout_s = 0.1
+        sink.write(FRAME, make_result(0))
+        if required:
+            with pytest.raises(EdgeError, match="has taken nothing for"):
+                sink.close()
+        sink.close()
+        assert (sink.failed, sink.dropped, len(sink.notes)) == (1, 0, not required)
+    StuckSink.go.set()
+
+
 def test_one_that_hangs_delays_no_other(slow: Callable[..., SlowSink], make_result: Make) -> None:
     hung, other = slow(capacity=2, required=False), FakeSink(capacity=8)
     began = time.monotonic()

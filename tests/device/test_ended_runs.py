@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -106,6 +107,33 @@ def test_sigterm_while_the_camera_is_opened(bundle: Path) -> None:
     assert process.returncode == 0, stderr
     document = json.loads(stdout)
     assert (document["results"], document["camera"]) == (0, url)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_one_signal_ends_a_run_whose_pipe_nobody_reads(
+    bundle: Path, tmp_path: Path, number: signal.Signals, wait_for: Callable[..., None]
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "edge_sdk.cli", "run", str(bundle), "--json"),
+            *("--camera", "synthetic", "--jsonl", str(tmp_path / "pipe")),
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    wait_for(lambda: caught(process.pid) >> (signal.SIGTERM - 1) & 1, process)
+    process.send_signal(number)
+    stdout, stderr = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 0, stderr
+    assert json.loads(stdout)["results"] == 0
+
+
+def caught(pid: int) -> int:
+    """The signals that a process has handlers for, bit by bit."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1], 16) for line in lines if line.startswith("SigCgt:"))
 
 
 def fails_on_white() -> bytes:

@@ -7,6 +7,7 @@ import math
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -90,6 +91,17 @@ def test_a_preview_that_cannot_be_written_ends_a_run_with_its_report(
     assert "cannot write /proc/self/now.png" in refused(done)[0]
     document = json.loads((tmp_path / "report" / "run.json").read_text("utf-8"))
     assert document["results"] >= 1
+
+
+def test_a_preview_that_is_no_image_is_refused_before_a_file_is_made(
+    tiny_bundle: Callable[..., Path], tmp_path: Path, command: Command, refused: Callable[..., Any]
+) -> None:
+    done = command(
+        *("run", tiny_bundle(), "--camera", "fake", "--jsonl", tmp_path / "results" / "r.jsonl"),
+        *("--preview", tmp_path / "now.txt"),
+    )
+    assert "not an image file" in refused(done)[0]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_name_that_is_no_image_is_refused(tmp_path: Path) -> None:

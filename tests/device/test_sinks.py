@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from edge_device.sinks.console_line import ConsoleSink, status_line
 from edge_sdk.errors import ConfigError, FileError
 from edge_sdk.frames import Frame
 from edge_sdk.results import Result
+from waiting import PATIENCE_S
 
 Make = Callable[..., Result]
 
@@ -45,6 +47,23 @@ def test_jsonl_into_a_pipe_whose_reader_has_gone(tmp_path: Path, make_result: Ma
         sink.write(FRAME, make_result(0))
     with pytest.raises(FileError, match=r"the reader of .* closed the pipe"):
         sink.close()  # what could not be written is lost
+
+
+def test_jsonl_waits_for_the_reader_of_a_pipe(tmp_path: Path, make_result: Make) -> None:
+    path, read = tmp_path / "pipe", []
+    os.mkfifo(path)
+    reader = threading.Thread(target=lambda: read.extend(path.read_text().splitlines()))
+
+    def stop() -> bool:
+        if reader.ident is None:
+            reader.start()
+        return False
+
+    with open_sink(f"jsonl:{path}", stop=stop) as sink:
+        for index in range(3):
+            sink.write(FRAME, make_result(index))
+    reader.join(PATIENCE_S)
+    assert [json.loads(line)["index"] for line in read] == [0, 1, 2]
 
 
 def test_jsonl_adds_to_what_is_there(tmp_path: Path, make_result: Make) -> None:

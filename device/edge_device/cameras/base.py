@@ -124,7 +124,7 @@ class Camera(ABC):
     @abstractmethod
     def _read(self) -> Frame | None:
         """The next image, None at the end. `index` is not looked at; sensor_ns 0 means that the
-        backend does not know when it was taken. Planes, and a frame with a `image` beside it,
+        backend does not know when it was taken. Planes, and a frame with an `image` beside it,
         have the size and orientation that the SPEC asks for; of others it is seen to here.
         """
 

@@ -70,7 +70,8 @@ class Feed:
 
     waits: asked for each frame: True waits until the one before it was taken, False replaces that.
     begun: set with the first frame or the error instead of it. error: how it ended. produced:
-    frames so far. last_ns: when the last of them came, or when it was opened.
+    frames so far. last_ns: when the last of them came or, where it waits for that, was taken; or
+    when it was opened.
     """
 
     def __init__(
@@ -96,11 +97,13 @@ class Feed:
     def take(self, seconds: float) -> Frame | EdgeError | None:
         """The newest frame, the error after the last one, or None where nothing came so long."""
         try:
-            return self._found.get(timeout=seconds)
+            found = self._found.get(timeout=seconds)
         except Empty:
             return None
-        finally:
-            self._room.set()
+        if self._waits():
+            self.last_ns = self._now_ns()
+        self._room.set()
+        return found
 
     def leave(self) -> None:
         """Ask the thread to close the camera and end, without waiting for it."""

@@ -103,6 +103,7 @@ def run(
     """Run FILE.edge on a camera until the camera ends or you press Ctrl-C."""
     with _until_stopped() as stop:
         from edge_device.run.stream import stream
+        from edge_device.sinks import open_sink
         from edge_device.sinks.console_line import ConsoleSink
         from edge_sdk.specs import write_spec
 
@@ -117,8 +118,8 @@ def run(
                 sinks: list[str | Sink] = [ConsoleSink(terminal)]
                 if jsonl:
                     sinks.append(write_spec("jsonl", jsonl))
-                if preview is not None:
-                    sinks.append(write_spec("preview", str(preview)))
+                if preview is not None:  # opened here: its name is checked before a file is made
+                    sinks.append(open_sink(write_spec("preview", str(preview))))
                 return stream(
                     bundle, sinks=sinks, board=known, stop=stop, listen=terminal, **_given(options)
                 )

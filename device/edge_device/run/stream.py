@@ -62,7 +62,9 @@ def stream(
     lost is in the report's notes.
     """
     with ExitStack() as stack:
-        opened = [stack.enter_context(sink) for sink in sinks if isinstance(sink, Sink)]
+        for sink in sinks:
+            if isinstance(sink, Sink):
+                stack.enter_context(sink)
         if camera is None:
             from edge_device.cameras.listing import first_usable, list_cameras
 
@@ -84,8 +86,10 @@ def stream(
             listen(Event("warning", message=line))
         source = stack.enter_context(open_camera(camera, inference=runtime.input_size, stop=stop))
         # Last, for opening one may make a file: not for a run that cannot begin.
-        specs = [sink for sink in sinks if isinstance(sink, str)]
-        opened += [stack.enter_context(open_sink(spec)) for spec in specs]
+        opened = [
+            stack.enter_context(open_sink(sink, stop=stop)) if isinstance(sink, str) else sink
+            for sink in sinks
+        ]
         results = runtime.run(source, seconds=seconds, frames=frames, stop=stop, samplers=samplers)
         error = _hand_over(results, runtime, opened)
         report = runtime.report(board=board)

@@ -9,6 +9,7 @@ Backends are opened by name; each imports what it needs when it is opened, not b
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 
 from edge_device.sinks.base import Sink
 from edge_sdk.specs import Kind, flag, read_spec, whole
@@ -30,12 +31,13 @@ BACKENDS: dict[str, Kind] = {
 }
 
 
-def open_sink(spec: str) -> Sink:
+def open_sink(spec: str, *, stop: Callable[[], bool] = lambda: False) -> Sink:
     """Open the sink that KIND[:ADDRESS][?name=value] names. Raises ConfigError, FileError.
 
-    All take `required` (0 or 1) and `capacity`, as Sink has them.
+    All take `required` (0 or 1) and `capacity`, as Sink has them. Opening one may take long: `stop`
+    is asked meanwhile; True gives a sink that nothing need be written to.
     """
     asked = read_spec(spec, BACKENDS, _PARAMETERS, of="sink")
     module = importlib.import_module(BACKENDS[asked.kind].module)
-    sink: Sink = module.open_backend(asked.address, **asked.values)
+    sink: Sink = module.open_backend(asked.address, stop, **asked.values)
     return sink

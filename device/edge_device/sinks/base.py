@@ -14,6 +14,9 @@ from edge_sdk.results import Result
 CAPACITY = 8
 """Answers that wait at most, unless a sink says otherwise; each keeps its frame in memory."""
 
+Stop = Callable[[], bool]
+"""Asked by what may wait for long; True: do not wait any longer."""
+
 _log = logging.getLogger("edge_device.sinks")
 
 
@@ -99,9 +102,10 @@ class Sink(ABC):
             self._closed = True
             if self._worker is None:
                 self._release()
-            elif lost := self._worker.end(self.timeout_s):
-                self.dropped += lost
-                self._hangs()
+            else:
+                self.dropped += self._worker.end(self.timeout_s)
+                if self._worker.alive:
+                    self._hangs()
             self._raise()
 
     def __enter__(self) -> Sink:

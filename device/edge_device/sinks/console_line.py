@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from edge_device.sinks.base import Sink
+from edge_device.sinks.base import Sink, Stop
 from edge_sdk.events import Event, Listener, ignore
 from edge_sdk.frames import Frame
 from edge_sdk.results import Classification, Detection, Result
@@ -63,6 +63,6 @@ def _answer(result: Result) -> str:
     return f"{len(named)} found: {named[0]}" if named else "nothing found"
 
 
-def open_backend(_address: str, **options: Any) -> ConsoleSink:
+def open_backend(_address: str, _stop: Stop, **options: Any) -> ConsoleSink:
     """A status line that nobody sees: `edge-sdk run` opens its own, with the terminal."""
     return ConsoleSink(**options)

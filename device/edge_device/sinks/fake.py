@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from edge_device.sinks.base import Sink
+from edge_device.sinks.base import Sink, Stop
 from edge_sdk.frames import Frame
 from edge_sdk.results import Result
 
@@ -48,6 +48,6 @@ class FakeSink(Sink):
         self.calls.append("close")
 
 
-def open_backend(_address: str, **options: Any) -> FakeSink:
+def open_backend(_address: str, _stop: Stop, **options: Any) -> FakeSink:
     """A sink that remembers."""
     return FakeSink(**options)

@@ -6,17 +6,23 @@ alone.
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import time
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
-from edge_device.sinks.base import Sink
+from edge_device.sinks.base import Sink, Stop
 from edge_sdk.errors import FileError
 from edge_sdk.frames import Frame
 from edge_sdk.results import Result
 
 _LONGEST_LINE = 1 << 20
 """Bytes looked at of a file's first line: a result of 10,000 classes has fewer."""
+
+_LOOK_S = 0.05
+"""A pipe that nobody reads is tried again so often."""
 
 _BEGINNING = b'{"index": '
 """Of every result, and so of one that a full disk cut."""
@@ -26,22 +32,21 @@ class JsonlSink(Sink):
     """Required, and written where the answer is: a line costs less than handing it to another
     thread, and whoever follows the file sees each answer at once.
 
+    A pipe that nobody reads is waited for; where `stop` says True meanwhile, nothing is written.
     Raises FileError when the file cannot be opened, or holds something else.
     """
 
     required = True
     capacity = 0
 
-    def __init__(self, path: str | Path, **options: Any) -> None:
+    def __init__(self, path: str | Path, stop: Stop = lambda: False, **options: Any) -> None:
         super().__init__(**options)
         self.name = str(path)
         path = Path(path)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             lead = _lead(path)
-            # Line by line. A file name that is not UTF-8 becomes the JSON escape that reads back
-            # to it.
-            self._file = path.open("a", encoding="utf-8", errors="backslashreplace", buffering=1)
+            self._file = _opened(path, stop)
             self._file.write(lead)
         except FileError:
             raise
@@ -58,9 +63,40 @@ class JsonlSink(Sink):
         self._file.close()
 
 
-def open_backend(address: str, **options: Any) -> JsonlSink:
+def open_backend(address: str, stop: Stop, **options: Any) -> JsonlSink:
     """Open the file for writing. Raises FileError."""
-    return JsonlSink(address, **options)
+    return JsonlSink(address, stop, **options)
+
+
+def _opened(path: Path, stop: Stop) -> TextIO:
+    """The file, to be written line by line. Where a file name in it is not UTF-8, the line has the
+    JSON escape that reads back to it.
+    """
+
+    def opener(name: str, flags: int) -> int:
+        if not path.is_fifo():
+            return os.open(name, flags, 0o666)
+        while (pipe := _try_pipe(name, flags)) is None:
+            if stop():
+                return os.open(os.devnull, flags)
+            time.sleep(_LOOK_S)
+        return pipe
+
+    return open(path, "a", encoding="utf-8", errors="backslashreplace", buffering=1, opener=opener)
+
+
+def _try_pipe(name: str, flags: int) -> int | None:
+    """The pipe, open; None where nobody reads it, which a plain open would wait for, whatever the
+    signals.
+    """
+    try:
+        pipe = os.open(name, flags | os.O_NONBLOCK)
+    except OSError as error:
+        if error.errno == errno.ENXIO:
+            return None
+        raise
+    os.set_blocking(pipe, True)
+    return pipe
 
 
 def _lead(path: Path) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from edge_device.sinks.base import Sink
+from edge_device.sinks.base import Sink, Stop
 from edge_sdk.errors import ConfigError
 from edge_sdk.frames import Frame
 from edge_sdk.privacy.gate import PublicImage, publish
@@ -57,6 +57,6 @@ def check_preview(path: Path) -> None:
         raise ConfigError(f"preview {path} is not an image file", fix="end it in .jpg or .png")
 
 
-def open_backend(address: str, **options: Any) -> PreviewSink:
+def open_backend(address: str, _stop: Stop, **options: Any) -> PreviewSink:
     """The preview in the file at `address`. Raises ConfigError."""
     return PreviewSink(Path(address), **options)

@@ -26,6 +26,11 @@ class Worker:
         self._thread = threading.Thread(target=self._run, name="edge-sink", daemon=True)
 
     @property
+    def alive(self) -> bool:
+        """True while its thread runs."""
+        return self._thread.is_alive()
+
+    @property
     def pending(self) -> int:
         """Answers that wait or are being taken."""
         return len(self._waiting) + self._taking
