@@ -27,7 +27,7 @@ def write_atomic(path: str | Path, data: bytes, *, durable: bool = True) -> None
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}")
     try:
         if path.is_dir():
-            raise FileError(f"{path} is a folder", fix=f"name a file in it: {path / 'NAME'}")
+            raise FileError(f"{path} is a folder", fix=f"give a file in it: {path / 'NAME'}")
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(temporary, "wb", opener=_no_link) as file:
             file.write(data)
@@ -42,7 +42,7 @@ def write_atomic(path: str | Path, data: bytes, *, durable: bool = True) -> None
     except OSError as error:
         raise FileError(
             f"cannot write {path}: {error.strerror or error}",
-            fix="free some space, or name another place that you may write to",
+            fix="free some space, or give another place that you can write to",
         ) from error
     finally:
         with contextlib.suppress(OSError):
@@ -70,11 +70,11 @@ def read_file(path: str | Path, *, what: str, max_bytes: int | None = None) -> b
         if not stat.S_ISREG(found.st_mode):
             # A pipe may never end, and /dev/zero does not.
             kind = "a folder" if stat.S_ISDIR(found.st_mode) else "a pipe or a device"
-            raise FileError(f"{path} is {kind}, not {_a(what)}", fix=f"name the {what} file itself")
+            raise FileError(f"{path} is {kind}, not {_a(what)}", fix=f"give the {what} file itself")
         if max_bytes is not None and found.st_size > max_bytes:
             raise FileError(
                 f"{path} is too large for {_a(what)}: {found.st_size} bytes, at most {max_bytes}",
-                fix=f"name {_a(what)} file",
+                fix=f"give {_a(what)} file",
             )
         return path.read_bytes()
 
@@ -85,8 +85,8 @@ def _a(what: str) -> str:
 
 
 def is_folder(path: Path) -> bool:
-    """Whether `path` is a folder; False where nothing is there. Raises FileError when nobody can
-    say: a name that is too long, a folder above it that may not be entered.
+    """True if `path` is a folder; False where nothing is there. Raises FileError where this is not
+    known: a name that is too long, a folder above it that may not be entered.
     """
     with reading(path, what="file or folder"):
         return path.is_dir()
@@ -110,7 +110,7 @@ def reading(path: Path, *, what: str) -> Iterator[None]:
 
 
 def state_folder() -> Path:
-    """Where this machine remembers what it has proven: $XDG_STATE_HOME/edge-sdk.
+    """The folder of what this machine has proven: $XDG_STATE_HOME/edge-sdk.
 
     Raises FileError for a user without a home.
     """
@@ -139,5 +139,5 @@ def prepare_folder(folder: Path, *, what: str, option: str) -> None:
     except OSError as error:
         raise FileError(
             f"cannot write {what} to {folder}: {error.strerror or error}",
-            fix=f"name a folder that you may write to with {option}",
+            fix=f"give a folder that you can write to with {option}",
         ) from error

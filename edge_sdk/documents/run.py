@@ -8,7 +8,7 @@ InvalidCode = Literal[
     "short", "too-few-samples", "not-steady", "throttling-unknown", "throttled", "sampler-failed"
 ]
 """Reasons why figures may not be quoted: less than 10 s after the warm-up; fewer than 662 samples;
-the median latency of the two halves differs by over 10 %; throttling cannot be read on this
+the median latencies of the two halves differ by more than 10 %; throttling cannot be read on this
 machine; the processor was throttled; a sampler (thermal, soak, a power meter) failed.
 """
 

@@ -17,8 +17,8 @@ from edge_sdk.inference.golden import unproven_warning
 from edge_sdk.tasks import task_of
 from edge_sdk.tasks.base import Metric
 
-MEASURES: dict[Metric, Evaluator[Any]] = {
-    measure.metric: measure for measure in (ACCURACY, MEAN_AVERAGE_PRECISION)
+EVALUATORS: dict[Metric, Evaluator[Any]] = {
+    evaluator.metric: evaluator for evaluator in (ACCURACY, MEAN_AVERAGE_PRECISION)
 }
 
 
@@ -35,7 +35,7 @@ def evaluate_bundle(
     as `evaluate` and `evaluate_detections` do.
     """
     found: EvaluationResult = evaluate_with(
-        MEASURES[task_of(bundle.manifest).metric],
+        EVALUATORS[task_of(bundle.manifest).metric],
         bundle,
         data,
         engine=engine,

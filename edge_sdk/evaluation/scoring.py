@@ -70,7 +70,7 @@ class Evaluator(ABC, Generic[ResultT]):
 
 
 def evaluate_with(
-    measure: Evaluator[ResultT],
+    evaluator: Evaluator[ResultT],
     bundle: Bundle,
     data: str | LabelledImages,
     *,
@@ -85,21 +85,21 @@ def evaluate_with(
     not fit, and what opening the source and the engine raise.
     """
     task = task_of(bundle.manifest)
-    if task.metric != measure.metric:
+    if task.metric != evaluator.metric:
         raise ConfigError(
-            f"{bundle.path.name} is {task.kind}, not {measure.kind}", fix=measure.otherwise
+            f"{bundle.path.name} is {task.kind}, not {evaluator.kind}", fix=evaluator.otherwise
         )
     source = open_source(data, bundle.manifest.sequence) if isinstance(data, str) else data
-    source = measure.fitted(source, bundle)
+    source = evaluator.fitted(source, bundle)
     known = training_prefixes(bundle.build)
     with Recognizer.open(
-        bundle, engine, threads=threads, prove=prove, min_score=measure.min_score
+        bundle, engine, threads=threads, prove=prove, min_score=evaluator.min_score
     ) as recognizer:
-        return score(measure, recognizer, source, known=known, listen=listen)
+        return score(evaluator, recognizer, source, known=known, listen=listen)
 
 
 def score(
-    measure: Evaluator[ResultT],
+    evaluator: Evaluator[ResultT],
     recognizer: Recognizer,
     source: LabelledImages,
     *,
@@ -110,7 +110,7 @@ def score(
 
     Raises DataError for more than 1 % of unreadable samples.
     """
-    scoring = measure.scoring(recognizer, source.labels)
+    scoring = evaluator.scoring(recognizer, source.labels)
     unreadable: list[str] = []
     seen = 0
     for done, sample in enumerate(source.images, start=1):

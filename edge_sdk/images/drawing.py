@@ -59,8 +59,8 @@ def undrawable(labels: Sequence[str]) -> str:
         return ""
     index, label = other[0]
     return (
-        f"OpenCV draws ASCII only: the copies name {len(other)} of {len(labels)} labels by their "
-        f'number ("{drawn(label, index)}" is {label}); the printed answers have them in full'
+        f"OpenCV draws ASCII only: the copies show {len(other)} of {len(labels)} labels by their "
+        f'number ("{drawn(label, index)}" is {label}); the printed answers show them in full'
     )
 
 

@@ -72,7 +72,7 @@ def list_images(folder: str | Path, *, recursive: bool = False) -> list[Path]:
     folder = Path(folder)
     with reading(folder, what="folder of images"):
         if not stat.S_ISDIR(folder.stat().st_mode):
-            raise FileError(f"{folder} is not a folder", fix="name a folder that holds images")
+            raise FileError(f"{folder} is not a folder", fix="give a folder of images")
         return sorted(
             path
             for path in (walk(folder) if recursive else folder.iterdir())
@@ -91,13 +91,13 @@ def list_classes(folder: str | Path) -> dict[str, list[Path]]:
     if not classes:
         raise DataError(
             f"{folder} has no class folders",
-            fix=f"make a folder for each class in it, e.g. {folder / 'cat'}, with images inside",
+            fix=f"make a folder in it for each class, e.g. {folder / 'cat'}, with images inside",
         )
     empty = [name for name, images in classes.items() if not images]
     if empty:
         raise DataError(
             f"class folder without images: {', '.join(empty)} in {folder}",
-            fix="put images into it, or remove the folder",
+            fix="add images to it, or remove it",
         )
     return classes
 

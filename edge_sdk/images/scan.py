@@ -98,9 +98,9 @@ def _answer(worker: Worker, part: Sequence[Path]) -> list[ImageScan | str]:
         found = worker.answer()
     except WorkerEnded as ended:
         raise FileError(
-            f"one of the images from {part[0]} to {part[-1]} ended the process that decodes them "
+            f"one of the images from {part[0]} to {part[-1]} crashed the process that decodes them "
             f"({ended})",
-            fix="move these images away, half of them at a time, to find which; close other "
-            "programs where memory is short",
+            fix="move these images away, half at a time, to find which one; if memory is "
+            "short, close other programs",
         ) from ended
     return [one if isinstance(one, str) else ImageScan(*one) for one in found]

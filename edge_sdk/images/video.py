@@ -29,7 +29,7 @@ def count_frames(path: Path) -> int:
     while video.grab():
         count += 1
     if not count:
-        raise ImageError(f"{path} holds no frame that decodes", fix="remove or replace it")
+        raise ImageError(f"{path} has no frame that can be decoded", fix="remove or replace it")
     return count
 
 
@@ -52,7 +52,7 @@ def read_clip(path: Path, start: int, frames: int) -> tuple[Frame, ...]:
     found = last[1].read(start, frames)
     if len(found) < frames:
         raise ImageError(
-            f"{path} ends after {last[1].end} frames, {start + frames} are needed",
+            f"{path} ends after {last[1].end} frames; {start + frames} are needed",
             fix="remove or replace it, or lower sequence.frames",
         )
     return found
@@ -97,5 +97,5 @@ def _open(path: Path) -> cv2.VideoCapture:
     # like "a:b" would be a protocol.
     video = cv2.VideoCapture(str(path.absolute()), cv2.CAP_FFMPEG)
     if not video.isOpened():
-        raise ImageError(f"{path} is no video that can be decoded", fix="remove or replace it")
+        raise ImageError(f"{path} cannot be decoded as a video", fix="remove or replace it")
     return video

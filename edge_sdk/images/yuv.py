@@ -75,7 +75,7 @@ def _full_range(values: NDArray[np.uint8], frame: Frame) -> NDArray[np.uint8]:
 
 
 def _table(low: int, high: int) -> NDArray[np.uint8]:
-    """Where low..high of video range lie in 0..255."""
+    """low..high of video range, mapped to 0..255."""
     values = (np.arange(256) - low) * 255 / (high - low)
     return np.clip(np.rint(values), 0, 255).astype(np.uint8)
 

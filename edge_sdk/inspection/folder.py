@@ -146,7 +146,7 @@ def _listing(folder: Path) -> tuple[dict[str, Classes], list[Path]]:
         if not parts[""]:
             raise DataError(
                 f"{folder} has no class folders",
-                fix=f"make a folder for each class in it, e.g. {folder / 'cat'}, with images "
+                fix=f"make a folder in it for each class, e.g. {folder / 'cat'}, with images "
                 "inside",
             )
     return parts, left_out
@@ -231,7 +231,7 @@ def _named(train: int, val: int, test: int) -> Split:
 
 def _warnings(folder: Path, document: InspectFolder) -> list[str]:
     lines = [
-        f"{folder / name} stands beside train and test: rename it to {folder / 'val'}, or move it "
+        f"{folder / name} is beside train and test: rename it to {folder / 'val'}, or move it "
         f"elsewhere ({count:,} images)"
         for name, count in folders_beside_parts(folder, SUFFIXES).items()
     ]
@@ -247,7 +247,7 @@ def _warnings(folder: Path, document: InspectFolder) -> list[str]:
         lines.append(line)
     if document["left_out"]:
         lines.append(
-            f"left out, of another kind or in no class folder: {len(document['left_out']):,} files "
+            f"ignored, not images or not in a class folder: {len(document['left_out']):,} files "
             f"({', '.join(document['left_out'][:5])})"
         )
     return lines
@@ -267,7 +267,7 @@ def _alike(
     if across_classes:
         lines.append(
             f"equal files in several classes: {len(across_classes):,} images, for example "
-            f"{across_classes[0]}; keep each in the class that it shows"
+            f"{across_classes[0]}; keep each in the right class only"
         )
     if near:
         lines.append(

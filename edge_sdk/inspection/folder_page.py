@@ -30,7 +30,7 @@ def write_inspection(folder: Path, path: Path, document: Inspect) -> Path:
 
 def _page(path: Path, document: Inspect) -> str:
     head = Head("inspection", path.name, escape(path), "", ())
-    return page(head, [Section("contents", "Contents", facts("What is in it", document))])
+    return page(head, [Section("contents", "Contents", facts("Contents", document))])
 
 
 def _folder_page(path: Path, document: InspectFolder) -> str:
@@ -52,7 +52,7 @@ def _tiles(document: InspectFolder) -> list[Tile]:
     return [
         Tile("images", count(document["pictures"]), f"{len(document['classes'])} classes"),
         Tile("unreadable", count(len(document["unreadable"]))),
-        Tile("duplicates", count(document["duplicates"]), "equal to another"),
+        Tile("duplicates", count(document["duplicates"]), "exact duplicates"),
         Tile("near-duplicates", *near_in_words(document)),
     ]
 
@@ -69,7 +69,7 @@ def _classes(document: InspectFolder) -> str:
     ]
     head = ("Class", "Images", "Training", "Validation", "Test")
     sizes = [(escape(size), count(number)) for size, number in document["sizes"].items()]
-    return table("As a recipe splits them", head, rows, kind="figures") + table(
+    return table("Splits by default", head, rows, kind="figures") + table(
         "Sizes, most frequent first", ("Width x height", "Images"), sizes, kind="figures"
     )
 
@@ -80,7 +80,7 @@ def _split(split: Split) -> tuple[str, str, str]:
 
 def _sheets(path: Path) -> Section:
     exhibits = [Exhibit(png, name or "no class") for name, png in contact_sheets(path).items()]
-    words = f"Up to {MAX_SHOWN} of each class, from its first file to its last."
+    words = f"Up to {MAX_SHOWN} of each class, evenly spaced over its files."
     return gallery_section(Gallery("images", "Images", words, exhibits))
 
 

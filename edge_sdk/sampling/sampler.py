@@ -1,4 +1,4 @@
-"""The port of samplers: what watches the machine while a model answers."""
+"""The port of samplers, which watch the machine while a model answers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from edge_sdk.sampling.worker import SamplingThread
 
 
 class Window(NamedTuple):
-    """What a report measures: from the end of the warm-up to the end of the run.
+    """The time that a report covers: from the end of the warm-up to the end of the run.
 
     start_ns, end_ns: on time.monotonic_ns(). n: answers in that time.
     """

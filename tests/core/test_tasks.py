@@ -13,7 +13,7 @@ from edge_sdk import Bundle, Recognizer
 from edge_sdk.data.samples import Image, Scene
 from edge_sdk.engines import open_engine
 from edge_sdk.errors import BundleError
-from edge_sdk.evaluation.metrics import MEASURES
+from edge_sdk.evaluation.metrics import EVALUATORS
 from edge_sdk.images.image_files import read_image
 from edge_sdk.model.interface import SequenceEntry, TaskName
 from edge_sdk.tasks import TASKS, task_of
@@ -25,9 +25,9 @@ def test_every_name_has_a_task_whose_metric_can_be_measured() -> None:
     assert set(TASKS) == set(get_args(TaskName))
     for name, task in TASKS.items():
         assert task.name == name
-        measure = MEASURES[task.metric]
-        assert measure.metric == task.metric
-        assert task.finds_objects is (measure.metric == "mAP")
+        evaluator = EVALUATORS[task.metric]
+        assert evaluator.metric == task.metric
+        assert task.finds_objects is (evaluator.metric == "mAP")
 
 
 def test_a_manifest_and_its_interface_have_one_task(

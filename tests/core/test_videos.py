@@ -153,7 +153,7 @@ def test_what_is_wrong_is_said_once(tmp_path: Path) -> None:
     path.write_bytes(b"\0\0\0\x18ftypmp42 and then nothing")
     line = [sys.executable, "-c", READ, str(path)]
     done = subprocess.run(line, capture_output=True, text=True, check=True)
-    assert done.stdout == f"{path} is no video that can be decoded\n"
+    assert done.stdout == f"{path} cannot be decoded as a video\n"
     assert done.stderr == ""
 
 

@@ -128,8 +128,8 @@ def test_a_video_at_its_own_rate(
     assert np.allclose(levels, [0, 80, 160], atol=4)  # frames 0, 10 and 20
     again = here(*line, "--delay", "0.8")
     assert again.returncode == 0
-    assert "1 captured, 4 in all" in again.stdout
-    assert "the camera ended before there were enough" in again.stdout
+    assert "1 captured, 4 in total" in again.stdout
+    assert "the camera you stopped it before there were enough images images" in again.stdout
 
 
 def test_a_preview_is_what_is_seen_and_small(tmp_path: Path, here: Command) -> None:

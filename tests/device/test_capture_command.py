@@ -59,7 +59,7 @@ def test_a_label_of_any_script(photos: str, tmp_path: Path, here: Command) -> No
         (["--label", "x", "--out", "split"], "--out split/train"),
         (["--label", "x", "--out", "y" * 300], "too long"),
         (["--label", "x", "--label", "x"], "named twice"),
-        (["--label", "x", "--label", "y"], "nobody is there to press Enter"),
+        (["--label", "x", "--label", "y"], "there is no terminal for Enter"),
         (["--label", "x", "--preview", "images/x/p.jpg"], "would become one of its images"),
         (["--label", "x", "--preview", "p.txt"], ".jpg or .png"),
         (["--label", "x", "--preview", "split.png"], "is a folder"),
@@ -181,7 +181,7 @@ def test_leaving_before_the_second_label(tmp_path: Path, keys: bytes) -> None:
     terminal.until("closed: press Enter to begin")
     terminal.press(keys)
     assert terminal.end() == 0, terminal.shown
-    assert "stopped before there were enough" in terminal.shown
+    assert "you stopped it before there were enough images" in terminal.shown
     assert names(tmp_path / "images") == ["open"]
 
 

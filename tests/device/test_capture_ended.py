@@ -133,7 +133,7 @@ def test_a_full_disk_ends_it_and_keeps_what_is_there(
     error, fix = refused(done)
     assert "x-0003.jpg" in error and "too large" in error
     assert "free some space" in fix
-    assert "2 captured, 2 in all" in done.stderr
+    assert "2 captured, 2 in total" in done.stderr
     assert names(tmp_path / "images" / "x") == ["x-0001.jpg", "x-0002.jpg"]
 
 

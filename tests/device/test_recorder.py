@@ -39,7 +39,7 @@ def test_the_first_second_is_excluded_and_said(make_result: Make) -> None:
         "results": 101,
         "drops": 100,
         "seconds": 1.0,
-        "rule": "the first 1 s of answers are excluded",
+        "rule": "the first second of answers is excluded",
     }
     assert recorder.results == 300
     assert recorder.statistics.n == 199

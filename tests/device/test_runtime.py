@@ -157,7 +157,7 @@ def test_overload_is_told_exactly(bundle: Path, shared_clock: Any) -> None:
     highest = max(row["frame_age_max_ms"] for row in document["timeline"])
     assert highest == document["frame_age"]["max"]
     assert document["policy"] == "latest"
-    assert f"{document['deadline_misses']} later than 10 ms" in summary(document)
+    assert f"{document['deadline_misses']} results later than 10 ms" in summary(document)
 
 
 def test_a_camera_slower_than_the_model_is_answered_once_a_frame(bundle: Path) -> None:
@@ -318,9 +318,9 @@ def test_golden_outputs_that_do_not_match(tiny_parts: Callable[..., Any], tmp_pa
     ("seconds", "n", "steady", "throttled", "reasons"),
     [
         (10.0, 662, True, False, {}),
-        (9.9, 662, True, False, {"short": "9.9 s after the warm-up, at least 10 s are needed"}),
-        (9.9, 662, False, False, {"short": "9.9 s after the warm-up, at least 10 s are needed"}),
-        (10.0, 661, True, False, {"too-few-samples": "661 samples, at least 662 are needed"}),
+        (9.9, 662, True, False, {"short": "9.9 s after the warm-up; at least 10 s are needed"}),
+        (9.9, 662, False, False, {"short": "9.9 s after the warm-up; at least 10 s are needed"}),
+        (10.0, 661, True, False, {"too-few-samples": "661 samples; at least 662 are needed"}),
         (10.0, 662, True, True, {"throttled": "the processor was throttled"}),
         (
             *(10.0, 662, True, None),
@@ -328,7 +328,10 @@ def test_golden_outputs_that_do_not_match(tiny_parts: Callable[..., Any], tmp_pa
         ),
         (
             *(10.0, 662, False, False),
-            {"not-steady": "not steady: the median latency of the two halves differs by over 10 %"},
+            {
+                "not-steady": "not steady: the median latencies of the two halves differ by more "
+                "than 10 %"
+            },
         ),
     ],
 )
@@ -357,7 +360,7 @@ def test_energy_of_a_model_says_so_in_a_readable_unit(
     with Runtime(bundle) as runtime:
         document = runtime.report(edge_hardware.load_board("rpi4")).as_dict()
     document["energy_model"] |= {"joules_per_inference": joules, "uncertainty": joules}
-    assert f"not measured; MODEL for rpi4: {shown} ± {shown} an inference" in summary(document)
+    assert f"not measured; MODEL for rpi4: {shown} ± {shown} per inference" in summary(document)
 
 
 def test_a_meters_energy_is_in_the_report(bundle: Path, tmp_path: Path) -> None:

@@ -229,10 +229,10 @@ def _check(scenario: str, seconds: float, repeats: int, soak: bool) -> None:
         raise ConfigError(f"unknown scenario {scenario!r}", fix=nearest(scenario, SCENARIOS))
     if not seconds > 0 or repeats < 1:
         raise ConfigError(
-            f"{repeats} repeats of {seconds} s", fix="use 1 repeat or more, of more than 0 s"
+            f"{repeats} repeats of {seconds} s", fix="use at least 1 repeat, longer than 0 s"
         )
     if soak and repeats > 1:
-        raise ConfigError(f"a soak of {repeats} repeats", fix="leave out --repeats: it goes on")
+        raise ConfigError(f"--soak runs once, not {repeats} times", fix="leave out --repeats")
 
 
 def _check_used(scenario: str, latency_bound_ms: float | None, streams: int) -> None:
@@ -245,6 +245,6 @@ def _check_used(scenario: str, latency_bound_ms: float | None, streams: int) -> 
     ):
         if given and scenario != only:
             raise ConfigError(
-                f"{scenario} has no use for {given}",
+                f"{scenario} does not use {given}",
                 fix=f"leave {option} out, or use --scenario {only}",
             )

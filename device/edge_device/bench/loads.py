@@ -1,4 +1,4 @@
-"""What is asked of a recognizer, and when: iterators of results, one for each scenario.
+"""Loads on a recognizer: iterators of results, one for each scenario.
 
 Time is a parameter. A frame that was scheduled has that instant as its sensor_ns, and so its result
 has.
@@ -24,10 +24,10 @@ FRAMES = 8
 """Different frames in memory, taken in turn: 22 MB, more than a small processor's cache."""
 
 _LOOK_S = 0.1
-"""How often a load that waits for its next frame looks whether it should stop."""
+"""A load that waits for its next frame checks so often whether to stop."""
 
 _HAND_OVER_NS = 20_000_000
-"""How long an offline worker gathers results: one by one, handing them over would count."""
+"""An offline worker hands results over in batches of so many ns: one by one would cost time."""
 
 Now = Callable[[], int]
 Stop = Callable[[], bool]

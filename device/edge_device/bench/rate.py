@@ -57,12 +57,12 @@ class Trial:
 
 
 def may_be_late(queries: int) -> int:
-    """How many of so many queries may be late where 99 % hold their bound."""
+    """The number of so many queries that may be late where 99 % hold their bound."""
     return queries // 100
 
 
 def queries_of(rate: float, bound_ms: float) -> int:
-    """How many queries a trial takes: enough for a p99, and for a queue to show that it grows."""
+    """The queries of a trial: enough for a p99, and for a queue to show that it grows."""
     seconds = max(_MIN_SECONDS, _BOUNDS * bound_ms / 1e3)
     return max(MIN_QUERIES, math.ceil(rate * seconds))
 

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Options:
-    """What a scenario is given. bound_ms: of the latency of server; None takes the bundle's
+    """The options of a scenario. bound_ms: of the latency of server; None takes the bundle's
     budget.latency_ms. streams: samples of a multi-stream query. listen: is told of progress.
     """
 
@@ -67,7 +67,7 @@ class Options:
 
 
 class Scenario(ABC):
-    """How load is made. `open` first; then `results`, once.
+    """A load pattern: `open` first; then `results`, once.
 
     workers: recognizers that share the load. streams: samples of a query. bound_ms: latency above
     which an answer is late; 0 is none. latency: what is counted as latency.
@@ -93,7 +93,7 @@ class Scenario(ABC):
         """Answers without an end, begun when they are asked for."""
 
     def accept(self, statistics: RunStatistics) -> bool:
-        """Whether what was measured stands; where not, it is to be measured once more."""
+        """True if the measurement stands; False to measure once more."""
         return True
 
     def add_detail(self, load: Load, statistics: RunStatistics) -> None:  # noqa: B027
@@ -150,7 +150,7 @@ class MultiStream(Scenario):
 
 
 class Offline(Scenario):
-    """The result is the throughput, in samples a second."""
+    """The result is the throughput, in samples per second."""
 
     name = "offline"
     metric = "samples a second"
@@ -186,7 +186,7 @@ class Server(Scenario):
 
     SLOWER = 0.95
     MAX_TIMES = 6
-    """How often the rate found is measured at most, each time SLOWER than before."""
+    """Measurements of the rate found at most, each SLOWER than the one before."""
 
     name = "server"
     metric = "queries a second within the latency bound"
@@ -215,7 +215,7 @@ class Server(Scenario):
         return self._at(self._rate or 1.0, seed=repeat + 1)
 
     def accept(self, statistics: RunStatistics) -> bool:
-        """Whether the bound was held, or it has been tried often enough; lowers the rate if not."""
+        """True if the bound was held, or the last try is over; otherwise lowers the rate."""
         self._measured += 1
         if _held(statistics) is not False or self._measured >= self.MAX_TIMES:
             return True
@@ -243,7 +243,7 @@ class Server(Scenario):
         bound = self.options.bound_ms or subject.manifest.budget.latency_ms
         if bound is None:
             raise ConfigError(
-                "server needs a latency bound, and the bundle's budget has none",
+                "server needs a latency limit, and the bundle's budget has none",
                 fix="give one in ms, for example --latency-bound 50",
             )
         return bound
@@ -263,7 +263,7 @@ class Server(Scenario):
     def _one_after_another(self) -> Trial:
         """Warmed up, without any waiting: its rate is what this machine can do at most."""
         stop = self.options.stop
-        self.options.listen(Event("progress", message="one after another"))
+        self.options.listen(Event("progress", message="measuring without a queue"))
         results = single_stream(self.recognizer, self.options.frames)
         warmup = UntilSteady()
         next(result for result in results if stop() or warmup.over(result))
@@ -275,7 +275,7 @@ class Server(Scenario):
 
     def _try(self, rate: float) -> Trial:
         self.options.listen(
-            Event("progress", f"trial {len(self._trials) + 1}", f"{rate:.4g} a second")
+            Event("progress", f"trial {len(self._trials) + 1}", f"{rate:.4g} per second")
         )
         queries = queries_of(rate, self.bound_ms)
         answers = takewhile(lambda _: not self._search_over(), self._at(rate))
@@ -298,14 +298,13 @@ class Server(Scenario):
     def _require(self, possible: bool) -> None:
         if not possible and not self.options.stop():
             raise ConfigError(
-                f"no rate holds the latency bound of {self.bound_ms:g} ms here",
-                fix="raise it with --latency-bound, well above the p99 latency of "
-                "--scenario single-stream",
+                f"no rate keeps within the latency limit of {self.bound_ms:g} ms here",
+                fix="raise --latency-bound well above the p99 latency of --scenario single-stream",
             )
 
 
 def _held(statistics: RunStatistics) -> bool | None:
-    """Whether 99 % of answers were within the bound; None where they are too few to tell."""
+    """True if 99 % of answers were within the bound; None where they are too few to tell."""
     return statistics.misses <= may_be_late(statistics.n) if statistics.n >= MIN_QUERIES else None
 
 

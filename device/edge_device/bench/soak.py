@@ -89,7 +89,9 @@ class Soak(Sampler):
         fds = [sample.fds for sample in self.samples]
         settled = self.samples[len(self.samples) // 2 :]
         slope, interval = theil_sen([(sample.t_s, sample.rss_bytes) for sample in settled])
-        because: str | None = f"{len(settled)} samples to judge, at least {MIN_SAMPLES} are needed"
+        because: str | None = (
+            f"{len(settled)} samples in the second half; at least {MIN_SAMPLES} are needed"
+        )
         if interval is not None:
             # The lowest of a quarter: somebody may just be reading a file.
             quarter = len(fds) // 4
@@ -130,7 +132,7 @@ def _grown(settled: Sequence[Usage], interval: Interval, more_fds: int) -> str |
     grown = []
     seconds = settled[-1].t_s - settled[0].t_s
     if interval.low * seconds > GROWN * settled[0].rss_bytes:
-        grown.append(f"memory grows by {interval.low:,.0f} bytes a second or more")
+        grown.append(f"memory grows by {interval.low:,.0f} bytes per second or more")
     if more_fds > 0:
         grown.append(f"{more_fds} more files are open at the end")
     return "; ".join(grown) or None

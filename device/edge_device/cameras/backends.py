@@ -49,9 +49,7 @@ BACKENDS: dict[str, Backend] = {
     "synthetic": Backend(
         "edge_device.cameras.synthetic", "a moving pattern, always the same", "", _MADE_UP
     ),
-    "fake": Backend(
-        "edge_device.cameras.fake", "scripted frames, for tests of the rest", "", _MADE_UP
-    ),
+    "fake": Backend("edge_device.cameras.fake", "scripted frames, for tests", "", _MADE_UP),
 }
 
 

@@ -70,8 +70,8 @@ def first_usable(found: list[ListedCamera]) -> str:
             return camera.spec
     tried = "; ".join(f"{camera.spec}: {camera.because}" for camera in found)
     raise CameraError(
-        f"no camera is named, and no attached camera is usable ({tried})",
-        fix="name one: --camera rtsp://HOST/PATH, --camera folder:images?fps=30 or "
+        f"no camera was given, and no attached camera is usable ({tried})",
+        fix="give one: --camera rtsp://HOST/PATH, --camera folder:images?fps=30 or "
         "--camera video:film.mp4; edge-sdk cameras shows them all",
     )
 

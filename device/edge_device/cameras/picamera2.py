@@ -193,8 +193,8 @@ def list_cameras() -> list[tuple[int, str]]:
         from picamera2 import Picamera2
     except ImportError as error:
         raise MissingPackage(
-            f"cameras of a Pi need picamera2, which is not usable here: {error}",
-            fix="sudo apt install python3-picamera2, and make the environment with "
+            f"the Pi's cameras need picamera2, which is not usable here: {error}",
+            fix="sudo apt install python3-picamera2, and create the environment with "
             "python3 -m venv --system-site-packages (make device does)",
         ) from error
     # By its place in this list, not by "Num": that is how Picamera2(place) counts.

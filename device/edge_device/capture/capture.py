@@ -63,9 +63,9 @@ def capture(
     files = check_spec(camera).kind in FILES
     _check(labels, out, settings)
     if len(labels) > 1 and (files or operator.entered is None):
-        why = "a file does not wait for the next one" if files else "nobody is there to press Enter"
+        why = "a file cannot wait between labels" if files else "there is no terminal for Enter"
         raise ConfigError(
-            f"{len(labels)} labels are named, but {why}",
+            f"{len(labels)} labels were given, but {why}",
             fix=f"capture one label at a time: --label {labels[0]}",
         )
     with ExitStack() as stack:
@@ -97,7 +97,7 @@ def _check(labels: Sequence[str], out: Path, settings: Settings) -> None:
     for label in labels:
         check_label(label)
     if len(set(labels)) < len(labels):
-        raise ConfigError("a label is named twice", fix="name each label once")
+        raise ConfigError("a label is given twice", fix="give each label once")
     check_out(out)
     preview = settings.preview
     if preview is None:
@@ -107,8 +107,8 @@ def _check(labels: Sequence[str], out: Path, settings: Settings) -> None:
         inside = out.resolve() in preview.resolve().parents
     if inside:
         raise FileError(
-            f"preview {preview} lies in {out}, and would become one of its images",
-            fix="name a file elsewhere, for example /dev/shm/preview.jpg",
+            f"preview {preview} is inside {out} and would become one of its images",
+            fix="give a file elsewhere, for example /dev/shm/preview.jpg",
         )
 
 
@@ -230,8 +230,8 @@ def describe(document: Capture) -> str:
     rows = [
         [
             entry["folder"],
-            f"{entry['captured']} captured, {entry['pictures']} in all",
-            f"{entry['skipped_similar']} almost the same left out"
+            f"{entry['captured']} captured, {entry['pictures']} in total",
+            f"{entry['skipped_similar']} near-duplicates skipped"
             if entry["skipped_similar"]
             else "",
         ]
@@ -267,7 +267,7 @@ def next_steps(document: Capture) -> list[str]:
 
 
 _ENDED = {
-    "camera": "the camera ended before there were enough",
-    "stopped": "stopped before there were enough",
-    "error": "by an error, see below; what was written stays",
+    "camera": "the camera you stopped it before there were enough images images",
+    "stopped": "you stopped it before there were enough images",
+    "error": "by the error below; the images written so far are kept",
 }

@@ -26,7 +26,7 @@ _LONGEST = 200
 
 
 def check_label(label: str) -> None:
-    """Whether `label` can name a class and its folder. Raises ConfigError."""
+    """Raise ConfigError where `label` cannot name a class and its folder."""
     wrong = _wrong(label)
     if wrong:
         raise ConfigError(
@@ -51,7 +51,7 @@ def _wrong(label: str) -> str:
 
 
 def check_out(out: Path) -> None:
-    """Whether class folders can stand in `out`. Raises FileError."""
+    """Raise FileError where class folders cannot be made in `out`."""
     if parts := part_folders(out):
         raise FileError(
             f"{out} is split into {', '.join(parts)}: a class beside them is never looked at",

@@ -63,7 +63,7 @@ def quality(image: Frame) -> Quality:
 
 
 def viewable(frame: Frame) -> Frame:
-    """What people see of a camera's frame, as "rgb", "bgr" or "gray"."""
+    """The image of a camera's frame as people see it: "rgb", "bgr" or "gray"."""
     shown = frame.shown
     if shown.color not in YUV:
         return shown

@@ -1,4 +1,4 @@
-"""One camera's frames, shared out among the labels that are taken one after another."""
+"""One camera's frames, shared out among labels, one after another."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from edge_sdk.images.image_files import write_image
 from edge_sdk.images.perceptual_hash import MAX_BITS, Hash, perceptual_hash
 
 STILL = 20
-"""So many almost equal images one after another are worth a word."""
+"""After so many near-duplicates in a row there is a warning."""
 
 Frames = Generator[Frame, None, None]
 
 
 @dataclass(frozen=True)
 class Operator:
-    """Who stands at the camera. stop: asked now and then, True ends it. entered: True once for each
-    time that Enter was pressed; None where nobody can. listen: told what happens, by a warning what
-    needs a hand.
+    """The person at the camera. stop: asked now and then, True ends the capture. entered: True once
+    each time Enter was pressed; None without a terminal. listen: told the progress, and by a
+    warning what needs attention.
     """
 
     stop: Callable[[], bool] = lambda: False
@@ -37,7 +37,7 @@ class Operator:
 
 @dataclass
 class ImageBatch:
-    """What was taken of one label."""
+    """The images taken of one label."""
 
     folder: ClassFolder
     files: list[Path] = field(default_factory=list)
@@ -61,7 +61,7 @@ class ImageBatch:
 
 
 class Session:
-    """The frames of a camera, and what is to be done with them. interval_s 0: every frame."""
+    """Takes images from the frames of a camera. interval_s 0: every frame."""
 
     def __init__(self, frames: Frames, settings: Settings, operator: Operator) -> None:
         self._frames = frames
@@ -114,7 +114,7 @@ class Session:
                 Event("progress", label, f"starts in {math.ceil(left_ns / 1e9)} s")
             )
             return
-        alike = f", {batch.skipped} almost the same left out" if batch.skipped else ""
+        alike = f", {batch.skipped} near-duplicates skipped" if batch.skipped else ""
         taken = f"{len(batch.files)} of {self._settings.count}{alike}"
         self._operator.listen(Event("progress", label, taken))
         if batch.still == STILL and not left_ns:
@@ -122,7 +122,7 @@ class Session:
                 Event(
                     "warning",
                     label,
-                    f"the last {STILL} looked almost like the one before: move the subject, "
+                    f"the last {STILL} images looked almost like the one before: move the subject, "
                     "or keep them with --keep-similar",
                 )
             )

@@ -1,4 +1,4 @@
-"""What may be chosen of a capture, and the defaults: the command's, and those from Python.
+"""The settings of a capture, with their defaults for the command and for Python.
 
 Imports nothing heavy, for the command's help shows them.
 """

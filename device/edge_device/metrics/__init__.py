@@ -1,1 +1,1 @@
-"""What is measured of a run, and the document and text that report it."""
+"""Measurements of a run, and the document and text that report them."""

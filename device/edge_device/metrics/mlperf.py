@@ -1,4 +1,4 @@
-"""MLPerf Inference's rules for a load, and how far a benchmark is from keeping them.
+"""MLPerf Inference's rules for a load, and the verdict on a benchmark.
 
 Source: MLPerf Inference Rules, section "Scenarios" (mlcommons/inference_policies,
 inference_rules.adoc) as of round 2.0, where a multi-stream query became 8 samples issued when the
@@ -33,8 +33,8 @@ _CONFIDENCE = 0.99
 
 
 def most_late(queries: int, percentile: float = 0.99) -> int | None:
-    """How many of so many queries may be late for it to be likely, at 99 % confidence, that a
-    share of `percentile` is not; None where even none is too few queries to tell.
+    """The number of so many queries that may be late while, at 99 % confidence, a share of
+    `percentile` is not; None for too few queries to tell.
 
     LoadGen's early stopping (loadgen/early_stopping.cc): the largest t for which the chance of at
     most t late ones is below 1 %, were a share of 1 - percentile late.
@@ -68,17 +68,17 @@ def mlperf(
     streams: int = SAMPLES_PER_QUERY,
     late: int | None = None,
 ) -> MlperfVerdict:
-    """How far a run is from LoadGen's rules for its scenario: {scenario, met, because}.
+    """A run held against LoadGen's rules for its scenario: {scenario, met, because}.
 
     queries: of multi-stream; of the others, where each is one sample, the samples. streams: samples
     of a multi-stream query. late: server queries answered after the bound.
     """
     if scenario not in (*PERCENTILE, "offline"):
-        because = f"{scenario} is not one of MLPerf's scenarios"
+        because = f"{scenario} is not an MLPerf scenario"
         return {"scenario": None, "met": False, "because": because}
     reasons = []
     if seconds < SECONDS:
-        reasons.append(f"{seconds:.1f} s, at least {SECONDS:g} s are needed")
+        reasons.append(f"{seconds:.1f} s; at least {SECONDS:g} s are needed")
     reasons += _too_few(scenario, queries)
     if scenario == "multi-stream" and streams != SAMPLES_PER_QUERY:
         reasons.append(f"queries of {streams} samples, not of {SAMPLES_PER_QUERY}")
@@ -99,7 +99,7 @@ def _too_few(scenario: str, queries: int) -> list[str]:
     if queries >= least:
         return []
     kind = "queries" if scenario == "multi-stream" else "samples"
-    return [f"{queries} {kind}, at least {least} are needed"]
+    return [f"{queries} {kind}; at least {least} are needed"]
 
 
 def _binomial(k: int, n: int, share: float) -> float:

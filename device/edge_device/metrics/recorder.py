@@ -1,7 +1,7 @@
-"""What is kept of a run: histograms of durations, counts, and how it went over time.
+"""The record of a run: histograms of durations, counts and a timeline.
 
 The first answers are warm-up (edge_device.warmup): they are excluded from every figure and from the
-timeline, and said. A run that ends within them excludes nothing.
+timeline, and the report says so. A run that ends within them excludes nothing.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _STAGES = ("capture", "preprocess", "invoke", "postprocess")
 _SECOND_NS = 1_000_000_000
 
 Latency = Callable[[Result], "int | None"]
-"""What counts as the latency of an answer, in ns; None where it is not to be counted by itself."""
+"""The latency of an answer, in ns; None where it is not counted by itself."""
 
 
 def own_latency(result: Result) -> int:
@@ -233,21 +233,21 @@ class Recorder:
 
     @property
     def warmup(self) -> WarmupRecord:
-        """What is excluded, and the rule."""
+        """The answers, drops and time that are excluded, and the rule."""
         results, drops, duration = self._excluded
         rule = self._warmup.rule
         if not self.warm:
-            rule = "nothing is excluded: the run ended before its warm-up did"
+            rule = "nothing is excluded: the run ended during the warm-up"
         return {"results": results, "drops": drops, "seconds": duration / 1e9, "rule": rule}
 
     @property
     def throttled(self) -> bool | None:
-        """Whether the processor was, from the run's beginning on; None where that is not known."""
+        """True if the processor was throttled since the run began; None where that is not known."""
         return self._throttling.throttled()
 
     @property
     def steady(self) -> bool:
-        """Whether the median latency of the two halves differs by at most 10 %."""
+        """True if the median latencies of the two halves differ by at most 10 %."""
         return steady(self.timeline.rows)
 
     def _start_samplers(self) -> None:
@@ -285,7 +285,7 @@ def with_thermal(samplers: Sequence[Sampler]) -> Sequence[Sampler]:
 
 
 def steady(rows: Sequence[Row]) -> bool:
-    """Whether the halves of `rows` have medians of latency within 10 % of each other."""
+    """True if the median latencies of the two halves of `rows` are within 10 % of each other."""
     values = [row.latency_p50_ms for row in rows if row.latency_p50_ms is not None]
     if len(values) < _STEADY_ROWS:
         return False

@@ -1,6 +1,6 @@
 """The report of a run or a benchmark: the run and bench documents of docs/contracts.md.
 
-Every number is measured or None. What is missing for a number to count is said beside it.
+Every number is measured or None. Whatever keeps a number from counting is stated beside it.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Percentiles:
 
 @dataclass(frozen=True)
 class Subject:
-    """What was measured: a bundle with its build record, on an engine, with the golden check."""
+    """The object of a measurement: a bundle with its build record, the engine, the golden check."""
 
     bundle: BundleIdentity
     build: Mapping[str, Any]
@@ -135,14 +135,14 @@ class Conditions:
 
     @property
     def throttled(self) -> bool | None:
-        """Whether the processor was; None where this machine does not tell."""
+        """True if the processor was throttled; None where this machine cannot tell."""
         return self.thermal["throttled"]
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether the figures may be quoted. reasons: why not. mlperf: as edge_device.metrics.mlperf
-    judges it.
+    """The judgement on the figures. reasons: why they may not be quoted. mlperf: as
+    edge_device.metrics.mlperf judges the run.
     """
 
     reasons: Sequence[Reason]
@@ -192,12 +192,12 @@ class RunReport:
 
     @property
     def throttled(self) -> bool | None:
-        """Whether the processor was; None where this machine does not tell."""
+        """True if the processor was throttled; None where this machine cannot tell."""
         return self.conditions.throttled
 
     @property
     def valid(self) -> bool:
-        """Whether the figures may be quoted; `invalid_because` says why not."""
+        """True if the figures may be quoted; `invalid_because` says why not."""
         return not self.verdict.reasons
 
     @property
@@ -325,7 +325,7 @@ def _stage(histogram: Histogram) -> StageTimes:
 
 
 def _course(recorders: Sequence[Recorder], statistics: RunStatistics) -> Course:
-    """How it went. There is no timeline of several repeats: each has its own, from 0 s on."""
+    """Warm-up, timeline and histograms. Several repeats have no common timeline, but one each."""
     rows: list[TimelineRow] = [row.as_dict() for row in recorders[0].timeline.rows]
     return {
         "results": sum(recorder.results for recorder in recorders),
@@ -358,12 +358,12 @@ def why_invalid(
     """
     reasons = []
     if seconds < MIN_SECONDS:
-        text = f"{seconds:.1f} s after the warm-up, at least {MIN_SECONDS:g} s are needed"
+        text = f"{seconds:.1f} s after the warm-up; at least {MIN_SECONDS:g} s are needed"
         reasons.append(Reason("short", text))
     if n < MIN_SAMPLES:
-        text = f"{n} samples, at least {MIN_SAMPLES} are needed"
+        text = f"{n} samples; at least {MIN_SAMPLES} are needed"
         reasons.append(Reason("too-few-samples", text))
     if seconds >= MIN_SECONDS and not steady:
-        text = "not steady: the median latency of the two halves differs by over 10 %"
+        text = "not steady: the median latencies of the two halves differ by more than 10 %"
         reasons.append(Reason("not-steady", text))
     return [*reasons, *(reason for sampler in samplers for reason in sampler.reasons())]

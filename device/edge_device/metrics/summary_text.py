@@ -34,7 +34,7 @@ def _facts(document: Mapping[str, Any]) -> list[tuple[str, str]]:
     if document.get("reopened"):
         facts.append(("reopened", f"the camera, {amount(document['reopened'], 'time')}"))
     if document["deadline_misses"] is not None:
-        late = f"{document['deadline_misses']:,} later than {document['deadline_ms']:g} ms"
+        late = f"{document['deadline_misses']:,} results later than {document['deadline_ms']:g} ms"
         facts.append(("deadline", late))
     facts += _found(document)
     facts.append(("energy", _energy(document)))
@@ -44,7 +44,7 @@ def _facts(document: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _found(document: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What a scenario looked for, and a soak."""
+    """The results of a scenario, and of a soak."""
     facts = []
     if server := document.get("server"):
         facts.append(("rate", _rate(server)))
@@ -59,13 +59,14 @@ def _rate(server: Mapping[str, Any]) -> str:
     bound, tried = f"{server['latency_bound_ms']:g} ms", amount(len(server["trials"]), "trial")
     if server["rate"] is None:
         return f"not found within {bound} before it was stopped; {tried}"
-    held = {True: "and held", False: "but not held", None: "but not measured"}[server["held"]]
-    return f"{server['rate']:.4g} a second hold {bound} at p99: found in {tried}, {held} here"
+    verdicts = {True: "confirmed", False: "not confirmed", None: "measured too briefly to confirm"}
+    held = verdicts[server["held"]]
+    return f"{server['rate']:.4g} per second within {bound} at p99, found in {tried}, {held}"
 
 
 def _soak(soak: Mapping[str, Any]) -> str:
     if soak["constant"] is None:
-        return f"nothing known: {soak['because']}"
+        return f"unknown: {soak['because']}"
     low, high = soak["interval"]
     slope = f"memory {soak['rss_slope_bytes_per_s']:+,.0f} ({low:+,.0f} to {high:+,.0f}) bytes/s"
     files = f"open files {soak['fds_start']} to {soak['fds_end']}"
@@ -79,11 +80,11 @@ def _mlperf(mlperf: Mapping[str, Any]) -> str:
 
 
 def _thermal(thermal: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What can be read here of temperature, clocks, and being held back."""
+    """Temperature, clocks and throttling, as far as they can be read here."""
     words = []
     start, end = thermal["start_c"], thermal["end_c"]
     if start is not None and end is not None:
-        words.append(f"{start:.1f} to {end:.1f} °C, at most {thermal['max_c']:.1f}")
+        words.append(f"{start:.1f} to {end:.1f} °C, peak {thermal['max_c']:.1f}")
     if thermal["clocks"]["max_mhz"] is not None:
         low, high = thermal["clocks"]["min_mhz"], thermal["clocks"]["max_mhz"]
         words.append(f"{low:,.0f} to {high:,.0f} MHz")
@@ -118,19 +119,32 @@ def _load(document: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _answers(document: Mapping[str, Any]) -> str:
-    fps = "" if document["fps"] is None else f", {document['fps']:.2f} a second"
+    fps = "" if document["fps"] is None else f", {document['fps']:.2f} per second"
     excluded = document["warmup"]["results"]
-    warmup = f"; {excluded:,} before that are warm-up" if excluded else ""
+    warmup = f"; {excluded:,} more in the warm-up" if excluded else ""
     return f"{document['n']:,} in {document['seconds']:.1f} s{fps}{warmup}"
 
 
 def _energy(document: Mapping[str, Any]) -> str:
-    model = document["energy_model"]
+    measured, model = _measured(document["energy_measured"]), document["energy_model"]
     if model is None:
         because = document["energy_model_because"]
-        return f"not measured; no MODEL: {because}" if because else "not measured"
+        return f"{measured}; no MODEL: {because}" if because else measured
     value, spread = joules(model["joules_per_inference"]), joules(model["uncertainty"])
-    return f"not measured; MODEL for {model['board']}: {value} ± {spread} an inference"
+    return f"{measured}; MODEL for {model['board']}: {value} ± {spread} per inference"
+
+
+def _measured(energy: Mapping[str, Any] | None) -> str:
+    """What a power meter measured, with its class; why it does not count where it does not."""
+    if energy is None:
+        return "not measured"
+    spread = "" if energy["uncertainty"] is None else f" ± {joules(energy['uncertainty'])}"
+    value = f"{joules(energy['joules_per_inference'])}{spread} per inference"
+    meter = f"{energy['meter']}, class {energy['class']}" + (
+        ", replayed" if energy["replayed"] else ""
+    )
+    valid = "" if energy["valid"] else f"; not valid: {energy['invalid_because']}"
+    return f"{value} ({meter}){valid}"
 
 
 def _durations(document: Mapping[str, Any]) -> list[list[str]]:

@@ -1,5 +1,5 @@
-"""When the first answers of a run end, which no figure counts: caches, clocks and the interpreter's
-own threads settle in them.
+"""The warm-up: the first answers of a run, which no figure counts, while caches, clocks and the
+interpreter's own threads settle.
 
 A camera run leaves out its first second and no more: its images differ and its camera sets the
 pace, so that latency may never be steady, and the frames of a short run are worth keeping. A
@@ -28,19 +28,19 @@ class Warmup(ABC):
 
     @abstractmethod
     def over(self, result: Result) -> bool:
-        """Whether `result` is the last one that is left out."""
+        """True if `result` is the last one that is left out."""
 
 
 class FirstSecond(Warmup):
     """Over a second after the first answer."""
 
-    rule = "the first 1 s of answers are excluded"
+    rule = "the first second of answers is excluded"
 
     def __init__(self) -> None:
         self._first_ns: int | None = None
 
     def over(self, result: Result) -> bool:
-        """Whether a second has passed."""
+        """True once a second has passed."""
         if self._first_ns is None:
             self._first_ns = result.result_ns
         return result.result_ns - self._first_ns >= _SECOND_NS
@@ -65,15 +65,16 @@ class UntilSteady(Warmup):
 
     @property
     def rule(self) -> str:  # type: ignore[override]
-        """What is left out, in words."""
+        """The answers left out, in words."""
         words = (
             "answers are excluded until the medians of two half-seconds differ by at most "
             f"{STEADY_SHARE:.0%}".replace("%", " %")
         )
-        return words if self.steady else f"{words}, which they did not within {self.LIMIT_S:g} s"
+        late = f"{words}; they still differed by more after {self.LIMIT_S:g} s"
+        return words if self.steady else late
 
     def over(self, result: Result) -> bool:
-        """Whether it is steady, or LIMIT_S have passed."""
+        """True once it is steady, or LIMIT_S have passed."""
         now_ns = result.result_ns
         if self._first_ns < 0:
             self._first_ns = self._window_ns = now_ns
@@ -87,5 +88,5 @@ class UntilSteady(Warmup):
 
 
 def same(one: float, other: float) -> bool:
-    """Whether two medians differ by at most STEADY_SHARE of the smaller."""
+    """True if two medians differ by at most STEADY_SHARE of the smaller."""
     return abs(one - other) <= STEADY_SHARE * min(one, other)

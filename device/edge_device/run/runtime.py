@@ -92,7 +92,7 @@ class Runtime:
             self.close()
             raise ConfigError(
                 f"{self.manifest.name} is {task.kind}, not a detector: there is nothing to track",
-                fix="leave --track out, or name a detector",
+                fix="leave --track out, or give a detector",
             )
 
     @property
@@ -267,8 +267,8 @@ class Runtime:
         if sequence is None or self._sequences is None or self._sequences.steps >= sequence.frames:
             return []
         return [
-            f"no answer: the bundle wants {sequence.frames} frames before the first, the camera "
-            f"gave {self._sequences.steps}"
+            f"no answer: the bundle needs {sequence.frames} frames for the first, but the camera "
+            f"delivered {self._sequences.steps}"
         ]
 
 

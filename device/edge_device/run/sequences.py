@@ -30,8 +30,8 @@ class SequenceRecognizer:
         sequence = recognizer.interface.sequence
         if sequence is None:
             raise ConfigError(
-                f"{recognizer.interface.name} answers about single images",
-                fix="name a bundle of task sequence",
+                f"{recognizer.interface.name} classifies single images",
+                fix="give a bundle whose task is sequence",
             )
         self.skipped = self.steps = 0
         self._recognizer = recognizer

@@ -42,7 +42,7 @@ class _Track:
     number: int | None = None
 
     def expected(self, frame: int) -> NDArray[np.float64]:
-        """Where it should be in a later frame."""
+        """Its expected box in a later frame."""
         return self.box + np.tile(self.velocity, 2) * (frame - self.seen)
 
     def move(self, box: NDArray[np.float64], frame: int) -> None:
