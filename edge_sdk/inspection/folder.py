@@ -247,7 +247,7 @@ def _warnings(folder: Path, document: InspectFolder) -> list[str]:
         lines.append(line)
     if document["left_out"]:
         lines.append(
-            f"ignored, not images or not in a class folder: {len(document['left_out']):,} files "
+            f"left out, not images or not in a class folder: {len(document['left_out']):,} files "
             f"({', '.join(document['left_out'][:5])})"
         )
     return lines

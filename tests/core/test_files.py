@@ -103,7 +103,7 @@ def test_no_room_leaves_the_old_file(tmp_path: Path, unmeasured: dict[str, str])
     line = [sys.executable, "-c", LIMITED, path]
     done = subprocess.run(line, capture_output=True, text=True, check=True, env=unmeasured)
     assert done.stdout.startswith(
-        f"cannot write {path}: File too large; free some space, or name another"
+        f"cannot write {path}: File too large; free some space, or give another"
     )
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]

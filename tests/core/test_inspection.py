@@ -148,7 +148,7 @@ def test_a_folder_beside_the_parts(answers: Answers, tmp_path: Path) -> None:
         write_photos(tmp_path / part, {"cat": 4, "dog": 4}, first=100 * first)
     (tmp_path / "notes").mkdir()
     (line,) = answers(tmp_path)["warnings"]
-    assert f"{tmp_path / 'valid'} stands beside" in line and str(tmp_path / "val") in line
+    assert f"{tmp_path / 'valid'} is beside" in line and str(tmp_path / "val") in line
 
 
 def test_what_is_left_out_is_named(answers: Answers, tmp_path: Path) -> None:

@@ -173,7 +173,7 @@ def test_a_sequence_is_not_answered_a_image_at_a_time(
         ((4, 2), Image(0, "a", pixels=np.zeros((4, 4), np.uint8)), "rows of features", "csv:"),
         ((3, 8, 6, 3), Image(0, "a", pixels=np.zeros((4, 4), np.uint8)), "clips", "video:"),
         ((3, 8, 6, 3), FeatureRow(0, "a"), "the data holds rows of features", "video:"),
-        ((4, 4, 1), FeatureRow(0, "a"), "classifies single images", "folder:"),
+        ((4, 4, 1), FeatureRow(0, "a"), "answers about single images", "folder:"),
     ],
 )
 def test_data_of_another_kind_is_refused(

@@ -74,7 +74,7 @@ def test_a_file_that_was_replaced_is_read_anew(tmp_path: Path, video: Path) -> N
     video.unlink()
     write_clip(video, 5, size=(32, 32))
     assert read_clip(video, 1, 4)[0].pixels.shape == (32, 32, 3)
-    with pytest.raises(ImageError, match="ends after 5 frames, 8 are needed"):
+    with pytest.raises(ImageError, match="ends after 5 frames; 8 are needed"):
         read_clip(video, 0, 8)
     video.unlink()
     with pytest.raises(FileError, match="does not exist"):

@@ -73,7 +73,7 @@ def test_the_bench_document(bundle: Path, scenario: str) -> None:
     assert document["timeline"] is None
     for run in repeats["runs"]:
         assert sum(row["frames"] for row in run["timeline"]) == run["n"]
-    assert "after the warm-up; at least 10 s are needed" in document["invalid_because"]
+    assert "after the warm-up (at least 10 s are needed)" in document["invalid_because"]
 
 
 def test_a_query_of_multi_stream_counts_once(bundle: Path) -> None:
@@ -187,7 +187,7 @@ def test_a_figure_that_a_repeat_lacks_has_no_spread(make_result: Callable[..., R
 
 
 def test_server_needs_a_bound(bundle: Path) -> None:
-    with pytest.raises(ConfigError, match="needs a latency bound") as caught:
+    with pytest.raises(ConfigError, match="needs a latency limit") as caught:
         run_bench(bundle, scenario="server")
     assert "--latency-bound" in caught.value.fix
 

@@ -58,7 +58,7 @@ def test_a_label_of_any_script(photos: str, tmp_path: Path, here: Command) -> No
         (["--label", "file", "--out", "."], "file is not a folder"),
         (["--label", "x", "--out", "split"], "--out split/train"),
         (["--label", "x", "--out", "y" * 300], "too long"),
-        (["--label", "x", "--label", "x"], "named twice"),
+        (["--label", "x", "--label", "x"], "given twice"),
         (["--label", "x", "--label", "y"], "there is no terminal for Enter"),
         (["--label", "x", "--preview", "images/x/p.jpg"], "would become one of its images"),
         (["--label", "x", "--preview", "p.txt"], ".jpg or .png"),
@@ -112,7 +112,7 @@ def test_without_a_camera_it_is_the_first_that_is_usable(
     if first := [camera for camera in list_cameras() if camera.usable]:
         pytest.skip(f"NOT TESTED: a camera is attached, {first[0].spec}")
     error, fix = refused(here("capture", "--label", "x"))
-    assert "no camera is named" in error
+    assert "no camera was given" in error
     assert "edge-sdk cameras" in fix
     assert names(tmp_path) == []
 
@@ -190,4 +190,4 @@ def test_several_labels_of_a_file_are_refused_on_a_terminal_too(
 ) -> None:
     terminal = Terminal("--camera", photos, "--label", "a", "--label", "b", cwd=tmp_path)
     assert terminal.end() == 1
-    assert "a file does not wait" in terminal.shown
+    assert "a file cannot wait" in terminal.shown

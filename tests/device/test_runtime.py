@@ -318,9 +318,9 @@ def test_golden_outputs_that_do_not_match(tiny_parts: Callable[..., Any], tmp_pa
     ("seconds", "n", "steady", "throttled", "reasons"),
     [
         (10.0, 662, True, False, {}),
-        (9.9, 662, True, False, {"short": "9.9 s after the warm-up; at least 10 s are needed"}),
-        (9.9, 662, False, False, {"short": "9.9 s after the warm-up; at least 10 s are needed"}),
-        (10.0, 661, True, False, {"too-few-samples": "661 samples; at least 662 are needed"}),
+        (9.9, 662, True, False, {"short": "9.9 s after the warm-up (at least 10 s are needed)"}),
+        (9.9, 662, False, False, {"short": "9.9 s after the warm-up (at least 10 s are needed)"}),
+        (10.0, 661, True, False, {"too-few-samples": "661 samples (at least 662 are needed)"}),
         (10.0, 662, True, True, {"throttled": "the processor was throttled"}),
         (
             *(10.0, 662, True, None),

@@ -156,7 +156,7 @@ def test_a_camera_that_ends_before_the_first_window(
     assert main(["run", str(tiny_bundle(shape=CLIP)), "--camera", camera, "--json"]) == 0
     printed = capsys.readouterr()
     (note,) = json.loads(printed.out)["notes"]
-    assert note == "no answer: the bundle needs 3 frames for the first, but the camera gave 2"
+    assert note == "no answer: the bundle needs 3 frames for the first, but the camera delivered 2"
     assert f"warning: {note}" in printed.err
 
 

@@ -53,7 +53,7 @@ def test_a_slow_model_has_windows_of_three_answers(make_result: Make) -> None:
 
 def test_it_ends_after_ten_seconds_whatever_comes_and_says_so(make_result: Make) -> None:
     warmup = UntilSteady()
-    assert "which they did not" in warmup.rule
+    assert "they still differed" in warmup.rule
     latencies = [2.0 * (1 + (index // 50) % 2) for index in range(2000)]
     assert ended(make_result, latencies, 10) == 1000
     recorder = Recorder(0, camera=False, warmup=warmup)
@@ -61,7 +61,7 @@ def test_it_ends_after_ten_seconds_whatever_comes_and_says_so(make_result: Make)
         recorder.add(make_result(index, at_ms=index * 10, invoke_ms=invoke_ms))
     recorder.finish()
     assert recorder.warmup["results"] == 1001
-    assert recorder.warmup["rule"].endswith("which they did not within 10 s")
+    assert recorder.warmup["rule"].endswith("they still differed within 10 s")
     assert (recorder.statistics.n, recorder.results) == (999, 2000)
 
 
@@ -73,4 +73,4 @@ def test_when_answers_come_does_not_show_in_it(make_result: Make) -> None:
         for index in range(101)
     ]
     assert over == [False] * 100 + [True]
-    assert "which they did not" not in warmup.rule
+    assert "they still differed" not in warmup.rule

@@ -90,7 +90,7 @@ class Soak(Sampler):
         settled = self.samples[len(self.samples) // 2 :]
         slope, interval = theil_sen([(sample.t_s, sample.rss_bytes) for sample in settled])
         because: str | None = (
-            f"{len(settled)} samples in the second half; at least {MIN_SAMPLES} are needed"
+            f"{len(settled)} samples in the second half (at least {MIN_SAMPLES} are needed)"
         )
         if interval is not None:
             # The lowest of a quarter: somebody may just be reading a file.

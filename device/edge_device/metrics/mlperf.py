@@ -78,7 +78,7 @@ def mlperf(
         return {"scenario": None, "met": False, "because": because}
     reasons = []
     if seconds < SECONDS:
-        reasons.append(f"{seconds:.1f} s; at least {SECONDS:g} s are needed")
+        reasons.append(f"{seconds:.1f} s (at least {SECONDS:g} s are needed)")
     reasons += _too_few(scenario, queries)
     if scenario == "multi-stream" and streams != SAMPLES_PER_QUERY:
         reasons.append(f"queries of {streams} samples, not of {SAMPLES_PER_QUERY}")
@@ -99,7 +99,7 @@ def _too_few(scenario: str, queries: int) -> list[str]:
     if queries >= least:
         return []
     kind = "queries" if scenario == "multi-stream" else "samples"
-    return [f"{queries} {kind}; at least {least} are needed"]
+    return [f"{queries} {kind} (at least {least} are needed)"]
 
 
 def _binomial(k: int, n: int, share: float) -> float:

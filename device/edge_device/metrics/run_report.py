@@ -358,10 +358,10 @@ def why_invalid(
     """
     reasons = []
     if seconds < MIN_SECONDS:
-        text = f"{seconds:.1f} s after the warm-up; at least {MIN_SECONDS:g} s are needed"
+        text = f"{seconds:.1f} s after the warm-up (at least {MIN_SECONDS:g} s are needed)"
         reasons.append(Reason("short", text))
     if n < MIN_SAMPLES:
-        text = f"{n} samples; at least {MIN_SAMPLES} are needed"
+        text = f"{n} samples (at least {MIN_SAMPLES} are needed)"
         reasons.append(Reason("too-few-samples", text))
     if seconds >= MIN_SECONDS and not steady:
         text = "not steady: the median latencies of the two halves differ by more than 10 %"
