@@ -61,7 +61,7 @@ def test_it_ends_after_ten_seconds_whatever_comes_and_says_so(make_result: Make)
         recorder.add(make_result(index, at_ms=index * 10, invoke_ms=invoke_ms))
     recorder.finish()
     assert recorder.warmup["results"] == 1001
-    assert recorder.warmup["rule"].endswith("they still differed within 10 s")
+    assert recorder.warmup["rule"].endswith("they still differed by more after 10 s")
     assert (recorder.statistics.n, recorder.results) == (999, 2000)
 
 
