@@ -49,6 +49,7 @@ def test_it_is_renewed_when_it_is_time(tmp_path: Path) -> None:
         preview.write(STILL, answer(label))
         assert preview.flush()
         seen.append(read_image(tmp_path / "now.png").pixels.tobytes())
+    preview.close()
     assert seen[0] == seen[1] != seen[2] == seen[3]
     drawn = annotated(STILL, answer("c"))
     assert PREVIEW_SIDE * drawn.height // drawn.width == read_image(tmp_path / "now.png").height
