@@ -18,8 +18,16 @@ from edge_device.cameras.fake import FakeCamera
 from edge_device.cameras.spec import CameraSpec
 from edge_device.metrics.run_report import why_invalid
 from edge_device.metrics.summary_text import summary
+from edge_device.run.stream import stream
 from edge_hardware.thermal import Thermal
-from edge_sdk.errors import BundleError, CameraError, ConfigError, FileError, GateFailed
+from edge_sdk.errors import (
+    BundleError,
+    CameraError,
+    ConfigError,
+    FileError,
+    GateFailed,
+    SamplerError,
+)
 from edge_sdk.frames import Frame
 from edge_sdk.images.image_files import read_image
 from edge_sdk.inference.recognizer import open_recognizer
@@ -376,3 +384,19 @@ def test_a_meters_energy_is_in_the_report(bundle: Path, tmp_path: Path) -> None:
     assert (energy["replayed"], energy["valid"], energy["meter"]) == (True, False, "fake")
     assert meter.windows[0].n == report.n and meter.windows[0].seconds == report.seconds
     assert "REPLAYED" in (tmp_path / "report.html").read_text("utf-8")
+    shown = summary(document)
+    assert "per inference (fake, class B, replayed); not valid: the meter is made up" in shown
+    assert "not measured" not in shown
+
+
+def test_a_meter_that_cannot_be_started_is_an_error_and_one_that_fails_later_a_reason(
+    bundle: Path,
+) -> None:
+    camera = "synthetic?fps=30&frames=45"
+    with pytest.raises(SamplerError, match="cannot be started: the meter does not answer"):
+        stream(bundle, camera, samplers=[FakeSampler(fail_at=["start"])])
+    report, error = stream(bundle, camera, samplers=[FakeSampler(fail_at=["finish"])])
+    assert error is None and report.n > 0
+    document = report.as_dict()
+    assert "sampler-failed" in document["invalid_codes"]
+    assert "energy_measured: the meter does not answer" in document["invalid_because"]
