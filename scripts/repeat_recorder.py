@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 _PROCESSES = ("subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn")
-"""Python's audit events for a process that is started, whoever starts it."""
+"""Python's audit events for a process that is started, by whichever function."""
 
 
 class Recorder:

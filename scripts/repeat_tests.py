@@ -24,7 +24,7 @@ from typing import Any
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 LEFT_OUT = ("arm64", "benchmarks", "campaigns", "debian13")
-"""Folders of `tests` that are no part of `make test`."""
+"""Folders of `tests` that `make test` leaves out."""
 
 TIMEOUT_S = 3600.0
 """For one file: what hangs is a failure."""
@@ -52,7 +52,7 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[0])
     parser.add_argument("paths", nargs="*", type=Path, default=[REPOSITORY / "tests"])
     parser.add_argument("--times", type=int, default=30)
-    parser.add_argument("--minutes", type=float, help="stop after so long")
+    parser.add_argument("--minutes", type=float, help="stop after so many minutes")
     parser.add_argument("--into", type=Path, default=REPOSITORY / ".test-repeats.json")
     return parser.parse_args()
 
@@ -147,7 +147,7 @@ def words(known: dict[str, Any]) -> str:
 
 
 def summary(counts: Counts, times: int) -> int:
-    """Print all failures with their counts. 0 where there is none."""
+    """Print all failures with their counts. 0 where there are none."""
     repeated = {path: known for path, known in counts.items() if known["starts"]}
     runs, failed = (sum(known[what] for known in repeated.values()) for what in ("runs", "failed"))
     finished = sum(known["runs"] >= times for known in repeated.values())

@@ -23,9 +23,9 @@ def constraints(system: str) -> Path:
 
 
 def target_options(system: str) -> list[str]:
-    """What tells pip to take wheels for that system on arm64, whatever machine it runs on.
+    """Options that make pip take wheels for that system on arm64, whatever machine it runs on.
 
-    pip takes the wheels of the platforms it is told and no others: all those that glibc serves.
+    pip takes wheels of the named platforms only: all those that this glibc serves.
     """
     python, glibc = TARGETS[system]
     platforms = [f"manylinux_2_{minor}_aarch64" for minor in range(17, glibc + 1)]

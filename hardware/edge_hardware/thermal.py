@@ -1,7 +1,7 @@
 """The processor's temperature, clocks and throttling while something runs.
 
-Read from the kernel's files; `vcgencmd get_throttled` is asked where there is none of the
-firmware's. A thread of its own looks once a second, while a camera is silent too. A look costs 0.06
+Read from the kernel's files; `vcgencmd get_throttled` is run where the firmware has
+none. A thread of its own looks once a second, while a camera is silent too. A look costs 0.06
 ms of a core (x86, a Raspberry Pi's files): one answer in a second may be later by that.
 """
 

@@ -38,7 +38,7 @@ def open_camera(
 
     A live camera (picamera2, v4l2, rtsp, http) has given its first frame, and is opened again by
     itself when it fails after that. Its first frame may take seconds; `stop` is asked meanwhile,
-    and where it says True the camera comes without one, for whoever stops to close.
+    and where it says True the camera is returned without one, ready to be closed.
     Raises ConfigError for a SPEC that cannot be read, MissingPackage, FileError for a path that is
     not there, CameraError for a camera that cannot be opened.
     """

@@ -15,7 +15,7 @@ from edge_sdk.errors import CameraError, EdgeError
 from edge_sdk.frames import YUV, Frame
 
 CLOSE_TIMEOUT_S = 1.0
-"""`close` waits so long for a read that does not return."""
+"""Seconds that `close` waits for a read that does not return."""
 
 Clock = Callable[[], int]
 Sleep = Callable[[float], object]

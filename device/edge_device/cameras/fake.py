@@ -1,4 +1,4 @@
-"""Camera `fake`: strict, recording, scripted. It gives what it was told to give, nothing else."""
+"""Camera `fake`: strict, recording, scripted. It gives exactly what its script says."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class FakeCamera(ReplayedCamera):
 
     script: what happens, in order; by default `spec.frames` small grey images (no end without a
     number). A frame's own sensor_ns is kept where it has one.
-    calls: what was asked of it, in order ("read", "close").
-    Strict: a step of any other kind is an error, and nothing is made up after the last one.
+    calls: the calls it received, in order ("read", "close").
+    Strict: a step of any other kind is an error, and after the last one it ends.
     """
 
     remedy = "correct the script of the fake camera"

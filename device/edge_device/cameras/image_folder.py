@@ -17,7 +17,7 @@ _NAMED = 5
 
 
 class FolderCamera(ReplayedCamera):
-    """Raises FileError where there is no such folder, CameraError where it holds no image.
+    """Raises FileError where there is no such folder, CameraError where it holds no images.
 
     An image that cannot be read is skipped, and counted once, however often the folder is gone
     through; the notes name the first few.

@@ -71,7 +71,7 @@ def frame_of(buffer: NDArray[Any], stream: Stream) -> Frame:
     """The image in a stream's buffer (uint8, one dimension; it may be longer than the image).
 
     The frame is a view of the buffer where rows are not padded and planes are in order.
-    Raises CameraError for a format that is none of the known.
+    Raises CameraError for an unknown format.
     """
     if stream.format in _PACKED:
         return _packed(buffer, stream)

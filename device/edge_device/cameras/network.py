@@ -21,7 +21,7 @@ again and again, which kills a process that is at its end and left a thread in F
 _RTSP = {"rtsp_transport": "tcp", "timeout": _TIMEOUT_US}
 _MJPEG = {
     "rw_timeout": _TIMEOUT_US,
-    # The first image tells all there is to know.
+    # The first image says all there is to know.
     "probesize": "32",
     "analyzeduration": "0",
 }

@@ -2,8 +2,8 @@
 
 The ISP delivers two streams of the same instant and the same part of the scene: a small one for the
 model, in planes (YUV 4:2:0: all that a Pi 4's ISP has beside the first stream), and the one that
-people look at, as the frame's `image`. What was asked for is not what is given: format, size,
-row length, colour range and orientation are read back, and believed.
+people look at, as the frame's `image`. The camera may give other than it was asked for: format,
+size, row length, colour range and orientation are read back, and believed.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ BUFFERS = 4
 """Of each stream: one at the sensor, one waiting for it, one being read, one to spare."""
 
 _LOOK_S = 0.05
-"""A waiting read checks so often whether the camera was closed."""
+"""Seconds between two checks of a waiting read whether the camera was closed."""
 
 _log = logging.getLogger("edge_device.cameras")
 

@@ -18,7 +18,7 @@ from edge_sdk.frames import Frame
 _LOW_LATENCY = {"fflags": "nobuffer", "flags": "low_delay"}
 
 _WHOLE_IMAGES = {"err_detect": "explode"}
-"""Half a JPEG is none, where the decoder would fill up the rest with grey. It is the decoder's
+"""Half a JPEG counts as damaged; the decoder would fill the rest with grey. It is the decoder's
 option: given to the demuxer it does nothing.
 """
 

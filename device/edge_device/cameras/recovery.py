@@ -23,7 +23,7 @@ from edge_sdk.errors import CameraError, EdgeError
 from edge_sdk.frames import Frame
 
 FIRST_FRAME_S = 10.0
-"""An opening may take so long to its first frame: a network camera begins with a key frame."""
+"""Seconds that an opening may take to its first frame: a network camera begins with a key frame."""
 
 MIN_PATIENCE_S = 2.0
 PATIENCE_PERIODS = 10
@@ -33,7 +33,7 @@ MAX_LEFT_BEHIND = 4
 """Openings that may hang at the same time; with so many the next one waits for one to end."""
 
 _LOOK_S = 0.05
-"""A waiting reader checks so often the clock, and whether the camera was closed."""
+"""Seconds between two checks of a waiting reader: the clock, and whether the camera was closed."""
 
 _log = logging.getLogger("edge_device.cameras")
 
@@ -95,7 +95,7 @@ class Feed:
         return self._thread.is_alive()
 
     def take(self, seconds: float) -> Frame | EdgeError | None:
-        """The newest frame, the error after the last one, or None where nothing came so long."""
+        """The newest frame, or the error after the last one; None after `seconds` without."""
         try:
             found = self._found.get(timeout=seconds)
         except Empty:

@@ -18,7 +18,7 @@ class CameraSpec:
     whole, with its passwords, for the one who opens it alone.
     fps: frames a second; math.inf ("max") is unpaced. width, height: of the delivered frame, in
     pixels. rotate: degrees clockwise; hflip: mirrored left to right, after rotating. loop: begin
-    again at the end. frames: end after so many (made-up images only).
+    again at the end. frames: end after so many (generated images only).
     """
 
     text: str

@@ -45,9 +45,9 @@ class Pattern:
 
 
 class SyntheticCamera(ReplayedCamera):
-    """The pattern at the size that the SPEC names (640 x 480), without an end unless told."""
+    """The pattern at the size that the SPEC names (640 x 480), endless by default."""
 
-    remedy = "report this: a made-up image cannot fail"
+    remedy = "report this: a generated image cannot fail"
 
     def __init__(self, spec: CameraSpec, **clock: Any) -> None:
         super().__init__(spec, **clock)

@@ -37,7 +37,7 @@ class Device:
 
 
 def query(path: Path) -> Device:
-    """Ask the kernel about `path`. Raises CameraError where it is no device that answers."""
+    """Ask the kernel about `path`. Raises CameraError where no device answers."""
     try:
         return device_of(_ask(path))
     except OSError as error:

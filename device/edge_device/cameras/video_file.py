@@ -1,4 +1,4 @@
-"""Camera `video:PATH`: every frame of a video file, at its own rate unless told otherwise."""
+"""Camera `video:PATH`: every frame of a video file, at its own rate by default."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SHORT = 0.95
 
 
 class VideoCamera(ReplayedCamera):
-    """`av` is PyAV, imported. Raises CameraError where the file is no video.
+    """`av` is PyAV, imported. Raises CameraError where the file is not a video.
 
     A file that is damaged or truncated ends the stream where it can no longer be decoded, with a
     note that says after how many frames.

@@ -142,7 +142,9 @@ def run(
     metavar="N",
     help="Length of each repeat after the warm-up  [default: 30; with --soak until Ctrl-C]",
 )
-@click.option("--repeats", type=click.IntRange(min=1), default=1, show_default=True)
+@click.option(
+    "--repeats", type=click.IntRange(min=1), default=1, show_default=True, help="How many times."
+)
 @click.option(
     "--latency-bound",
     "latency_bound_ms",

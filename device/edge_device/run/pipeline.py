@@ -28,11 +28,11 @@ DEPTH: dict[Policy, int] = {"latest": 1, "all": 64, "block": 1}
 """Frames that wait at most."""
 
 CLOSE_TIMEOUT_S = 1.0
-"""`close` waits so long for the capture thread; a camera that hangs in a read is left behind."""
+"""Seconds that `close` waits for the capture thread; a camera that hangs is left behind."""
 
 _LOOK_S = 0.05
-"""A consumer that waits for a frame checks so often whether to stop: a signal handler may
-only set a flag.
+"""Seconds between two checks of a waiting consumer whether to stop: a signal handler may only set a
+flag.
 """
 
 _MAX_DROPPED, _FORGETTING = 0.5, 32

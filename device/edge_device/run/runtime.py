@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from edge_sdk.energy.estimate import Board
 
 THREADS = 2
-"""Threads of one inference where nobody says otherwise."""
+"""Threads of one inference, by default."""
 
 
 class Runtime:
@@ -133,7 +133,7 @@ class Runtime:
         and again, while frames are awaited too) says True, or by leaving the loop.
         samplers: run from the first answer on, for this run alone; a Thermal is added.
         Raises CameraError, EngineError; ConfigError where the bundle wants features, not frames, or
-        seconds or frames are none.
+        seconds or frames are not above 0.
         """
         _require_frames(self.manifest)
         if not seconds > 0 or not frames >= 1:
@@ -201,7 +201,7 @@ class Runtime:
         self.close()
 
     def _queue(self, camera: Camera) -> Policy:
-        """The pipeline's policy. Of a sequence no frame may be left out, whatever is answered."""
+        """The pipeline's policy. A sequence needs every frame, whichever windows are answered."""
         self._used_policy = self.policy or ("block" if camera.unpaced else "latest")
         return "all" if self._newest_window else self._used_policy
 

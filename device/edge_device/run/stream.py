@@ -55,9 +55,9 @@ def stream(
     """Answer about the camera's frames and hand each answer to every sink.
 
     camera: None is the first that is usable. prove: as for Runtime. sinks: SPECs, or sinks that
-    are open; all are closed at the end. listen: is told the warnings. What goes
-    wrong before the first answer is raised:
-    EdgeError; CameraError where there is no camera. An error after that (the disk of a required
+    are open; all are closed at the end. listen: gets the warnings.
+    What goes wrong before the first answer is raised: EdgeError; CameraError where there is no
+    camera. An error after that (the disk of a required
     sink is full) ends the run with the report of what was measured until then; what other sinks
     lost is in the report's notes.
     """

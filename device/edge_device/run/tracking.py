@@ -86,7 +86,7 @@ class Tracker:
         for track, place in pairs:
             track.move(boxes[place], frame)
             owners[place] = track
-        # What has no number has to be found in every answer.
+        # A track without a number is dropped where it is not found again at once.
         self._tracks = [t for t in self._tracks if t.seen == frame or t.number is not None]
         for place, detection in enumerate(found):
             if place not in owners:

@@ -64,5 +64,5 @@ def _answer(result: Result) -> str:
 
 
 def open_backend(_address: str, _stop: Stop, **options: Any) -> ConsoleSink:
-    """A status line that nobody sees: `edge-sdk run` opens its own, with the terminal."""
+    """A status line without a terminal: `edge-sdk run` opens its own, with one."""
     return ConsoleSink(**options)

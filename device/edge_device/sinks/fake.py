@@ -1,4 +1,4 @@
-"""Sink `fake`: strict, recording; it fails when it was told to."""
+"""Sink `fake`: strict, recording; it fails on request."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from edge_sdk.results import Result
 
 
 class FakeSink(Sink):
-    """answers: what it was given, in order, as (frame, result). calls: what was asked of it
+    """answers: what it was given, in order, as (frame, result). calls: the calls it received
     ("write", "close").
 
     fail_at: the number of the answer, from 0, at which `error` is raised.
-    Strict: a result that does not come after the one before it is an error. It is required and
-    writes where it is called, unless told otherwise.
+    Strict: a result that does not come after the one before it is an error. By default it is
+    required and writes in the caller's thread.
     """
 
     name = "a fake sink"
@@ -29,7 +29,7 @@ class FakeSink(Sink):
         self.answers: list[tuple[Frame, Result]] = []
         self.calls: list[str] = []
         self._fail_at = fail_at
-        self._error = error or OSError("told to fail")
+        self._error = error or OSError("failed on request")
 
     @property
     def results(self) -> list[Result]:

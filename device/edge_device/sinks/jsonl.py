@@ -22,7 +22,7 @@ _LONGEST_LINE = 1 << 20
 """Bytes looked at of a file's first line: a result of 10,000 classes has fewer."""
 
 _LOOK_S = 0.05
-"""A pipe that nobody reads is tried again so often."""
+"""Seconds between two tries to open a pipe that nobody reads yet."""
 
 _BEGINNING = b'{"index": '
 """Of every result, and so of one that a full disk cut."""
@@ -30,9 +30,9 @@ _BEGINNING = b'{"index": '
 
 class JsonlSink(Sink):
     """Required, and written where the answer is: a line costs less than handing it to another
-    thread, and whoever follows the file sees each answer at once.
+    thread, and a reader that follows the file sees each answer at once.
 
-    A pipe that nobody reads is waited for; where `stop` says True meanwhile, nothing is written.
+    Waits for the reader of a pipe; where `stop` says True meanwhile, nothing is written.
     Raises FileError when the file cannot be opened, or holds something else.
     """
 
@@ -102,7 +102,7 @@ def _try_pipe(name: str, flags: int) -> int | None:
 def _lead(path: Path) -> str:
     """The text to write before the next line: a line end where a full disk cut the last one.
 
-    Raises FileError where the file's first line is no result, nor the beginning of one.
+    Raises FileError where the file's first line is neither a result nor the beginning of one.
     """
     if not path.is_file() or not path.stat().st_size:  # nothing there, or a pipe
         return ""

@@ -1,4 +1,4 @@
-"""Sink `preview:FILE.jpg`: an image file of the latest answer, replaced again and again: for a Pi
+"""Sink `preview:FILE.jpg`: the latest answer as an image file, replaced again and again: for a Pi
 without a screen.
 """
 
@@ -52,7 +52,7 @@ class PreviewSink(Sink):
 
 
 def check_preview(path: Path) -> None:
-    """Raises ConfigError where its name is no image's."""
+    """Raises ConfigError where `path` does not end like an image file."""
     if path.suffix.lower() not in PublicImage.SUFFIXES:
         raise ConfigError(f"preview {path} is not an image file", fix="end it in .jpg or .png")
 

@@ -36,8 +36,8 @@ class Worker:
         return len(self._waiting) + self._taking
 
     def put(self, frame: Frame, result: Result, seconds: float) -> bool:
-        """Queue an answer, waiting so long for room. False: there was none, and the oldest answer
-        was dropped.
+        """Queue an answer, waiting up to `seconds` for room. False: there was none, and the oldest
+        answer was dropped.
         """
         if self._thread.ident is None:
             self._thread.start()
