@@ -332,7 +332,7 @@ def test_no_images_at_all(model: Path, tmp_path: Path) -> None:
 
 def test_models_of_sequences_are_not_converted_yet(model: Path) -> None:
     told = refused(model, NotAvailableYet, task="sequence")
-    assert "sequence models cannot be converted yet" in told
+    assert "sequence classifiers cannot be converted yet" in told
 
 
 def test_numbers_on_the_command_line() -> None:
