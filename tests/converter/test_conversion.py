@@ -11,10 +11,10 @@ import pytest
 
 from edge_converter import Recipe, build
 from edge_converter.builder.packing import in_turns
+from edge_converter.builder.stages import conversion_job
 from edge_converter.datasets import open_dataset
 from edge_converter.datasets.model_input import ModelInput
 from edge_converter.models import build_model
-from edge_converter.quantize.job import ConversionJob
 from edge_converter.quantize.to_tflite import (
     AGREEMENT_BOUNDS,
     calibration_samples,
@@ -153,7 +153,7 @@ def test_dark_images_do_not_narrow_the_input(trained: Path, tmp_path: Path) -> N
             "quantize": {"io": "uint8"},
         }
     )
-    job = ConversionJob.of(recipe, dark)
+    job = conversion_job(recipe, dark)
     found = convert_model(job, trained, dark, dark, tmp_path, tmp_path / "convert.log")
     assert found["converted"].samples == 20
     input_is_pinned(tmp_path / "model.tflite", recipe, "copy")
@@ -290,7 +290,7 @@ def test_another_answer_is_refused(tiny: tuple[Path, Samples, Samples]) -> None:
 def converted(model: Path, built: Any, folder: Path) -> None:
     recipe = Recipe.load(built.recipe)
     data = open_dataset(recipe)
-    job = ConversionJob.of(recipe, data.train)
+    job = conversion_job(recipe, data.train)
     convert_model(job, model, data.train[:4], in_turns(data.val), folder, folder / "convert.log")
 
 

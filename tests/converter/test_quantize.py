@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 
 from edge_converter import Recipe
+from edge_converter.builder.stages import conversion_job
 from edge_converter.models.own import import_module
 from edge_converter.quantize.calibration import CalibratedModel, calibrate
-from edge_converter.quantize.job import ConversionJob
 from edge_converter.quantize.layer_error import layer_errors
 from edge_converter.quantize.percentile import clipped
 from edge_converter.quantize.to_tflite import check_agreement, convert_model
@@ -268,7 +268,7 @@ def convert_own(tmp_path: Path) -> Callable[..., Any]:
             for i in range(12)
         ]
         return convert_model(
-            ConversionJob.of(recipe, images),
+            conversion_job(recipe, images),
             tmp_path / "model.keras",
             images,
             images,

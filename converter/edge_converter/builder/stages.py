@@ -6,7 +6,7 @@ import hashlib
 import importlib
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -30,7 +30,7 @@ from edge_converter.steps.distill import distill, find_teacher
 from edge_converter.steps.train import train
 from edge_converter.training.checkpoints import Checkpoints
 from edge_converter.weights import weights_key
-from edge_sdk.data.samples import LabelledImages
+from edge_sdk.data.samples import LabelledImages, Sample
 from edge_sdk.documents.build import BuildStage
 from edge_sdk.engines import AUTO, open_engine
 from edge_sdk.evaluation.classification import evaluate_images
@@ -186,7 +186,7 @@ class BuildStages:
 
         def make(folder: Path) -> None:
             agreement = convert_model(
-                ConversionJob.of(recipe, train),
+                conversion_job(recipe, train),
                 list(steps.values())[-1],
                 calibration_samples(train, recipe.quantize.calibration_samples, recipe.seed),
                 in_turns(self._data.val),
@@ -212,6 +212,20 @@ class BuildStages:
     def _order(self, part: str) -> list[str]:
         """The images of a part with their labels, in order: what training depends on."""
         return [f"{image.sha256} {image.target}" for image in getattr(self._data, part)]
+
+
+def conversion_job(recipe: Recipe, samples: Sequence[Sample]) -> ConversionJob:
+    """The conversion that a recipe asks for. samples: any of its data."""
+    settings = recipe.quantize
+    return ConversionJob(
+        ModelInput.of(recipe, samples),
+        settings.mode,
+        settings.io,
+        settings.calibration,
+        settings.float_layers,
+        recipe.model.name,
+        recipe.folder,
+    )
 
 
 def _module(step: str) -> ModuleType:

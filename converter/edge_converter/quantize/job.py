@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from edge_converter.datasets.model_input import ModelInput
-from edge_converter.recipe.loading import Recipe
 from edge_converter.recipe.schema import Calibration, Io, Mode
-from edge_sdk.data.samples import Sample
 
 
 @dataclass(frozen=True)
@@ -28,17 +25,3 @@ class ConversionJob:
     float_layers: tuple[str, ...] = ()
     model_name: str = ""
     folder: Path = Path()
-
-    @classmethod
-    def of(cls, recipe: Recipe, samples: Sequence[Sample]) -> ConversionJob:
-        """The conversion that a recipe asks for. samples: any of its data."""
-        settings = recipe.quantize
-        return cls(
-            ModelInput.of(recipe, samples),
-            settings.mode,
-            settings.io,
-            settings.calibration,
-            settings.float_layers,
-            recipe.model.name,
-            recipe.folder,
-        )
