@@ -12,10 +12,7 @@ from contextlib import suppress
 import cv2
 import numpy as np
 
-from edge_sdk.bundle.reading import Bundle
-from edge_sdk.engines import open_engine
-from edge_sdk.frames import Frame
-from edge_sdk.inference.recognizer import Recognizer
+from edge_sdk import Bundle, Frame, Recognizer, open_engine
 
 TIMES = 6
 """The first ones fill caches; the last is counted."""

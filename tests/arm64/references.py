@@ -11,11 +11,10 @@ from typing import Any
 import cv2
 import numpy as np
 
+from edge_sdk import Frame, open_engine, read_image
 from edge_sdk.bundle.manifest import GoldenEntry, LabelsEntry, Manifest, ModelEntry, Postprocess
 from edge_sdk.bundle.reading import Golden, write_bundle
-from edge_sdk.engines import open_engine
-from edge_sdk.frames import Frame
-from edge_sdk.images.image_files import list_images, read_image, write_image
+from edge_sdk.images.image_files import list_images, write_image
 from edge_sdk.inference.golden import MIN_STEPS, answers
 from edge_sdk.model.interface import InputEntry, OutputEntry, TensorEntry
 from edge_sdk.preprocess import Preprocessor, PreprocessSpec

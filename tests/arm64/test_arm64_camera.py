@@ -15,14 +15,13 @@ pytest.importorskip("libcamera", reason="this root has no libcamera")
 import virtual_camera
 from references import answer, camera_model, fed
 
-from edge_device.cameras import open_camera
+from edge_device import open_camera
 from edge_device.cameras.picamera2 import list_cameras
 from edge_device.run.pipeline import Pipeline
-from edge_sdk.engines import open_engine
+from edge_sdk import Frame, open_engine, read_image
 from edge_sdk.errors import CameraError
-from edge_sdk.frames import Frame
 from edge_sdk.images import yuv
-from edge_sdk.images.image_files import list_images, read_image
+from edge_sdk.images.image_files import list_images
 
 WORK = Path("/edge/case")
 IMAGES = "picamera2:0?width=640&height=480"

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge_sdk.engines import open_engine
+from edge_sdk import open_engine
 from edge_sdk.inference.golden import answers
 from edge_sdk.tasks.tolerance import difference
 

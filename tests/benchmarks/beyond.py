@@ -15,9 +15,7 @@ import networks
 import numpy as np
 from builds import SHARED, table, verdict
 
-from edge_sdk.bundle.reading import Bundle
-from edge_sdk.frames import Frame
-from edge_sdk.inference.recognizer import Recognizer
+from edge_sdk import Bundle, Frame, Recognizer
 from edge_sdk.statistics import median
 
 ROUNDS, FRAMES = 30, 20

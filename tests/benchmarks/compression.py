@@ -21,10 +21,10 @@ import operators
 from builds import Document, accuracy, points, student, table, verdict
 from numpy.typing import NDArray
 
+from edge_sdk import open_engine
 from edge_sdk.bundle.reading import load_model
 from edge_sdk.comparison.compare import compare
 from edge_sdk.comparison.rounds import timed
-from edge_sdk.engines import open_engine
 from edge_sdk.statistics import median_interval, paired_difference
 
 FOLDER = builds.ROOT / ".compression"

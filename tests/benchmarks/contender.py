@@ -48,7 +48,7 @@ def _round(answer: Answer, images: Any) -> dict[str, Any]:
 
 def edge_sdk(bundle: str) -> Answer:
     """This project."""
-    from edge_sdk.frames import Frame
+    from edge_sdk import Frame
     from edge_sdk.inference.recognizer import open_recognizer
 
     recognizer = open_recognizer(bundle, threads=1)

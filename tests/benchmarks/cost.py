@@ -17,8 +17,7 @@ import networks
 import numpy as np
 from builds import SHARED, table, verdict
 
-from edge_sdk.bundle.reading import Bundle
-from edge_sdk.inference.recognizer import Recognizer
+from edge_sdk import Bundle, Recognizer
 
 ROUNDS = 1000
 MAX_BEYOND_MS = 0.25

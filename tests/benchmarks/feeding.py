@@ -16,8 +16,8 @@ from typing import Any
 import cv2
 import numpy as np
 
+from edge_converter import Recipe
 from edge_converter.datasets import Dataset
-from edge_converter.recipe.loading import Recipe
 from edge_converter.steps.common import feeds
 from edge_converter.steps.train import new_model
 from edge_converter.training.batches import Batch, Feed

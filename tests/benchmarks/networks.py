@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from builds import SHARED
 
-from edge_sdk.frames import Frame
-from edge_sdk.images.image_files import read_image
+from edge_sdk import Frame, read_image
 from edge_sdk.statistics import median, median_interval
 from edge_sdk.tflite.tiny import tiny_classifier
 

@@ -16,11 +16,8 @@ from builds import table, verdict
 
 from edge_device import open_camera
 from edge_device.run.pipeline import Pipeline
-from edge_sdk.bundle.reading import Bundle
-from edge_sdk.engines import open_engine
+from edge_sdk import Bundle, Recognizer, Result, open_engine
 from edge_sdk.engines.fake import FakeEngine
-from edge_sdk.inference.recognizer import Recognizer
-from edge_sdk.results import Result
 from edge_sdk.statistics import median
 
 ROUNDS = 5

@@ -22,9 +22,9 @@ from builds import SHARED, table, verdict
 from edge_device import Runtime
 from edge_device.cameras.fake import FakeCamera
 from edge_device.run.pipeline import DEPTH, Policy
+from edge_sdk import Result
 from edge_sdk.comparison.timing import interleaved
 from edge_sdk.inference.recognizer import open_recognizer
-from edge_sdk.results import Result
 from edge_sdk.statistics import median
 
 ROUNDS, FRAMES = 120, 30

@@ -23,7 +23,7 @@ import peers
 from builds import SHARED, table
 from scipy import stats
 
-from edge_sdk.images.image_files import read_image
+from edge_sdk import read_image
 
 ROUNDS = 30
 SURE = 0.05

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge_device.cameras import Camera, open_camera
+from edge_device import Camera, open_camera
 from edge_device.cameras.backends import BACKENDS
 from edge_device.cameras.fake import FakeCamera
 from edge_device.cameras.spec import CameraSpec
+from edge_sdk import Frame
 from edge_sdk.errors import CameraError, EdgeError
-from edge_sdk.frames import Frame
 from waiting import PATIENCE_S
 
 Opener = Callable[..., Camera]

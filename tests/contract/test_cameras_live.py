@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge_device.cameras import Camera, open_camera
+from edge_device import Camera, open_camera
 from edge_device.cameras.backends import BACKENDS
 from edge_device.cameras.listing import list_cameras
 from edge_sdk.errors import CameraError

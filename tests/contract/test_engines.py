@@ -21,7 +21,8 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
-from edge_sdk.engines import BACKENDS, Engine, list_engines, open_engine
+from edge_sdk import Engine, open_engine
+from edge_sdk.engines import BACKENDS, list_engines
 from edge_sdk.engines.fake import FakeEngine
 from edge_sdk.engines.isolated import IsolatedEngine, probe_backend, try_model
 from edge_sdk.errors import ConfigError, EdgeError, EngineError, MissingPackage, ModelError

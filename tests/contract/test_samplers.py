@@ -15,8 +15,8 @@ import pytest
 from edge_device.bench.soak import Soak
 from edge_device.metrics.recorder import Recorder
 from edge_hardware.thermal import Thermal
+from edge_sdk import Result
 from edge_sdk.errors import ConfigError, EngineError, SamplerError
-from edge_sdk.results import Result
 from edge_sdk.sampling.fake import FakeSampler
 from edge_sdk.sampling.sampler import Sampler, Window
 from waiting import wait_until

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge_device.sinks import BACKENDS, Sink, open_sink
+from edge_device import Sink, open_sink
+from edge_device.sinks import BACKENDS
 from edge_device.sinks.fake import FakeSink
+from edge_sdk import Frame, Result
 from edge_sdk.errors import ConfigError, EdgeError, FileError
-from edge_sdk.frames import Frame
-from edge_sdk.results import Result
 
 Make = Callable[..., Result]
 FRAME = Frame(np.full((8, 8, 3), 90, np.uint8), "bgr")

@@ -16,7 +16,7 @@ from edge_converter.datasets import Dataset, open_dataset
 from edge_converter.models import build_model
 from edge_converter.steps.train import train
 from edge_converter.training.checkpoints import Checkpoints
-from edge_sdk.frames import Frame
+from edge_sdk import Frame
 from edge_sdk.images.image_files import write_image
 from listeners import Lines
 

@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edge_converter import Recipe
 from edge_converter.datasets.model_input import ModelInput
-from edge_converter.recipe.loading import Recipe
 from edge_converter.recipe.schema import Input
 from edge_converter.training.batches import CACHE_BYTES, Feed, Reader, one_hot
+from edge_sdk import read_image
 from edge_sdk.data.samples import FeatureRow, Image
 from edge_sdk.errors import FileError
-from edge_sdk.images.image_files import read_image
 from edge_sdk.preprocess import Preprocessor
 from edge_sdk.tensors import TensorSpec
 from waiting import PATIENCE_S

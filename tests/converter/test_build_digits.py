@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from edge_converter import BuildReport, Recipe, build
+from edge_sdk import read_image
 from edge_sdk.data.sources import open_source
-from edge_sdk.images.image_files import list_classes, read_image
+from edge_sdk.images.image_files import list_classes
 
 pytestmark = pytest.mark.slow
 

@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 
 from edge_converter import BuildReport, Recipe, build
 from edge_converter.datasets import Dataset, open_dataset
-from edge_sdk import Bundle, evaluate
+from edge_sdk import Bundle, Evaluation, evaluate
 from edge_sdk.data.samples import LabelledImages
-from edge_sdk.evaluation.result import Evaluation
 from edge_sdk.model.interface import SequenceEntry
 from edge_sdk.preprocess import PreprocessSpec
 from edge_sdk.tflite.graph import read_graph

@@ -23,10 +23,9 @@ from edge_converter.quantize.to_tflite import (
 )
 from edge_converter.quantize.worker import to_tflite
 from edge_converter.tf.concrete_function import batch_of_one
+from edge_sdk import Frame, open_engine
 from edge_sdk.data.samples import Image
-from edge_sdk.engines import open_engine
 from edge_sdk.errors import FileError, TrainingError
-from edge_sdk.frames import Frame
 from edge_sdk.images.image_files import write_image
 from edge_sdk.preprocess import Preprocessor
 from edge_sdk.tensors import dequantize, quantize

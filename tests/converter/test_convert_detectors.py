@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
-from edge_converter.conversion import ConvertOptions, convert, parse_options
-from edge_sdk import Bundle, Frame, Recognizer
+from edge_converter import ConvertOptions, convert
+from edge_converter.conversion import parse_options
+from edge_sdk import Bundle, Frame, Recognizer, read_image
 from edge_sdk.errors import (
     ConfigError,
     DataError,
@@ -22,7 +23,7 @@ from edge_sdk.errors import (
     ModelError,
     NotAvailableYet,
 )
-from edge_sdk.images.image_files import read_image, write_image
+from edge_sdk.images.image_files import write_image
 from edge_sdk.model.anchors import BLAZEFACE, Anchors
 from edge_sdk.tasks.overlap import overlap
 from edge_sdk.tflite.detection_postprocess import detection_operator

@@ -22,9 +22,8 @@ from document_types import check_document
 from edge_converter import BuildReport, ConvertOptions, convert
 from edge_converter.conversion import describe
 from edge_converter.tf.setup import load_tensorflow
-from edge_sdk import Bundle
+from edge_sdk import Bundle, read_image
 from edge_sdk.errors import ConfigError, DataError, EdgeError, FileError, ModelError, TrainingError
-from edge_sdk.images.image_files import read_image
 from edge_sdk.inference.recognizer import open_recognizer
 from edge_sdk.tflite.graph import read_graph
 from edge_sdk.tflite.tiny import tiny_classifier

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from edge_converter import ConvertOptions, convert
-from edge_converter.conversion import onnx_file
+from edge_converter.conversion.readers import onnx
 from edge_converter.conversion.readers.onnx import VARIABLE
 from edge_sdk import Bundle
 from edge_sdk.errors import ModelError
@@ -73,7 +73,7 @@ def test_without_the_environment_the_commands_are_told(command: Command, tmp_pat
     assert "python3.11 -m venv" in fix and f"export {VARIABLE}=" in fix
     words = shlex.split(fix)
     pins = Path(words[words.index("-c") + 1])
-    assert pins.is_absolute() and pins.parent == Path(onnx_file.__file__).parent
+    assert pins.is_absolute() and pins.parent == Path(onnx.__file__).parent
     assert any(line.startswith("onnx2tf==") for line in pins.read_text().splitlines())
     constraints = Path(__file__).parents[2] / "constraints" / "onnx.txt"  # docs/convert.md names it
     assert constraints.read_text() == pins.read_text()

@@ -16,9 +16,9 @@ import pytest
 
 from edge_converter import Recipe
 from edge_converter.datasets import Dataset, open_dataset, warnings
+from edge_sdk import Frame
 from edge_sdk.data.sources import open_source
 from edge_sdk.errors import ConfigError, DataError, EdgeError, FileError
-from edge_sdk.frames import Frame
 from edge_sdk.images.image_files import write_image
 from listeners import Lines
 

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edge_converter import Recipe
 from edge_converter.compression.fake_quant import fake_quantized, is_fake_quantized, to_int8
 from edge_converter.models import build_model
-from edge_converter.recipe.loading import Recipe
 from edge_converter.tf.setup import load_tensorflow
-from edge_sdk.engines import open_engine
+from edge_sdk import open_engine
 from edge_sdk.errors import ConfigError
 from edge_sdk.tensors import quantize
 from edge_sdk.tflite.graph import Graph, read_graph

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edge_converter import Recipe
 from edge_converter.models import ARCHITECTURES, build_model, check_model, find_architecture
-from edge_converter.recipe.loading import Recipe
 from edge_sdk.cli.table import main
 from edge_sdk.errors import ConfigError
 

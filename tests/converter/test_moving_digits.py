@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from edge_converter.datasets.moving_digits import main, write_clips
+from edge_sdk import Frame
 from edge_sdk.errors import FileError
-from edge_sdk.frames import Frame
 from edge_sdk.images.video import count_frames, read_clip
 
 pytestmark = pytest.mark.slow

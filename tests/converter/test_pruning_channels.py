@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edge_converter import Recipe
 from edge_converter.compression.pruning import Trace, choose, entropies, l1_norms, narrowed, trace
 from edge_converter.models import build_model
-from edge_converter.recipe.loading import Recipe
 
 pytestmark = pytest.mark.slow
 

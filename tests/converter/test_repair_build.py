@@ -11,8 +11,8 @@ import pytest
 from document_types import check_document
 from edge_converter import BuildReport, Recipe, build
 from edge_converter.builder.build_report import describe
+from edge_sdk import Frame
 from edge_sdk.errors import GateFailed
-from edge_sdk.frames import Frame
 from edge_sdk.images.image_files import write_image
 from listeners import Lines
 

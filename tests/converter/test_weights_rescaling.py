@@ -16,8 +16,9 @@ from edge_converter import Recipe
 from edge_converter.models import build_model
 from edge_converter.tf.setup import load_tensorflow
 from edge_converter.weights import load_weights
+from edge_sdk import read_image
 from edge_sdk.errors import ConfigError, EdgeError, ModelError
-from edge_sdk.images.image_files import list_images, read_image
+from edge_sdk.images.image_files import list_images
 from edge_sdk.preprocess import Preprocessor
 from edge_sdk.tensors import TensorSpec
 

@@ -17,9 +17,9 @@ from edge_converter.models import build_model
 from edge_converter.quantize.worker import batch_of_one, to_tflite
 from edge_converter.tf.setup import load_tensorflow
 from edge_converter.weights import Transfer, load_weights
-from edge_sdk.engines import open_engine
+from edge_sdk import open_engine, read_image
 from edge_sdk.errors import ModelError
-from edge_sdk.images.image_files import list_images, read_image
+from edge_sdk.images.image_files import list_images
 from edge_sdk.preprocess import Preprocessor, PreprocessSpec
 from edge_sdk.tensors import TensorSpec, dequantize, quantize
 

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge_sdk import Classification, Result
 from edge_sdk.model.postprocess import Activation
-from edge_sdk.results import Classification, Result, StageTimes
+from edge_sdk.results import StageTimes
 from edge_sdk.tasks.classify import Classifier, scores, top
 from edge_sdk.tensors import QuantParams, TensorSpec
 

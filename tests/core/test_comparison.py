@@ -17,12 +17,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_sdk import Bundle, Recognizer
+from edge_sdk import Bundle, Frame, Recognizer, read_image
 from edge_sdk.bundle.reading import write_bundle
 from edge_sdk.cli.table import main
 from edge_sdk.comparison.compare import compare
-from edge_sdk.frames import Frame
-from edge_sdk.images.image_files import read_image, write_image
+from edge_sdk.images.image_files import write_image
 from edge_sdk.report.comparison_chart import Dot, front, scatter
 from edge_sdk.report.comparison_page import write_comparison
 from edge_sdk.report.comparison_text import describe, short_names

@@ -13,12 +13,10 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from edge_sdk import Bundle, Detection, Recognizer
+from edge_sdk import Bundle, Detection, Frame, Recognizer, open_engine
 from edge_sdk.bundle.manifest import parse_manifest
-from edge_sdk.engines import open_engine
 from edge_sdk.engines.fake import FakeEngine
 from edge_sdk.errors import BundleError, ModelError
-from edge_sdk.frames import Frame
 from edge_sdk.inference.recognizer import open_recognizer
 from edge_sdk.preprocess import Placement, Preprocessor, PreprocessSpec
 from edge_sdk.tasks.detector import in_frame, scores_above

@@ -12,10 +12,8 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
+from edge_sdk import Recognizer, open_engine, read_image
 from edge_sdk.bundle.manifest import GoldenEntry, LabelsEntry, Manifest, ModelEntry
-from edge_sdk.engines import open_engine
-from edge_sdk.images.image_files import read_image
-from edge_sdk.inference.recognizer import Recognizer
 from edge_sdk.model.anchors import Anchors
 from edge_sdk.model.interface import InputEntry, OutputEntry, TensorEntry
 from edge_sdk.model.postprocess import Postprocess, roles_of

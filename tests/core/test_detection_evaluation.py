@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge_sdk import Bundle, Frame, evaluate, evaluate_detections
+from edge_sdk import BBox, Bundle, Frame, evaluate, evaluate_detections
 from edge_sdk.data.coco import read_coco
 from edge_sdk.data.sample_sets import pack_prefixes
 from edge_sdk.data.samples import Scene
@@ -19,7 +19,6 @@ from edge_sdk.data.sources import open_source
 from edge_sdk.errors import ConfigError, DataError, EdgeError, FileError
 from edge_sdk.evaluation.metrics import warnings
 from edge_sdk.images.image_files import write_image
-from edge_sdk.results import BBox
 
 Make = Callable[..., Any]
 COLORS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}

@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 import pytest
 
-from edge_sdk.frames import Frame
+from edge_sdk import BBox, Classification, Detection, Frame, Result
 from edge_sdk.images.color import to_bgr
 from edge_sdk.images.drawing import annotated
-from edge_sdk.results import BBox, Classification, Detection, Result, StageTimes
+from edge_sdk.results import StageTimes
 
 GREY = 90
 

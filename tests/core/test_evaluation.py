@@ -13,11 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_sdk import Bundle, Evaluation, Frame, Recognizer, evaluate
+from edge_sdk import Bundle, Evaluation, Frame, Recognizer, evaluate, open_engine
 from edge_sdk.data.sample_sets import check_unreadable, digest_of, pack_prefixes, training_prefixes
 from edge_sdk.data.samples import Image, LabelledImages
 from edge_sdk.data.sources import open_source
-from edge_sdk.engines import open_engine
 from edge_sdk.errors import DataError
 from edge_sdk.evaluation.classification import doubts, evaluate_images
 from edge_sdk.images.image_files import write_image

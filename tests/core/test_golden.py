@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edge_sdk import Bundle
+from edge_sdk import Bundle, Engine, open_engine
 from edge_sdk.bundle.manifest import MIN_SAMPLES, Manifest, ModelEntry
 from edge_sdk.bundle.reading import Golden, write_bundle
-from edge_sdk.engines import Engine, EngineInfo, open_engine
+from edge_sdk.engines import EngineInfo
 from edge_sdk.engines.fake import FakeEngine
 from edge_sdk.errors import GateFailed, ModelError
 from edge_sdk.inference.golden import (

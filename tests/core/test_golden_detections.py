@@ -15,13 +15,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from edge_sdk import Bundle
+from edge_sdk import Bundle, Engine, open_engine, read_image
 from edge_sdk.bundle.manifest import MIN_SAMPLES, Manifest, ModelEntry
 from edge_sdk.bundle.reading import Golden, write_bundle
-from edge_sdk.engines import Engine, EngineInfo, open_engine
+from edge_sdk.engines import EngineInfo
 from edge_sdk.engines.fake import FakeEngine
 from edge_sdk.errors import GateFailed
-from edge_sdk.images.image_files import read_image
 from edge_sdk.inference.golden import (
     MIN_STEPS,
     GoldenCheck,

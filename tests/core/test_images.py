@@ -14,15 +14,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from edge_sdk import Frame, read_image
 from edge_sdk.errors import DataError, FileError, ImageError
-from edge_sdk.frames import Frame
-from edge_sdk.images.image_files import (
-    decode_image,
-    list_classes,
-    list_images,
-    read_image,
-    write_image,
-)
+from edge_sdk.images.image_files import decode_image, list_classes, list_images, write_image
 
 Pixels = NDArray[Any]
 

@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from edge_sdk import Frame
 from edge_sdk.cli.table import main
 from edge_sdk.errors import FileError
-from edge_sdk.frames import Frame
 from edge_sdk.images.contact_sheet import contact_sheet, thumbnail
 from edge_sdk.images.image_files import decode_image, write_image
 from edge_sdk.inspection.inspect import inspect

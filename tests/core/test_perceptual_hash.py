@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edge_sdk.frames import YUV, Frame, PixelFormat
-from edge_sdk.images.image_files import read_image
+from edge_sdk import Frame, read_image
+from edge_sdk.frames import YUV, PixelFormat
 from edge_sdk.images.perceptual_hash import (
     MAX_BITS,
     Hash,

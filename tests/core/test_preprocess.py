@@ -12,9 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from edge_sdk.engines import open_engine
+from edge_sdk import Frame, open_engine
 from edge_sdk.errors import ConfigError, ModelError
-from edge_sdk.frames import Frame
 from edge_sdk.preprocess import Placement, Preprocessor, PreprocessSpec
 from edge_sdk.tensors import QuantParams, TensorSpec
 from edge_sdk.tflite.tiny import tiny_classifier

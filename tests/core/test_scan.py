@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edge_sdk import Frame
 from edge_sdk.errors import FileError
-from edge_sdk.frames import Frame
 from edge_sdk.images.image_files import write_image
 from edge_sdk.images.scan import MANY, ImageScan, scan_images
 

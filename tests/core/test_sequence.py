@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge_sdk import Bundle, Frame, Recognizer, open_engine
+from edge_sdk import Bundle, Frame, Recognizer, evaluate, open_engine
 from edge_sdk.bundle.manifest import parse_manifest
 from edge_sdk.cli.table import main
 from edge_sdk.data.samples import FeatureRow, Image, LabelledImages, Sample
 from edge_sdk.errors import BundleError, DataError, ModelError
-from edge_sdk.evaluation.classification import evaluate, evaluate_images
+from edge_sdk.evaluation.classification import evaluate_images
 from edge_sdk.images.image_files import write_image
 from edge_sdk.model.interface import SequenceEntry
 from edge_sdk.preprocess import Preprocessor, PreprocessSpec

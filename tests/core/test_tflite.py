@@ -17,7 +17,7 @@ from ai_edge_litert import schema_py_generated as schema
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_sdk.engines import open_engine
+from edge_sdk import open_engine
 from edge_sdk.errors import ModelError
 from edge_sdk.tensors import QuantParams
 from edge_sdk.tflite.graph import Graph, Operator, Tensor, read_graph

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from edge_sdk.frames import Frame
+from edge_sdk import Frame
 from edge_sdk.preprocess import Preprocessor, PreprocessSpec
 from edge_sdk.tensors import QuantParams, TensorSpec
 

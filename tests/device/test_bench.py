@@ -17,10 +17,9 @@ from edge_device.bench.loads import FRAMES, Workers, made_up_frames
 from edge_device.cameras.synthetic import Pattern
 from edge_device.metrics.recorder import Recorder
 from edge_device.metrics.summary_text import summary
+from edge_sdk import Recognizer, Result
 from edge_sdk.engines.fake import FakeEngine
 from edge_sdk.errors import ConfigError, EngineError
-from edge_sdk.inference.recognizer import Recognizer
-from edge_sdk.results import Result
 
 RUN_KEYS = {
     *("schema", "bundle", "engine", "scenario", "machine", "n", "seconds", "fps", "drops"),

@@ -23,10 +23,8 @@ from edge_device.bench.rate import (
 )
 from edge_device.metrics.recorder import Recorder, own_latency
 from edge_device.metrics.warmup import UntilSteady
+from edge_sdk import Frame, Recognizer, Result
 from edge_sdk.engines.fake import FakeEngine
-from edge_sdk.frames import Frame
-from edge_sdk.inference.recognizer import Recognizer
-from edge_sdk.results import Result
 
 FRAMES = [Frame(np.full((4, 4, 3), value, np.uint8), "rgb") for value in range(3)]
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from edge_device.cameras import Camera, open_camera
+from edge_device import Camera, open_camera
 from waiting import PATIENCE_S, wait_until
 
 BAR_S = 5.0

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from edge_device.cameras import open_camera
+from edge_device import open_camera
 from edge_device.cameras.backends import BACKENDS
 from edge_device.cameras.listing import ListedCamera, cameras_document, first_usable, list_cameras
 from edge_device.cameras.spec import CameraSpec

@@ -20,14 +20,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge_device.cameras import open_camera
+from edge_device import open_camera
 from edge_device.cameras.fake import FakeCamera
 from edge_device.cameras.network import source_of
 from edge_device.cameras.pyav import to_frame
 from edge_device.cameras.pyav_stream import Thinning, taken_ns
 from edge_device.cameras.spec import CameraSpec
+from edge_sdk import Frame
 from edge_sdk.errors import CameraError
-from edge_sdk.frames import Frame
 from edge_sdk.images.yuv import planes
 from waiting import PATIENCE_S
 

@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge_device.cameras import Camera
+from edge_device import Camera
 from edge_device.cameras.fake import FakeCamera
 from edge_device.cameras.recovery import MAX_LEFT_BEHIND, Backoff, RecoveringCamera
 from edge_device.cameras.spec import CameraSpec
 from edge_device.run.pipeline import Pipeline
+from edge_sdk import Frame
 from edge_sdk.errors import CameraError
-from edge_sdk.frames import Frame
 from waiting import PATIENCE_S, wait_until
 
 HANG = 1e6

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_device.cameras import open_camera
+from edge_device import open_camera
 from edge_device.cameras.backends import BACKENDS, check_spec
 from edge_device.cameras.fake import FakeCamera
 from edge_sdk.errors import CameraError, ConfigError, EdgeError

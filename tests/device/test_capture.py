@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from captures import SYNTHETIC, answered, blocks, names, start
-from edge_sdk.frames import Frame
-from edge_sdk.images.image_files import list_images, read_image, write_image
+from edge_sdk import Frame, read_image
+from edge_sdk.images.image_files import list_images, write_image
 from waiting import PATIENCE_S
 
 Command = Callable[..., subprocess.CompletedProcess[str]]

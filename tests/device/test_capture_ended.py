@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from captures import CAPTURE, SYNTHETIC, answered, names, start
-from edge_sdk.images.image_files import list_images, read_image
+from edge_sdk import read_image
+from edge_sdk.images.image_files import list_images
 from waiting import PATIENCE_S
 
 Command = Callable[..., subprocess.CompletedProcess[str]]

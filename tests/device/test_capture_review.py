@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from captures import answered
-from edge_sdk.frames import Frame
+from edge_sdk import Frame
 from edge_sdk.images.image_files import write_image
 from waiting import PATIENCE_S
 

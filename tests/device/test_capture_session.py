@@ -14,9 +14,8 @@ from edge_device.capture.label_folder import ClassFolder
 from edge_device.capture.quality import Quality, quality, viewable
 from edge_device.capture.session import STILL, ImageBatch, Operator, Session
 from edge_device.capture.settings import Settings
+from edge_sdk import Frame, read_image
 from edge_sdk.events import Event
-from edge_sdk.frames import Frame
-from edge_sdk.images.image_files import read_image
 
 START_NS = 5_000_000_000
 

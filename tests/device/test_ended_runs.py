@@ -19,10 +19,9 @@ from ai_edge_litert import schema_py_generated as schema
 
 from edge_device.run.stream import stream
 from edge_device.sinks.fake import FakeSink
+from edge_sdk import Frame, open_engine
 from edge_sdk.bundle.reading import Golden, write_bundle
-from edge_sdk.engines import open_engine
 from edge_sdk.errors import CameraError, FileError
-from edge_sdk.frames import Frame
 from edge_sdk.images.image_files import write_image
 from edge_sdk.inference.golden import answers
 from edge_sdk.tflite.tiny import tiny_classifier

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from edge_device.cameras.isp import Stream, frame_of, inference_size, turned
+from edge_sdk import Frame
 from edge_sdk.errors import CameraError
-from edge_sdk.frames import Frame
 from edge_sdk.images import yuv
 
 EVEN = st.integers(8, 1000).map(lambda half: 2 * half)

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge_device.cameras import open_camera
+from edge_device import open_camera
 from edge_device.cameras.fake import FakeCamera
 from edge_device.cameras.spec import CameraSpec
 from edge_device.run.pipeline import DEPTH, Pipeline
+from edge_sdk import Frame
 from edge_sdk.errors import CameraError, ConfigError
-from edge_sdk.frames import Frame
 from edge_sdk.inference.prefetch import MAX_BYTES, Preparer
 from edge_sdk.preprocess import PreprocessSpec
 from edge_sdk.tensors import QuantParams, TensorSpec

@@ -13,11 +13,10 @@ import numpy as np
 import pytest
 
 from edge_device.sinks.preview import PREVIEW_S, PREVIEW_SIDE, PreviewSink
+from edge_sdk import BBox, Classification, Detection, Frame, Result, read_image
 from edge_sdk.errors import ConfigError, EdgeError, FileError
-from edge_sdk.frames import Frame
 from edge_sdk.images.drawing import annotated
-from edge_sdk.images.image_files import read_image
-from edge_sdk.results import BBox, Classification, Detection, Result, StageTimes
+from edge_sdk.results import StageTimes
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 

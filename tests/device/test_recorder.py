@@ -16,7 +16,7 @@ from edge_device.metrics.recorder import (
     chart_bins,
     steady,
 )
-from edge_sdk.results import Result
+from edge_sdk import Result
 from edge_sdk.statistics import Histogram
 
 Make = Callable[..., Result]

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge_device.cameras import open_camera
+from edge_device import open_camera
 from edge_device.cameras.fake import FakeCamera
 from edge_device.cameras.geometry import delivered
 from edge_device.cameras.spec import CameraSpec
+from edge_sdk import Frame, read_image
 from edge_sdk.errors import CameraError, FileError
-from edge_sdk.frames import Frame
-from edge_sdk.images.image_files import read_image, write_image
+from edge_sdk.images.image_files import write_image
 
 Writer = Callable[..., Any]
 

@@ -12,11 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge_device.sinks import open_sink
+from edge_device import open_sink
 from edge_device.sinks.console_line import ConsoleSink, status_line
+from edge_sdk import Frame, Result
 from edge_sdk.errors import ConfigError, FileError
-from edge_sdk.frames import Frame
-from edge_sdk.results import Result
 from waiting import PATIENCE_S
 
 Make = Callable[..., Result]

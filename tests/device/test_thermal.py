@@ -15,7 +15,7 @@ from edge_device.metrics.run_report import Identity, make_report
 from edge_device.metrics.summary_text import summary
 from edge_device.run.runtime import open_subject
 from edge_hardware.thermal import Thermal, Throttling
-from edge_sdk.results import Result
+from edge_sdk import Result
 from waiting import wait_until
 
 Make = Callable[..., Result]

@@ -12,12 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_device.run.runtime import Runtime
+from edge_device import Runtime
 from edge_device.run.tracking import Tracker
+from edge_sdk import BBox, Detection, Frame
 from edge_sdk.errors import ConfigError
-from edge_sdk.frames import Frame
 from edge_sdk.images.image_files import write_image
-from edge_sdk.results import BBox, Detection
 
 Make = Callable[..., Any]
 

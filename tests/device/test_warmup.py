@@ -8,7 +8,7 @@ import pytest
 
 from edge_device.metrics.recorder import Recorder
 from edge_device.metrics.warmup import FirstSecond, UntilSteady
-from edge_sdk.results import Result
+from edge_sdk import Result
 
 Make = Callable[..., Result]
 

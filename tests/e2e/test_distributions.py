@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from edge_sdk.frames import Frame
+from edge_sdk import Frame
 from edge_sdk.images.image_files import write_image
 from waiting import PATIENCE_S
 
