@@ -20,6 +20,7 @@ from edge_device.metrics.run_report import why_invalid
 from edge_device.metrics.summary_text import summary
 from edge_device.run.stream import stream
 from edge_hardware.thermal import Thermal
+from edge_sdk import Frame, read_image
 from edge_sdk.errors import (
     BundleError,
     CameraError,
@@ -28,8 +29,6 @@ from edge_sdk.errors import (
     GateFailed,
     SamplerError,
 )
-from edge_sdk.frames import Frame
-from edge_sdk.images.image_files import read_image
 from edge_sdk.inference.recognizer import open_recognizer
 from edge_sdk.sampling.fake import FakeSampler
 
