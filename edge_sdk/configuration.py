@@ -7,6 +7,7 @@ An unknown key, a value of another type or a value out of range is a ConfigError
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import operator
 import types
@@ -53,7 +54,7 @@ def parse(cls: type[T], data: Mapping[str, Any], *, where: str, path: str = "") 
             fix=f"write {path or 'it'} as a table of keys",
         )
     fields = {f.name: f for f in dataclasses.fields(cls) if f.init}  # type: ignore[arg-type]
-    hints = typing.get_type_hints(cls)
+    hints = _hints(cls)  # type: ignore[arg-type]  # mypy: no type is hashable
     for key in data:
         if key not in fields:
             raise ConfigError(
@@ -69,6 +70,12 @@ def parse(cls: type[T], data: Mapping[str, Any], *, where: str, path: str = "") 
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
             raise ConfigError(f"{where}: {here} is missing", fix=f"add {here}")
     return cls(**values)
+
+
+@functools.cache
+def _hints(cls: type) -> dict[str, Any]:
+    """Evaluating a dataclass's annotations takes longer than reading a table of it."""
+    return typing.get_type_hints(cls)
 
 
 def nearest(word: str, known: typing.Iterable[str]) -> str:

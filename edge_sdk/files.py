@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -132,6 +131,8 @@ def prepare_folder(folder: Path, *, what: str, option: str) -> None:
     """Make a folder and try that files can be made in it, before the time is spent on `what`, which
     is to go there; `option` names another. Raises FileError.
     """
+    import tempfile  # not where nothing is written
+
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):

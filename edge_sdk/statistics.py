@@ -7,8 +7,6 @@ from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from statistics import NormalDist
-from statistics import median as median
 
 MINIMUM_SAMPLES = {"p50": 11, "p90": 64, "p95": 130, "p99": 662, "p999": 6636}
 """Fewest samples at which a percentile is stated at all.
@@ -18,6 +16,17 @@ median, where a distribution-free interval first has ten samples beside it.
 """
 
 _RANKS = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99, "p999": 0.999}
+
+
+def median(values: Sequence[float]) -> float:
+    """The middle value, or the mean of the two in the middle. Raises ValueError for none.
+
+    Not that of Python's statistics, whose import (fractions, decimal) every start would pay for.
+    """
+    if not values:
+        raise ValueError("no median of no values")
+    ordered, half = sorted(values), len(values) // 2
+    return ordered[half] if len(values) % 2 else (ordered[half - 1] + ordered[half]) / 2
 
 
 class Histogram:
@@ -106,7 +115,7 @@ def wilson(successes: int, trials: int, confidence: float = 0.95) -> Interval:
     """
     if trials < 1 or not 0 <= successes <= trials:
         raise ValueError(f"{successes} successes of {trials} trials")
-    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    z = _normal_quantile((1 + confidence) / 2)
     share = successes / trials
     middle = share + z * z / (2 * trials)
     spread = z * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials))
@@ -126,7 +135,7 @@ def paired_difference(
     """
     if trials < 1:
         raise ValueError("no trials")
-    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    z = _normal_quantile((1 + confidence) / 2)
     first, second = (only_first + 1) / (trials + 2), (only_second + 1) / (trials + 2)
     gap = first - second
     spread = z * math.sqrt((first + second - gap * gap) / (trials + 2))
@@ -147,3 +156,9 @@ def median_interval(values: Sequence[float], confidence: float = 0.95) -> Interv
         return None
     ordered = sorted(values)
     return Interval(ordered[k - 1], ordered[n - k], confidence)
+
+
+def _normal_quantile(share: float) -> float:
+    from statistics import NormalDist  # a device's run needs no intervals of shares
+
+    return NormalDist().inv_cdf(share)

@@ -9,7 +9,6 @@ import os
 import signal
 import sys
 import time
-import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -212,6 +211,8 @@ def _run(
 
 def _report(error: EdgeError, cause: BaseException | None = None) -> int:
     if os.environ.get("EDGE_SDK_DEBUG") == "1":
+        import traceback  # only this needs it
+
         traceback.print_exception(cause or error)
     if isinstance(error, GateFailed):
         with suppress(OSError):  # the two lines below say it too

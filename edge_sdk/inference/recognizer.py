@@ -26,8 +26,6 @@ from edge_sdk.preprocess import Placement, Preprocessor, PreprocessSpec
 from edge_sdk.results import Result, StageTimes
 from edge_sdk.tasks import task_of
 from edge_sdk.tasks.base import Threshold
-from edge_sdk.tasks.classify import all_scores
-from edge_sdk.tasks.sequence import ClipPreprocessor, FeaturePreprocessor
 from edge_sdk.tensors import TensorSpec
 
 if TYPE_CHECKING:
@@ -146,6 +144,8 @@ class Recognizer:
 
     def scores(self) -> NDArray[np.float32]:
         """All scores of a classifier's last invoke: float32, shape (classes,)."""
+        from edge_sdk.tasks.classify import all_scores  # a detector has none
+
         return all_scores(self.interface, self.engine.output, self.engine.outputs)
 
     def close(self) -> None:
@@ -176,9 +176,11 @@ def open_preprocessor(spec: PreprocessSpec | None, tensor: TensorSpec) -> Any:
 
     Raises ModelError, ConfigError where they do not fit.
     """
-    if spec is None:
-        return FeaturePreprocessor(tensor)
-    return ClipPreprocessor(spec, tensor) if len(tensor.shape) == 5 else Preprocessor(spec, tensor)
+    if spec is not None and len(tensor.shape) != 5:
+        return Preprocessor(spec, tensor)
+    from edge_sdk.tasks.sequence import ClipPreprocessor, FeaturePreprocessor  # most need neither
+
+    return FeaturePreprocessor(tensor) if spec is None else ClipPreprocessor(spec, tensor)
 
 
 def _last(value: Value) -> Frame:

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import threading
@@ -18,6 +17,8 @@ _SILENCE = threading.RLock()  # two threads at once would end with the silence p
 
 def die_with_parent(parent: int) -> None:
     """Called in a child: end this process when process `parent` ends, whatever ends it."""
+    import ctypes  # only a child needs it
+
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)  # it had already gone when we asked

@@ -6,11 +6,10 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from typing import Any, NamedTuple
 
 from edge_sdk.errors import ConfigError, EdgeError, SamplerError
-from edge_sdk.sampling.worker import SamplingThread
+from edge_sdk.sampling.worker import Call, SamplingThread
 
 
 class Window(NamedTuple):
@@ -182,21 +181,17 @@ class Sampler(ABC):
         if not counts:
             self._drop_repeat()
 
-    def _wait(self, call: Future[None]) -> EdgeError | str | None:
+    def _wait(self, call: Call) -> EdgeError | str | None:
         """The error of a call of the backend, in words or as its own; None where it was made."""
-        try:
-            call.result(self.limit_s)
-        except TimeoutError as error:
-            if call.done():  # the backend's own
-                return _words(error)
+        if not call.wait(self.limit_s):
             call.cancel()
             self.hung += 1
             return f"a reading did not return within {self.limit_s:g} s"
-        except EdgeError as error:
-            return error
-        except Exception as error:
-            return _words(error)
-        return None
+        if call.error is None or isinstance(call.error, EdgeError):
+            return call.error
+        if not isinstance(call.error, Exception):
+            raise call.error
+        return _words(call.error)
 
     def _forget(self) -> None:
         self.windows: list[Window] = []

@@ -5,16 +5,18 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 from numpy.typing import NDArray
 
-from edge_sdk.data.samples import Sample
 from edge_sdk.frames import Frame
 from edge_sdk.model.interface import ModelInterface, TaskName
 from edge_sdk.preprocess import Placement
 from edge_sdk.results import Classification, Detection
 from edge_sdk.tensors import TensorSpec
+
+if TYPE_CHECKING:
+    from edge_sdk.data.samples import Sample
 
 Metric = Literal["accuracy", "mAP"]
 """The unit of a budget's accuracy_loss. Both are shares, and more is better."""

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_sdk.data.samples import FeatureRow, Image, Sample
 from edge_sdk.model.interface import ModelInterface, TaskName
 from edge_sdk.model.postprocess import Activation
 from edge_sdk.results import Classification
@@ -17,6 +16,9 @@ from edge_sdk.tasks.base import Answer, Decoder, Output, Outputs, Task, Threshol
 from edge_sdk.tasks.checks import check_single_image, require
 from edge_sdk.tasks.tolerance import compare_numbers, numbers_apart
 from edge_sdk.tensors import TensorSpec, dequantize
+
+if TYPE_CHECKING:
+    from edge_sdk.data.samples import Sample
 
 
 def scores(
@@ -133,6 +135,8 @@ class Classify(Task):
 
     def sample_type(self, interface: ModelInterface) -> type[Sample]:
         """Images; features where nothing is preprocessed."""
+        from edge_sdk.data.samples import FeatureRow, Image  # a stream needs no samples
+
         return FeatureRow if interface.input.preprocess is None else Image
 
     def decoder(

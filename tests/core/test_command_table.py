@@ -38,8 +38,8 @@ HERE = [row for row in TABLE if installed(row.distribution)]
 
 
 def test_the_table_and_the_entry_points_are_the_same() -> None:
-    found = {name: entry.dist.name for name, entry in entry_points().items()}
-    assert found == {row.name: row.distribution for row in HERE}
+    found = {name: (entry.dist.name, entry.value) for name, entry in entry_points().items()}
+    assert found == {row.name: (row.distribution, f"{row.module}:{row.name}") for row in HERE}
     assert {row.distribution for row in TABLE} == {CORE, CONVERTER, DEVICE}
     assert len({row.name for row in TABLE}) == len(TABLE)
 
@@ -115,14 +115,15 @@ def test_an_unknown_command_far_from_any_lists_all(capsys: pytest.CaptureFixture
 
 
 WITHOUT = """
-import importlib.metadata as metadata, sys
+import sys
+from importlib.machinery import PathFinder
+class CoreAlone(PathFinder):
+    @classmethod
+    def find_spec(cls, name, *where):
+        absent = name in ("edge_converter", "edge_device")
+        return None if absent else super().find_spec(name, *where)
+sys.meta_path[:] = [CoreAlone if found is PathFinder else found for found in sys.meta_path]
 from edge_sdk.cli.table import main
-found = metadata.distribution
-def core_alone(name):
-    if name != "edge-sdk-core":
-        raise metadata.PackageNotFoundError(name)
-    return found(name)
-metadata.distribution = core_alone
 sys.exit(main(sys.argv[1:]))
 """
 

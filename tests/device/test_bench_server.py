@@ -13,7 +13,8 @@ import pytest
 from document_types import check_part
 from edge_device.bench.scenarios import Options, Server
 from edge_device.metrics.recorder import Recorder, RunStatistics
-from edge_device.metrics.run_report import Identity, Subject, make_report
+from edge_device.metrics.run_report import Identity, make_report
+from edge_device.metrics.subject import Subject
 from edge_device.metrics.warmup import UntilSteady
 from edge_device.run.runtime import open_subject
 from edge_sdk.documents.run import ServerRecord

@@ -26,13 +26,8 @@ from edge_device.bench.scenarios import SCENARIOS, Options, Scenario
 from edge_device.bench.soak import Soak
 from edge_device.metrics.mlperf import SAMPLES_PER_QUERY
 from edge_device.metrics.recorder import Recorder, RunStatistics, with_thermal
-from edge_device.metrics.run_report import (
-    Identity,
-    Percentiles,
-    RunReport,
-    Subject,
-    make_report,
-)
+from edge_device.metrics.run_report import Identity, Percentiles, RunReport, make_report
+from edge_device.metrics.subject import Subject
 from edge_device.metrics.warmup import UntilSteady
 from edge_device.run.runtime import THREADS
 from edge_sdk.configuration import nearest

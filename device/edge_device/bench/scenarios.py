@@ -34,7 +34,7 @@ from edge_device.bench.rate import (
 )
 from edge_device.metrics.mlperf import PERCENTILE, SAMPLES_PER_QUERY, latency_estimate
 from edge_device.metrics.recorder import Latency, RunStatistics, own_latency
-from edge_device.metrics.run_report import Subject
+from edge_device.metrics.subject import Subject
 from edge_device.metrics.warmup import UntilSteady
 from edge_device.run.runtime import open_subject
 from edge_sdk.errors import ConfigError

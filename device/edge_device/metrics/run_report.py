@@ -13,14 +13,11 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from edge_device.metrics.machine import machine_facts
 from edge_device.metrics.mlperf import SAMPLES_PER_QUERY, mlperf
 from edge_device.metrics.recorder import Recorder, RunStatistics, chart_bins
-from edge_sdk.bundle.manifest import Manifest
-from edge_sdk.engines import EngineInfo
-from edge_sdk.inference.golden import GoldenCheck
+from edge_device.metrics.subject import Subject
 from edge_sdk.sampling.sampler import Reason, Sampler
 from edge_sdk.statistics import MINIMUM_SAMPLES, Histogram
 
 if TYPE_CHECKING:
-    from edge_sdk.documents.common import BundleIdentity
     from edge_sdk.documents.run import (
         Bench,
         CameraRecord,
@@ -70,17 +67,6 @@ class Percentiles:
             "p999": self.p999,
             "max": self.max,
         }
-
-
-@dataclass(frozen=True)
-class Subject:
-    """The object of a measurement: a bundle with its build record, the engine, the golden check."""
-
-    bundle: BundleIdentity
-    build: Mapping[str, Any]
-    engine: EngineInfo
-    golden: GoldenCheck
-    manifest: Manifest
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,8 @@ from typing import TYPE_CHECKING, Literal
 
 from edge_device.cameras.base import Camera
 from edge_device.metrics.recorder import Recorder
-from edge_device.metrics.run_report import Identity, RunReport, Subject, make_report
+from edge_device.metrics.subject import Subject
 from edge_device.run.pipeline import Pipeline, Policy, check_policy
-from edge_device.run.sequences import SequenceRecognizer
-from edge_device.run.tracking import Tracker
 from edge_sdk.bundle.manifest import Manifest
 from edge_sdk.bundle.reading import Bundle
 from edge_sdk.engines import AUTO
@@ -27,6 +25,9 @@ from edge_sdk.sampling.sampler import Sampler
 from edge_sdk.tasks import task_of
 
 if TYPE_CHECKING:
+    from edge_device.metrics.run_report import RunReport
+    from edge_device.run.sequences import SequenceRecognizer
+    from edge_device.run.tracking import Tracker
     from edge_sdk.documents.run import CameraRecord
     from edge_sdk.energy.estimate import Board
 
@@ -141,7 +142,7 @@ class Runtime:
                 f"a run of {seconds} seconds and {frames} frames",
                 fix="use more than 0 seconds and at least 1 frame, or leave them out",
             )
-        self._tracker = Tracker() if self._tracks else None
+        self._tracker, self._sequences = self._new_state()
         started = self._now_ns()
         until = started + seconds * 1e9
         self._camera, self._frame = camera, None
@@ -152,7 +153,6 @@ class Runtime:
         def over() -> bool:
             return stop() or self._now_ns() >= until
 
-        self._sequences = SequenceRecognizer(self._recognizer) if self.manifest.sequence else None
         pipeline = Pipeline(
             camera,
             self._queue(camera),
@@ -176,6 +176,11 @@ class Runtime:
 
         board: adds figures labelled MODEL for it (edge_hardware.load_board("rpi4")).
         """
+        from edge_device.metrics.run_report import (
+            Identity,
+            make_report,
+        )  # not before the first answer
+
         estimate = None
         if board is not None:
             from edge_sdk.energy.estimate import energy_model
@@ -199,6 +204,19 @@ class Runtime:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+    def _new_state(self) -> tuple[Tracker | None, SequenceRecognizer | None]:
+        """New ones for a run, where it wants them; most runs want neither."""
+        tracker = sequences = None
+        if self._tracks:
+            from edge_device.run.tracking import Tracker
+
+            tracker = Tracker()
+        if self.manifest.sequence:
+            from edge_device.run.sequences import SequenceRecognizer
+
+            sequences = SequenceRecognizer(self._recognizer)
+        return tracker, sequences
 
     def _queue(self, camera: Camera) -> Policy:
         """The pipeline's policy. A sequence needs every frame, whichever windows are answered."""

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from edge_device.cameras import open_camera
 from edge_device.cameras.backends import check_spec
-from edge_device.metrics.run_report import RunReport
 from edge_device.run.pipeline import Policy
 from edge_device.run.runtime import THREADS, Runtime
 from edge_device.sinks import Sink, open_sink
@@ -23,6 +22,7 @@ from edge_sdk.results import Result
 from edge_sdk.sampling.sampler import Sampler
 
 if TYPE_CHECKING:
+    from edge_device.metrics.run_report import RunReport
     from edge_sdk.energy.estimate import Board
 
 

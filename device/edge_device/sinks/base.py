@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 
@@ -16,8 +15,6 @@ CAPACITY = 8
 
 Stop = Callable[[], bool]
 """Asked by what may wait for long; True: do not wait any longer."""
-
-_log = logging.getLogger("edge_device.sinks")
 
 
 class Sink(ABC):
@@ -154,7 +151,9 @@ class Sink(ABC):
         if self._because is None:
             self._because = known
             if not self.required:
-                _log.warning("%s failed: %s", self.name, known)
+                import logging  # not before something fails: it takes long to import
+
+                logging.getLogger("edge_device.sinks").warning("%s failed: %s", self.name, known)
         if self.required:
             self._unraised = known
 

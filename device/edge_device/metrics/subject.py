@@ -1,0 +1,25 @@
+"""The subject of a report, known as soon as a bundle is open; the report comes at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from edge_sdk.bundle.manifest import Manifest
+from edge_sdk.engines import EngineInfo
+from edge_sdk.inference.golden import GoldenCheck
+
+if TYPE_CHECKING:
+    from edge_sdk.documents.common import BundleIdentity
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The object of a measurement: a bundle with its build record, the engine, the golden check."""
+
+    bundle: BundleIdentity
+    build: Mapping[str, Any]
+    engine: EngineInfo
+    golden: GoldenCheck
+    manifest: Manifest
