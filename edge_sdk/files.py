@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import stat
 import threading
@@ -63,6 +64,17 @@ def read_file(path: str | Path, *, what: str, max_bytes: int | None = None) -> b
     Raises FileError when it is missing, a folder or a device, unreadable, or larger than
     `max_bytes`.
     """
+    with open_file(path, what=what, max_bytes=max_bytes) as file:
+        return file.read()
+
+
+@contextlib.contextmanager
+def open_file(
+    path: str | Path, *, what: str, max_bytes: int | None = None
+) -> Iterator[io.BufferedReader]:
+    """The file, open for reading, for as long as the `with` lasts. Raises as `read_file` does, also
+    for what is read inside.
+    """
     path = Path(path)
     with reading(path, what=f"{what} file"):
         found = path.stat()
@@ -75,7 +87,8 @@ def read_file(path: str | Path, *, what: str, max_bytes: int | None = None) -> b
                 f"{path} is too large for {_a(what)}: {found.st_size} bytes, at most {max_bytes}",
                 fix=f"give {_a(what)} file",
             )
-        return path.read_bytes()
+        with path.open("rb") as file:
+            yield file
 
 
 def _a(what: str) -> str:

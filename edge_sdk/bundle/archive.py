@@ -12,6 +12,7 @@ import stat
 import zipfile
 from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import BinaryIO
 
 from edge_sdk.errors import BundleError
 
@@ -30,6 +31,8 @@ REBUILD = "build it again, or copy it again from where it was built"
 """The fix for nearly all that may be wrong with a bundle."""
 
 _PIECE = 4096
+_HASHED = 64 * 1024
+_DIGEST_BYTES = 64
 _TIME = (1980, 1, 1, 0, 0, 0)
 _CONVERTIBLE = (".keras", ".h5", ".onnx")
 """Models that `edge-sdk convert` makes a bundle of. A .keras file is a zip file, too."""
@@ -44,26 +47,33 @@ def to_archive(members: Mapping[str, bytes], compressed: Collection[str] = ()) -
     with zipfile.ZipFile(file, "w") as archive:
         for name, data in members.items():
             _write_member(archive, name, data, compressed=name in compressed)
-        archive.comment = b"0" * 64
-    body = file.getvalue()[:-64]
+        archive.comment = b"0" * _DIGEST_BYTES
+    body = file.getvalue()[:-_DIGEST_BYTES]
     return body + hashlib.sha256(body).hexdigest().encode()
 
 
-def check_digest(data: bytes, path: Path) -> str:
+def check_digest(file: BinaryIO, path: Path) -> str:
     """The SHA-256 (hex) of the whole file. Its end is the one of all before it.
 
-    Raises BundleError.
+    It is read in pieces: a bundle is never in memory as a whole. Raises BundleError.
     """
-    if data[:4] != b"PK\x03\x04":
+    head = file.read(4)
+    end = file.seek(0, io.SEEK_END) - _DIGEST_BYTES
+    file.seek(max(0, end))
+    tail = file.read()
+    if head != b"PK\x03\x04":
         fix = or_convert(path, "name a .edge file made by edge-sdk build")
         raise BundleError(f"{path} is not a bundle", fix=fix)
-    if not _DIGEST.fullmatch(data[-64:]):
+    if not _DIGEST.fullmatch(tail):
         fix = or_convert(path, REBUILD)
         raise BundleError(f"{path} is truncated or is not a bundle", fix=fix)
-    digest = hashlib.sha256(memoryview(data)[:-64])
-    if digest.hexdigest().encode() != data[-64:]:
+    digest = hashlib.sha256()
+    file.seek(0)
+    while piece := file.read(min(_HASHED, end - file.tell())):
+        digest.update(piece)
+    if digest.hexdigest().encode() != tail:
         raise BundleError(f"{path} is damaged: its SHA-256 does not match", fix=REBUILD)
-    digest.update(data[-64:])
+    digest.update(tail)
     return digest.hexdigest()
 
 
@@ -80,10 +90,10 @@ def packed_bytes(data: bytes) -> int:
         return archive.infolist()[0].compress_size
 
 
-def read_members(data: bytes, path: Path) -> dict[str, bytes]:
+def read_members(file: BinaryIO, path: Path) -> dict[str, bytes]:
     """The members by name, each of a known one, within the limits. Raises BundleError."""
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        with zipfile.ZipFile(file) as archive:
             entries = archive.infolist()
             _check_entries(entries, path)
             return {entry.filename: _read_member(archive, entry) for entry in entries}

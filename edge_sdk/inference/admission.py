@@ -1,9 +1,10 @@
 """Opening a model: in a child process first where this machine has not run it before.
 
 A crafted file can crash an interpreter. So a model given by itself, or in a bundle that this
-machine has not accepted yet, is opened and run once in a child. A bundle that survives, and whose
-golden outputs all match, is accepted: from then on one golden sample is checked, and all of them
-again when the engine or the machine is another (proofs.py).
+machine has not accepted yet, is opened and run once in a child. A bundle whose members match their
+hashes, that survives, and whose golden outputs all match, is accepted: from then on the hash of the
+file and one golden sample are checked, and all again when the engine or the machine is another
+(proofs.py).
 """
 
 from __future__ import annotations
@@ -20,13 +21,15 @@ def open_bundle_engine(
     """An engine on a bundle's model, checked by its golden samples: by all of them, or by one where
     all matched before. prove: check all again.
 
-    Raises ModelError when the model crashes its interpreter, GateFailed when its golden outputs
-    do not match, and what `choose_engine` and `open_engine` raise.
+    Raises BundleError when a member does not match its hash, ModelError when the model crashes its
+    interpreter, GateFailed when its golden outputs do not match, and what `choose_engine` and
+    `open_engine` raise.
     """
     spec = choose_engine(bundle.manifest.models, name, threads=threads)
     model = bundle.model(spec.backend.model)
     proven_on = None if prove else recall(bundle, spec)
     if proven_on is None:
+        bundle.verify()
         _try_model(spec, model)
     engine = open_spec(spec, model)
     try:

@@ -190,5 +190,5 @@ def _last(value: Value) -> Frame:
 
 def open_recognizer(path: str | Path, engine: str = AUTO, *, threads: int = 1) -> Recognizer:
     """A Recognizer straight from a bundle's file. Raises EdgeError."""
-    with Bundle.open(path) as bundle:
+    with Bundle.open(path, verify=False) as bundle:  # the next line does, if it must
         return Recognizer.open(bundle, engine, threads=threads)
