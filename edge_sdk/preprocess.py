@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import cv2
 import numpy as np
@@ -52,8 +52,7 @@ class PreprocessSpec:
         return 1 if self.color == "gray" else 3
 
 
-@dataclass(frozen=True)
-class Placement:
+class Placement(NamedTuple):
     """The place of the image in the tensor: `tensor = frame * scale + offset` (x, y; pixels)."""
 
     scale_x: float

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import accumulate
+from typing import NamedTuple
 
 MINIMUM_SAMPLES = {"p50": 11, "p90": 64, "p95": 130, "p99": 662, "p999": 6636}
 """Fewest samples at which a percentile is stated at all.
@@ -95,8 +95,7 @@ class Histogram:
                     yield top << shift, 1 << shift, counted
 
 
-@dataclass(frozen=True)
-class Interval:
+class Interval(NamedTuple):
     """A two-sided confidence interval."""
 
     low: float

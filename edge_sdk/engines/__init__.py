@@ -9,8 +9,7 @@ Backends are opened by name; each imports its interpreter when it is opened, not
 from __future__ import annotations
 
 import importlib
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from edge_sdk.engines.backends import AUTO, BACKENDS, DEFAULT, EngineSpec, choose_engine
 from edge_sdk.engines.base import Engine, EngineInfo, Resolver
@@ -60,8 +59,7 @@ def open_spec(spec: EngineSpec, model: bytes) -> Engine:
     return engine
 
 
-@dataclass(frozen=True)
-class EngineStatus:
+class EngineStatus(NamedTuple):
     """Says if an engine can be used here, and why not."""
 
     name: str

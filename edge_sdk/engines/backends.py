@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from edge_sdk.configuration import MAX_THREADS, nearest
 from edge_sdk.engines.base import Resolver
@@ -18,8 +19,7 @@ DEFAULT = "litert"
 _ISOLATED = "isolated:"
 
 
-@dataclass(frozen=True)
-class Backend:
+class Backend(NamedTuple):
     """One row of the table of engines.
 
     module: of Edge SDK. library: the interpreter's Python package. install: the command that

@@ -64,8 +64,10 @@ def _delegate(interpreter: Any) -> str:
 
     Asking for XNNPACK is no proof: without /proc and /sys it is silently left out.
     """
-    operators = interpreter._get_ops_details()
-    return "xnnpack" if any(o["op_name"] == "DELEGATE" for o in operators) else "none"
+    # Not _get_ops_details(), which describes every tensor of every operator first.
+    nodes = interpreter._interpreter
+    names = (nodes.NodeName(index) for index in range(nodes.NumNodes()))
+    return "xnnpack" if "DELEGATE" in names else "none"
 
 
 def _spec(details: dict[str, Any]) -> TensorSpec:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 from numpy.typing import NDArray
@@ -50,8 +49,7 @@ class Threshold(NamedTuple):
     top: int = 5
 
 
-@dataclass(frozen=True)
-class Tolerance:
+class Tolerance(NamedTuple):
     """The largest difference allowed between two engines' outputs for one model. precision: of the
     model's weights and activations; steps: of 8-bit outputs.
     """

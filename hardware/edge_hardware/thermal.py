@@ -57,11 +57,11 @@ class Throttling:
     """
 
     def __init__(self, sys: Path = SYS, *, vcgencmd: str | None = None) -> None:
-        self._firmware = next(sys.glob(_FIRMWARE), None)
+        self._firmware = next(iter(_find(sys, _FIRMWARE)), None)
         self._command = None if self._firmware else shutil.which(vcgencmd or "vcgencmd")
         kinds = ("core", "package")
         self._counters = [
-            folder / f"{kind}_throttle_count" for folder in sys.glob(_COUNTERS) for kind in kinds
+            folder / f"{kind}_throttle_count" for folder in _find(sys, _COUNTERS) for kind in kinds
         ]
         self._before = _total(self._counters)
         self._known = self._before is not None
@@ -152,8 +152,8 @@ class Thermal(Sampler):
         now_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         super().__init__(every_s=every_s, now_ns=now_ns)
-        self._zones = [zone / "temp" for zone in sys.glob(_ZONES) if _of_the_cpu(zone / "type")]
-        self._frequencies = list(sys.glob(_CLOCKS))
+        self._zones = [zone / "temp" for zone in _find(sys, _ZONES) if _of_the_cpu(zone / "type")]
+        self._frequencies = _find(sys, _CLOCKS)
         self._new_throttling = partial(Throttling, sys, vcgencmd=vcgencmd)
         self._reset()
 
@@ -236,6 +236,29 @@ class Thermal(Sampler):
     def _sample(self, at_ns: int) -> None:
         self._newest.add(Sample(at_ns, _highest(self._zones), _highest(self._frequencies)))
         self.throttling.sample()
+
+
+def _find(folder: Path, pattern: str) -> list[Path]:
+    """What `folder` has by a pattern with one "*" at most in each of its parts.
+
+    Path.glob compiles regular expressions, which takes longer than reading all that is found.
+    """
+    found = [folder]
+    for part in pattern.split("/"):
+        start, star, end = part.partition("*")
+        if star:
+            listed = [path for parent in found for path in _listed(parent)]
+            found = [p for p in listed if p.name.startswith(start) and p.name.endswith(end)]
+        else:
+            found = [parent / part for parent in found]
+    return [path for path in found if path.exists()]
+
+
+def _listed(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except OSError:
+        return []
 
 
 def _of_the_cpu(kind: Path) -> bool:

@@ -9,8 +9,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from edge_device.metrics.warmup import FirstSecond, Warmup, same
 from edge_hardware.thermal import Thermal
@@ -79,8 +78,7 @@ class RunStatistics:
         self.misses += took is not None and took > self._deadline_ns
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """One second of a run: answers, drops, and medians over that second in ms (None: no answer).
 
     latency_p50_ms: of a frame by itself, preprocess + invoke + postprocess, whatever the scenario:

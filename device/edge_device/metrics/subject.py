@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from edge_sdk.bundle.manifest import Manifest
 from edge_sdk.engines import EngineInfo
@@ -14,8 +13,7 @@ if TYPE_CHECKING:
     from edge_sdk.documents.common import BundleIdentity
 
 
-@dataclass(frozen=True)
-class Subject:
+class Subject(NamedTuple):
     """The object of a measurement: a bundle with its build record, the engine, the golden check."""
 
     bundle: BundleIdentity

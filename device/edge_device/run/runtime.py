@@ -76,7 +76,7 @@ class Runtime:
         self._frame: Frame | None = None
         self._sequences: SequenceRecognizer | None = None
         self._used_policy = self.policy
-        self._recorder = Recorder(now_ns(), deadline_ms=deadline_ms)
+        self._recorder: Recorder | None = None
         self._tracks = track
         self._tracker: Tracker | None = None
         self._recognizer, self._subject = open_subject(
@@ -188,7 +188,7 @@ class Runtime:
             estimate = energy_model(board, self.manifest.plain.macs)
         return make_report(
             Identity("run", "camera", self._subject),
-            [self._recorder],
+            [self._recorder or Recorder(self._now_ns(), deadline_ms=self.deadline_ms)],
             camera=self._about_camera(),
             estimate=estimate,
         )
