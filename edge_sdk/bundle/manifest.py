@@ -85,7 +85,11 @@ class MemberEntry:
 
 @dataclass(frozen=True)
 class Manifest:
-    """manifest.json. `members` lists every other file of the bundle."""
+    """manifest.json. `members` lists every other file of the bundle.
+
+    inputs: of a model with several, in its order; the first is `input`. signature: the one of the
+    model's that is meant; None where it has one at most.
+    """
 
     name: str
     version: str
@@ -99,6 +103,8 @@ class Manifest:
     budget: Budget = Budget()
     members: dict[str, MemberEntry] = field(default_factory=dict)
     sequence: SequenceEntry | None = None
+    inputs: tuple[InputEntry, ...] = ()
+    signature: str | None = None
 
     @property
     def plain(self) -> ModelEntry:
@@ -108,16 +114,18 @@ class Manifest:
     @property
     def interface(self) -> ModelInterface:
         """The part of it that a recognizer needs."""
+        inputs = self.inputs or (self.input,)
         return ModelInterface(
-            self.name, self.task, (self.input,), self.outputs, self.postprocess, self.sequence
+            self.name, self.task, inputs, self.outputs, self.postprocess, self.sequence
         )
 
     def to_json(self) -> bytes:
         """The file's bytes: in the order of docs/contracts.md, the same for the same manifest."""
         data = {"schema": SCHEMA, **as_dict(self)}
         data["golden"]["from"] = data["golden"].pop("origin")
-        if self.sequence is None:
-            del data["sequence"]
+        for key in ("sequence", "inputs", "signature"):
+            if not data[key]:
+                del data[key]
         keys = task_of(self).keys
         data["postprocess"] = {k: v for k, v in data["postprocess"].items() if k in keys}
         for entry in data["models"].values():
@@ -154,6 +162,12 @@ def _check_contents(manifest: Manifest, where: str) -> None:
         raise BundleError(f'{where}: models has no "{PLAIN}"', fix="build the bundle again")
     if not manifest.outputs:
         raise BundleError(f"{where}: outputs is empty", fix="build the bundle again")
+    if manifest.inputs and manifest.inputs[0] != manifest.input:
+        raise BundleError(
+            f"{where}: input is not the first of inputs", fix="build the bundle again"
+        )
+    if manifest.signature == "":
+        raise BundleError(f"{where}: signature is empty", fix="name it, or leave it out")
     task_of(manifest).check(manifest.interface, manifest.labels.count, where)
 
 

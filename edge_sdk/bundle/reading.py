@@ -205,7 +205,8 @@ def _check_json(data: bytes, path: Path) -> None:
 
 def _read_golden(data: bytes, manifest: Manifest, path: Path) -> Golden:
     entry = manifest.golden
-    wanted = {"input_0": manifest.input.tensor}
+    inputs = manifest.interface.inputs
+    wanted = {f"input_{i}": entry.tensor for i, entry in enumerate(inputs)}
     wanted |= {f"output_{i}": output.tensor for i, output in enumerate(manifest.outputs)}
     try:
         loaded = _load_arrays(data, wanted)
@@ -218,8 +219,10 @@ def _read_golden(data: bytes, manifest: Manifest, path: Path) -> Golden:
             raise BundleError(
                 f"{path}: {entry.file} has no {name} of {tensor.dtype}{list(shape)}", fix=REBUILD
             )
-    outputs = tuple(loaded[f"output_{i}"] for i in range(len(manifest.outputs)))
-    return Golden((loaded["input_0"],), outputs)
+    return Golden(
+        tuple(loaded[f"input_{i}"] for i in range(len(inputs))),
+        tuple(loaded[f"output_{i}"] for i in range(len(manifest.outputs))),
+    )
 
 
 def _load_arrays(data: bytes, names: Iterable[str]) -> dict[str, NDArray[Any]]:

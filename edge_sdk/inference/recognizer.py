@@ -43,8 +43,8 @@ class Recognizer:
 
     min_score: answers below it are left out; None takes what the interface says. top: at most so
     many classes. golden: how the bundle's samples came out on this engine, None where not asked.
-    Not thread-safe. Raises ConfigError for a min_score that is none, ModelError when the engine's
-    tensors are not the interface's.
+    Not thread-safe. Raises ConfigError for a min_score that is none, NotAvailableYet for a model
+    with several inputs, ModelError when the engine's tensors are not the interface's.
     """
 
     def __init__(
@@ -67,6 +67,7 @@ class Recognizer:
         self.min_score = interface.postprocess.min_score if min_score is None else min_score
         self.top = top
         self._now_ns = now_ns
+        _require_one_input(interface)
         check_tensors(interface, engine)
         self.preprocessor = open_preprocessor(interface.input.preprocess, engine.inputs[0])
         self._decode = task_of(interface).decoder(
@@ -167,6 +168,16 @@ def require_images(interface: ModelInterface) -> None:
             f"{interface.name} answers about sequences of {interface.sequence.frames} frames; that "
             "is not available yet here",
             fix=f"{streamed if interface.input.preprocess else ''}use `edge-sdk evaluate`",
+        )
+
+
+def _require_one_input(interface: ModelInterface) -> None:
+    if len(interface.inputs) > 1:
+        names = ", ".join(entry.tensor.name for entry in interface.inputs)
+        raise NotAvailableYet(
+            f"{interface.name} takes {len(interface.inputs)} inputs ({names}); that is not "
+            "available yet here",
+            fix="feed it from Python (edge_sdk.open_engine), or build a model with one input",
         )
 
 

@@ -63,6 +63,9 @@ def _model(path: Path, model: bytes, graph: Graph) -> InspectModel:
 def _bundle(path: Path, model: bytes, graph: Graph, bundle: Bundle) -> InspectBundle:
     manifest = as_dict(bundle.manifest)
     manifest["golden"]["from"] = manifest["golden"].pop("origin")
+    for key in ("inputs", "signature"):  # only of models with several
+        if not manifest[key]:
+            del manifest[key]
     return {
         "schema": "edge-sdk/inspect/1",
         "path": str(path),

@@ -13,14 +13,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import ai_edge_litert.schema_py_generated as schema
+import flatbuffers
 import numpy as np
 import pytest
 
-from edge_sdk import Bundle
+from edge_sdk import Bundle, Recognizer
 from edge_sdk.bundle.archive import MEMBERS
 from edge_sdk.bundle.manifest import LabelsEntry, Manifest, ModelEntry
-from edge_sdk.bundle.reading import load_model, write_bundle
-from edge_sdk.errors import BundleError, FileError, ModelError
+from edge_sdk.bundle.reading import Golden, load_model, write_bundle
+from edge_sdk.engines import open_engine
+from edge_sdk.errors import BundleError, FileError, ModelError, NotAvailableYet
+from edge_sdk.inference.admission import open_bundle_engine
+from edge_sdk.inference.golden import answers
+from edge_sdk.model.interface import InputEntry, TensorEntry
 from edge_sdk.tflite.tiny import tiny_classifier
 
 Parts = tuple[Manifest, dict[str, bytes]]
@@ -49,6 +55,47 @@ def test_what_is_written_is_read_back(
             "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
             "path": str(path),
         }
+
+
+def with_a_second_input(model: bytes) -> bytes:
+    """The same model, which also takes a number and does nothing with it."""
+    changed = schema.ModelT.InitFromPackedBuf(model, 0)
+    (graph,) = changed.subgraphs
+    number = schema.TensorT()
+    number.name, number.shape, number.type, number.buffer = b"number", [1], 0, 0
+    graph.tensors.append(number)
+    graph.inputs = [*graph.inputs, len(graph.tensors) - 1]
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(changed.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def test_a_bundle_with_several_inputs_is_proven_and_its_recognizer_refused(
+    tiny_parts: Callable[..., Parts], tmp_path: Path
+) -> None:
+    manifest, members = tiny_parts()
+    model = with_a_second_input(members["model.tflite"])
+    with open_engine("litert", model) as engine:
+        shapes = [(spec.shape, spec.dtype) for spec in engine.inputs]
+        inputs = tuple(np.zeros((10, *shape), dtype) for shape, dtype in shapes)
+        golden = Golden(inputs, answers(engine, inputs))
+        several = replace(
+            manifest,
+            inputs=(manifest.input, InputEntry(TensorEntry.of(engine.inputs[1]), None)),
+            signature="serving_default",
+        )
+    path = tmp_path / "several.edge"
+    write_bundle(path, several, {**members, "model.tflite": model, "golden.npz": golden.to_npz()})
+    with Bundle.open(path) as bundle:
+        assert [array.shape for array in bundle.golden().inputs] == [(10, 1, 4, 4, 1), (10, 1)]
+        opened, check = open_bundle_engine(bundle)
+        opened.close()
+        assert check.passed
+        with pytest.raises(
+            NotAvailableYet, match=r"tiny takes 2 inputs \(image, number\)"
+        ) as caught:
+            Recognizer.open(bundle)
+        assert "one input" in caught.value.fix
 
 
 def test_the_file_is_as_the_contract_says(tiny_bundle: Callable[..., Path]) -> None:

@@ -90,7 +90,26 @@ def test_the_document_is_the_one_of_the_contract() -> None:
     assert parse_manifest(MANIFEST.to_json()) == MANIFEST
 
 
+def test_several_inputs_and_a_signature_are_read_back() -> None:
+    depth = InputEntry(TensorEntry("depth", (1, 96, 96, 1), "float32"), None)
+    several = replace(MANIFEST, inputs=(MANIFEST.input, depth), signature="serving_default")
+    document = json.loads(several.to_json())
+    assert document["inputs"][0] == document["input"]
+    assert document["signature"] == "serving_default"
+    assert parse_manifest(several.to_json()) == several
+    assert several.interface.inputs == (MANIFEST.input, depth)
+    assert several.interface.input == MANIFEST.input
+    assert MANIFEST.interface.inputs == (MANIFEST.input,)
+
+
+OTHER_INPUT = {**DOCUMENT["input"], "preprocess": None}
+
 MISTAKES = [
+    ("inputs", [OTHER_INPUT, DOCUMENT["input"]], "input is not the first of inputs", "build"),
+    ("inputs", [{"tensor": 3}], "inputs[0].tensor is 3", "table"),
+    ("inputs", DOCUMENT["input"], "inputs is", "list"),
+    ("signature", "", "signature is empty", "leave it out"),
+    ("signature", 3, "signature is 3", "text"),
     ("schema", "edge-sdk/manifest/2", "this version reads", "upgrade"),
     ("schema", "somebody/else/1", "has schema 'somebody/else/1'", "made by edge-sdk"),
     ("schema", ..., "has no schema", "made by edge-sdk"),
