@@ -84,7 +84,7 @@ def or_convert(path: Path, fix: str) -> str:
 
 
 def packed_bytes(data: bytes) -> int:
-    """How many bytes `data` takes as a compressed member."""
+    """The size of `data` as a compressed member, in bytes."""
     with zipfile.ZipFile(io.BytesIO(), "w") as archive:
         _write_member(archive, "model.tflite", data, compressed=True)
         return archive.infolist()[0].compress_size

@@ -1,4 +1,4 @@
-"""What a bundle says about itself: manifest.json as frozen dataclasses, checked as a whole."""
+"""The manifest of a bundle: manifest.json as frozen dataclasses, checked as a whole."""
 
 from __future__ import annotations
 
@@ -50,7 +50,8 @@ class LabelsEntry:
 
 @dataclass(frozen=True)
 class GoldenEntry:
-    """Where the golden samples are from and what answered them; `origin` is the JSON key "from".
+    """The golden samples: their file, their origin (the JSON key "from") and the engine that
+    answered them.
 
     samples: fewer than 10 prove too little (MIN_SAMPLES).
     """

@@ -115,7 +115,7 @@ class Bundle:
 
     @property
     def identity(self) -> BundleIdentity:
-        """How reports name the bundle: name, version, sha256 of the file, path."""
+        """The bundle as reports name it: name, version, sha256 of the file, path."""
         manifest = self.manifest
         return {
             "name": manifest.name,

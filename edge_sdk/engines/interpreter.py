@@ -1,4 +1,4 @@
-"""What litert and tflite-runtime share: the classic TensorFlow Lite interpreter interface."""
+"""The engine behind litert and tflite-runtime: the classic TensorFlow Lite interpreter."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class InterpreterEngine(Engine):
 
 
 def _delegate(interpreter: Any) -> str:
-    """What really runs: after preparation a delegate shows as operators named DELEGATE.
+    """The delegate in use: after preparation it shows as operators named DELEGATE.
 
     Asking for XNNPACK is no proof: without /proc and /sys it is silently left out.
     """

@@ -106,7 +106,7 @@ class Recognizer:
 
     @property
     def info(self) -> EngineInfo:
-        """Which interpreter answers."""
+        """The interpreter that answers."""
         return self.engine.info
 
     def __call__(

@@ -57,7 +57,7 @@ def constant_values(model: bytes, tensor: Tensor) -> NDArray[Any]:
 
 
 def _stored(model: bytes, tensor: Tensor) -> NDArray[Any]:
-    """What lies in the file, after all that it claims was checked."""
+    """The constant as the file stores it, after all that the file claims was checked."""
     if tensor.dtype not in _STORED:
         raise ModelError(
             f"the constant {tensor.name} is stored as {tensor.dtype}",

@@ -26,7 +26,7 @@ _MAX_LABEL_BYTES = 4 * 1024 * 1024
 
 @dataclass(frozen=True)
 class ModelMetadata:
-    """What was found: `labels` in the order of the output; mean and std as the model's author
+    """The metadata found: `labels` in the order of the output; mean and std as the model's author
     meant them, `fed = (pixel - mean) / std`. Empty where the file says nothing.
     """
 
