@@ -18,7 +18,7 @@ from isolation import why_not
 from mirrors import Unreachable, says_no_answer
 
 TESTS = ("tests/core", "tests/device", "tests/contract", "tests/hardware", "tests/converter")
-COMMANDS = (["make", "demo"], ["make", "test", f"TESTS={' '.join(TESTS)}"])
+DEMO, TEST = ["make", "demo"], ["make", "test", f"TESTS={' '.join(TESTS)}"]
 
 
 @contextmanager
@@ -35,7 +35,8 @@ def fresh_copy() -> Iterator[Path]:
 def run(root: Path, work: Path, line: list[str]) -> int:
     """Run one command line there, its output shown as it comes; the exit status.
 
-    Raises Unreachable where it failed because the package index did not answer.
+    Raises Unreachable where DEMO, which installs everything, failed because the package index did
+    not answer. What TEST prints of an index may be one failure of several.
     """
     print(f"\nDebian 13: {' '.join(line)}", flush=True)
     unanswered = ""
@@ -44,7 +45,7 @@ def run(root: Path, work: Path, line: list[str]) -> int:
         for said in process.stdout:
             print(said, end="", flush=True)
             unanswered = unanswered or (said.strip() if says_no_answer(said) else "")
-    if process.returncode and unanswered:
+    if process.returncode and unanswered and line is DEMO:
         raise Unreachable(unanswered)
     return process.returncode
 
@@ -56,7 +57,9 @@ def main() -> int:
         try:
             root = trixie.get_root()
             with fresh_copy() as work:
-                return next((status for line in COMMANDS if (status := run(root, work, line))), 0)
+                return next(
+                    (status for line in (DEMO, TEST) if (status := run(root, work, line))), 0
+                )
         except Unreachable as unreachable:
             because = str(unreachable)
     print(f"SKIPPED: not tested on Debian 13: {because}", file=sys.stderr)
