@@ -9,11 +9,12 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import zipfile
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,8 +84,11 @@ class Bundle:
         """
         path = Path(path)
         with open_file(path, what="bundle", max_bytes=MAX_BYTES) as file:
+            found = _state(file)
             sha256 = check_digest(file, path)
             members = read_members(file, path)
+            if _state(file) != found:  # else members of one file, proven by the hash of another
+                raise BundleError(f"{path} was changed while it was read", fix="run it again")
         manifest = parse_manifest(members["manifest.json"], where=f"{path.name}: manifest.json")
         _check_members(manifest, members, path, hashes=verify)
         return cls(path, sha256, manifest, members)
@@ -133,6 +137,12 @@ class Bundle:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+
+def _state(file: BinaryIO) -> tuple[int, int, int]:
+    """Changes with whatever is written into the file."""
+    state = os.fstat(file.fileno())
+    return state.st_size, state.st_mtime_ns, state.st_ctime_ns
 
 
 def write_bundle(

@@ -33,7 +33,7 @@ def open_bundle_engine(
         _try_model(spec, model)
     engine = open_spec(spec, model)
     try:
-        known = proven_on == engine.info.as_dict()
+        known = proven_on == engine.info
         check = require_golden(bundle, engine, samples=1 if known else None)
     except BaseException:
         engine.close()

@@ -13,15 +13,12 @@ import importlib.util
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from edge_sdk.bundle.reading import Bundle
 from edge_sdk.engines import EngineInfo, EngineSpec
 from edge_sdk.errors import FileError
 from edge_sdk.files import state_folder, write_atomic
-
-if TYPE_CHECKING:
-    from edge_sdk.documents.common import Engine as EngineRecord
 
 _SCHEMA = "edge-sdk/accepted/1"
 _MAX_BYTES = 64 * 1024
@@ -33,14 +30,13 @@ _PROCESSOR = (
 """Lines of /proc/cpuinfo that tell one kind of processor from another: x86-64, then Arm."""
 
 
-def recall(bundle: Bundle, spec: EngineSpec) -> EngineRecord | None:
+def recall(bundle: Bundle, spec: EngineSpec) -> EngineInfo | None:
     """The engine that the bundle was proven on, with `spec`, on this machine as it is; or None."""
-    with contextlib.suppress(OSError, ValueError, RecursionError):
+    with contextlib.suppress(OSError, ValueError, RecursionError, KeyError, TypeError):
         with _place(bundle, spec).open("rb") as file:
             record = json.loads(file.read(_MAX_BYTES))
         if isinstance(record, dict) and _conditions(bundle, spec).items() <= record.items():
-            engine: EngineRecord | None = record.get("engine")
-            return engine
+            return EngineInfo(**record["engine"])
     return None
 
 

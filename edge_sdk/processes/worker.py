@@ -11,9 +11,10 @@ import contextlib
 import json
 import os
 import select
+import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -49,16 +50,17 @@ class Worker:
         replies, theirs = os.pipe()
         self._replies = os.fdopen(replies, "rb")
         try:
-            self._process = subprocess.Popen(
-                # -P: the current folder may hold anybody's modules.
-                [python, "-P", *program, str(os.getpid()), str(theirs)],
-                stdin=subprocess.PIPE,
-                stdout=output,
-                stderr=output,
-                pass_fds=(theirs, *fds),
-                env=env,
-                cwd=cwd,
-            )
+            with _interrupts_held():
+                self._process = subprocess.Popen(
+                    # -P: the current folder may hold anybody's modules.
+                    [python, "-P", *program, str(os.getpid()), str(theirs)],
+                    stdin=subprocess.PIPE,
+                    stdout=output,
+                    stderr=output,
+                    pass_fds=(theirs, *fds),
+                    env=env,
+                    cwd=cwd,
+                )
         except BaseException:
             self._replies.close()
             raise
@@ -89,7 +91,9 @@ class Worker:
 
         Raises TimeoutError after `timeout_s` seconds, WorkerEnded when the process ends instead.
         """
-        if not select.select([self._replies], [], [], timeout_s)[0]:
+        ready = select.poll()  # select() takes no descriptor above 1023
+        ready.register(self._replies, select.POLLIN)
+        if not ready.poll(None if timeout_s is None else timeout_s * 1000):
             raise TimeoutError
         line = self._replies.readline()
         if not line.endswith(b"\n"):
@@ -101,6 +105,8 @@ class Worker:
         killed. Closing twice is fine.
         """
         assert self._process.stdin is not None
+        if not patience_s:  # before its input is closed: it may not read what is on its way
+            self._process.kill()
         with contextlib.suppress(BrokenPipeError):  # a request that it has not read
             self._process.stdin.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -108,3 +114,15 @@ class Worker:
         self._process.kill()
         self._process.wait()
         self._replies.close()
+
+
+@contextlib.contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """While inside, this thread takes no SIGINT, and a process that is started never does: Ctrl-C
+    is for the parent, which ends its workers; one that still imports would print a traceback.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

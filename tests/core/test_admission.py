@@ -87,10 +87,13 @@ ELSEWHERE: list[tuple[str, Any]] = [
     ("engine.version", "0.0.1"),
     ("engine.delegate", "none"),
     ("engine", None),
+    ("engine", {}),
 ]
 
 
-@pytest.mark.parametrize(("key", "value"), ELSEWHERE, ids=[key for key, _ in ELSEWHERE])
+@pytest.mark.parametrize(
+    ("key", "value"), ELSEWHERE, ids=[f"{key}={value}" for key, value in ELSEWHERE]
+)
 def test_a_record_of_another_engine_or_machine_counts_for_nothing(
     key: str, value: Any, tiny_bundle: Callable[..., Path], fresh_state: Path
 ) -> None:

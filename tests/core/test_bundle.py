@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import ai_edge_litert.schema_py_generated as schema
@@ -300,3 +302,27 @@ def test_killed_while_writing_whatever_is_there_opens(
             writer.send_signal(signal.SIGKILL)
         seen.add(Bundle.open(path).build["padding"][:5])
     assert seen <= {"first", "other"}
+
+
+def test_a_bundle_that_is_replaced_in_place_while_it_is_read(
+    tiny_bundle: Callable[..., Path],
+) -> None:
+    """Its hash would be that of the old bytes, its members those of the new ones."""
+    path, other = tiny_bundle(labels=("a", "b", "c")), tiny_bundle(labels=("x", "y", "z"))
+    digest = Bundle.open(path).sha256
+    state = path.stat()
+
+    def overwrite(frame: FrameType, event: str, _argument: object) -> None:
+        if event == "call" and frame.f_code.co_name == "read_members":
+            sys.setprofile(None)
+            path.write_bytes(other.read_bytes())
+
+    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns - 10**9))  # written long ago
+    sys.setprofile(overwrite)
+    try:
+        with pytest.raises(BundleError, match="changed while it was read") as caught:
+            Bundle.open(path, verify=False)
+    finally:
+        sys.setprofile(None)
+    assert caught.value.fix == "run it again"
+    assert Bundle.open(path).sha256 != digest
