@@ -264,6 +264,19 @@ def test_board_adds_figures_labelled_model(bundle: Path) -> None:
     assert "rpi4+coral-usb" in document["energy_model_because"]
 
 
+def test_a_report_has_what_its_parts_have(bundle: Path) -> None:
+    with Runtime(bundle, deadline_ms=1000) as runtime:
+        report = runtime.report(edge_hardware.load_board("rpi4")).with_command(["edge", "run"])
+    document = report.as_dict()
+    same = ("drops", "deadline_ms", "deadline_misses", "stages", "thermal", "mlperf", "command")
+    for name in (*same, "scenario"):
+        assert getattr(report, name) == document[name]  # type: ignore[literal-required]
+    assert (report.kind, report.subject.bundle) == ("run", document["bundle"])
+    assert report.energy is None and document["energy_measured"] is None
+    assert report.estimate is not None
+    assert report.estimate.as_dict() == document["energy_model"]
+
+
 def test_a_report_is_saved_as_json_and_page(bundle: Path, tmp_path: Path) -> None:
     with Runtime(bundle) as runtime, open_camera("fake?fps=max&frames=5") as camera:
         list(runtime.run(camera))

@@ -152,6 +152,26 @@ class RunReport:
     load: Load | None = None
 
     @property
+    def kind(self) -> Literal["run", "bench"]:
+        """A run or a benchmark."""
+        return self.identity.kind
+
+    @property
+    def scenario(self) -> str:
+        """Its scenario."""
+        return self.identity.scenario
+
+    @property
+    def subject(self) -> Subject:
+        """The bundle and the engine that were measured."""
+        return self.identity.subject
+
+    @property
+    def command(self) -> Sequence[str] | None:
+        """The command line that made it; None from Python."""
+        return self.identity.command
+
+    @property
     def n(self) -> int:
         """Answers counted, after the warm-up."""
         return self.timing.n
@@ -160,6 +180,21 @@ class RunReport:
     def seconds(self) -> float:
         """The time they took."""
         return self.timing.seconds
+
+    @property
+    def drops(self) -> int | None:
+        """Frames that gave way to newer ones in that time; None without a camera."""
+        return self.timing.drops
+
+    @property
+    def deadline_ms(self) -> float:
+        """The age above which an answer is late, in ms; 0 is none."""
+        return self.timing.deadline_ms
+
+    @property
+    def deadline_misses(self) -> int | None:
+        """Late answers; None without a deadline."""
+        return self.timing.deadline_misses
 
     @property
     def fps(self) -> float | None:
@@ -177,6 +212,26 @@ class RunReport:
         return self.timing.frame_age
 
     @property
+    def stages(self) -> Stages:
+        """Percentiles of each stage, in ms."""
+        return self.timing.stages
+
+    @property
+    def thermal(self) -> ThermalRecord:
+        """Temperature, clocks and throttling, as edge_hardware.Thermal documents them."""
+        return self.conditions.thermal
+
+    @property
+    def energy(self) -> EnergyMeasured | None:
+        """From a power meter; None without one."""
+        return self.conditions.energy
+
+    @property
+    def estimate(self) -> Estimate | None:
+        """MODEL energy for a board; None without one."""
+        return self.conditions.estimate
+
+    @property
     def throttled(self) -> bool | None:
         """True if the processor was throttled; None where this machine cannot tell."""
         return self.conditions.throttled
@@ -190,6 +245,11 @@ class RunReport:
     def invalid_because(self) -> str | None:
         """The reasons why the figures may not be quoted, joined by "; "; None where they may."""
         return self.verdict.invalid_because
+
+    @property
+    def mlperf(self) -> MlperfVerdict:
+        """As edge_device.metrics.mlperf judges the run."""
+        return self.verdict.mlperf
 
     def as_dict(self) -> Run | Bench:
         """The document: the fields that every run and benchmark has, then those of its kind."""
