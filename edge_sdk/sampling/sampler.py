@@ -46,6 +46,7 @@ class Sampler(ABC):
     any other failure is one of the `faults`. Only `start` raises SamplerError.
 
     key: of the run and bench documents, that `document` is the value of.
+    optional: nobody asked for it; where it cannot be started, a run goes on without it.
     every_s: between two samples. now_ns: a monotonic clock, in ns.
     running: between `start` and `finish`.
     windows: one for each repeat that counts. A later one that ended within its warm-up does not.
@@ -57,6 +58,7 @@ class Sampler(ABC):
     """
 
     key: str
+    optional = False
     samples_warmup = True
     """False: nothing is sampled before `begin_window`."""
     limit_s = 6.0

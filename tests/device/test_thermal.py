@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import threading
 from collections.abc import Callable
@@ -10,12 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from edge_device.metrics.recorder import Recorder
+from edge_device.metrics.recorder import Recorder, with_thermal
 from edge_device.metrics.run_report import Identity, make_report
 from edge_device.metrics.summary_text import summary
 from edge_device.run.runtime import open_subject
 from edge_hardware.thermal import Thermal, Throttling
 from edge_sdk import Result
+from edge_sdk.errors import SamplerError
 from waiting import wait_until
 
 Make = Callable[..., Result]
@@ -217,3 +219,35 @@ def test_of_several_repeats_one_that_was_throttled_is_enough(
         report = make_report(Identity("bench", "offline", subject), repeats)
         assert report.throttled is expected
         assert report.valid is (expected is False)
+
+
+@pytest.mark.parametrize("optional", [False, True])
+def test_a_thermal_that_cannot_be_started_ends_no_run_that_did_not_ask_for_it(
+    tmp_path: Path, make_result: Make, optional: bool
+) -> None:
+    zone = tmp_path / "class/thermal/thermal_zone0"
+    zone.mkdir(parents=True)
+    (zone / "type").write_text("cpu-thermal")
+    os.mkfifo(zone / "temp")  # nobody writes to it: a read hangs
+    thermal = Thermal(tmp_path)
+    thermal.limit_s, thermal.optional = 0.1, optional
+    recorder = Recorder(0, samplers=[thermal])
+    try:
+        if not optional:
+            with pytest.raises(SamplerError, match="did not return within"):
+                recorder.add(make_result(0, at_ms=0))
+            return
+        for index in range(12):
+            recorder.add(make_result(index, at_ms=200 * index))
+        recorder.finish()
+        reason = thermal.reasons()[0]
+        assert reason.code == "sampler-failed" and "did not return within" in reason.text
+        assert (thermal.document()["start_c"], thermal.document()["samples"]) == (None, [])
+    finally:
+        (zone / "temp").open("w").close()
+
+
+def test_only_the_thermal_that_nobody_asked_for_is_optional() -> None:
+    asked = Thermal()
+    assert [one.optional for one in with_thermal([asked])] == [False]
+    assert [one.optional for one in with_thermal([])] == [True]

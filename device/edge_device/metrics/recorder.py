@@ -192,7 +192,7 @@ class Recorder:
 
     def add(self, result: Result, drops: int = 0) -> None:
         """One answer; `drops`: frames dropped since the run began. The first starts the samplers:
-        raises SamplerError where one of them cannot be started.
+        raises SamplerError where one of them cannot be started that is not optional.
         """
         self.results += 1
         self._all_drops = drops
@@ -254,7 +254,10 @@ class Recorder:
             try:
                 sampler.start()
             except EdgeError as error:
-                errors.append(error)
+                if sampler.optional:
+                    sampler.faults.append(str(error))
+                else:
+                    errors.append(error)
         if errors:
             self._finish_samplers()
             raise errors[0]
@@ -272,14 +275,17 @@ class Recorder:
         self.timeline = Timeline(camera=self.camera, start_ns=now_ns, drops=self._all_drops)
         self._window_ns = (now_ns, now_ns)
         for sampler in self.samplers:
-            sampler.begin_window(now_ns)
+            if sampler.running:
+                sampler.begin_window(now_ns)
 
 
 def with_thermal(samplers: Sequence[Sampler]) -> Sequence[Sampler]:
-    """`samplers`, and a Thermal where there is none: every report has its document."""
+    """`samplers`, and an optional Thermal where there is none: every report has its document."""
     if any(isinstance(sampler, Thermal) for sampler in samplers):
         return samplers
-    return (Thermal(), *samplers)
+    thermal = Thermal()
+    thermal.optional = True
+    return (thermal, *samplers)
 
 
 def steady(rows: Sequence[Row]) -> bool:
