@@ -20,8 +20,10 @@ from urllib.parse import urlsplit
 from edge_sdk.configuration import nearest
 from edge_sdk.errors import ConfigError
 
-_USER = re.compile(r"(://[^:]*?:).*@", re.DOTALL)
-"""User and password, up to the last "@": a password may hold any letter."""
+_USER = re.compile(r"(://?[^:]*?:).*@", re.DOTALL)
+"""User and password, up to the last "@": a password may hold any letter. A path has one slash left
+of two.
+"""
 
 _USER_WITHOUT_SLASHES = re.compile(r"(:[/\\]*).*@", re.DOTALL)
 
@@ -117,7 +119,7 @@ def masked(text: str) -> str:
 
     Rather too much is masked than too little: nothing between "user:" and the last "@" is left.
     """
-    if "://" not in text:
+    if ":/" not in text:
         return text
     return _SECRET_VALUE.sub(r"\1***", _USER.sub(r"\1***@", text))
 
@@ -127,8 +129,11 @@ def show(text: str, kinds: Mapping[str, Kind]) -> str:
     lack its slashes, or its kind.
     """
     kind = kinds.get(kind_of(text))
-    if re.match("[^:/]*://", text) or (kind is not None and not kind.url):
+    if re.match("[^:/]*://", text):
         return masked(text)
+    if kind is not None and not kind.url:
+        before, colon, address = text.partition(":")
+        return before + colon + masked(address)
     return _SECRET_VALUE.sub(r"\1***", _USER_WITHOUT_SLASHES.sub(r"\1***@", text))
 
 

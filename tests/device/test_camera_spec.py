@@ -221,6 +221,31 @@ def test_no_error_of_a_camera_shows_a_password(parts: list[str], parameters: str
     assert "Zq7w" not in raised.fix
 
 
+@given(
+    st.lists(st.text("#@/?:&= %'", max_size=3), max_size=4),
+    st.sampled_from(["v4l2:rtsp://", "v4l2:rtsp:/", "folder:/rtsp://", "folder:/a/http:/"]),
+)
+def test_a_url_given_as_a_path_shows_no_password(parts: list[str], start: str) -> None:
+    """A path has one slash where the URL has two."""
+    password = "Zq7w" + "".join(part + "Zq7w" for part in parts)
+    with pytest.raises(EdgeError) as caught:
+        open_camera(f"{start}eye:{password}@h")
+    shown = "".join(traceback.format_exception(caught.value)).partition("Error: ")[2]
+    assert "Zq7w" not in shown + caught.value.fix
+
+
+@pytest.mark.parametrize("kind", ["v4l2", "folder", "video"])
+def test_a_path_that_is_not_there_is_named_without_its_password(kind: str) -> None:
+    if kind == "video":
+        pytest.importorskip("av", reason="NOT TESTED: PyAV is not installed")
+    with pytest.raises(EdgeError, match=r"rtsp:/{1,2}eye:\*\*\*@h"):
+        open_camera(f"{kind}:/rtsp://eye:s3cret@h")
+
+
+def test_a_path_with_a_colon_and_an_at_sign_is_shown_as_it_is() -> None:
+    assert check_spec("video:/data/10:30@door.mp4").text == "video:/data/10:30@door.mp4"
+
+
 @pytest.mark.parametrize("password", ["Zq7w#Zq7w", "Zq7w@Zq7w/", "Zq7w?Zq7w", "8#fps=Zq7w", "Zq7w"])
 def test_opening_shows_no_password(
     password: str, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture

@@ -19,6 +19,7 @@ from edge_device.cameras.backends import BACKENDS, check_spec
 from edge_device.cameras.base import Camera, Clock, Sleep, one_line
 from edge_device.cameras.spec import CameraSpec
 from edge_sdk.errors import CameraError, EdgeError
+from edge_sdk.specs import masked
 
 __all__ = ["Camera", "open_camera"]
 
@@ -57,8 +58,11 @@ def _open_backend(spec: CameraSpec, **options: Any) -> Camera:
     try:
         module = importlib.import_module(BACKENDS[spec.kind].module)
         camera: Camera = module.open_backend(spec, **options)
-    except EdgeError:
-        raise
+    except EdgeError as error:
+        if not spec.secret:
+            raise
+        error.args = (masked(str(error)),)
+        raise error from None
     except Exception as error:
         raise CameraError(
             f"camera {spec.text!r} cannot be opened: {one_line(error, spec)}", fix=Camera.remedy
