@@ -35,6 +35,7 @@ _PROVE = click.option(
 @click.argument("images", nargs=-1, required=True, type=console.PATH)
 @click.option(
     "--annotate",
+    metavar="DIR",
     type=console.PATH,
     help="Folder for annotated copies.",
 )
@@ -110,6 +111,7 @@ def evaluate(
 )
 @click.option(
     "--report",
+    metavar="DIR",
     type=console.PATH,
     help="Folder for compare.json and report.html, with Pareto plots.",
 )
@@ -149,6 +151,7 @@ def compare(
 @click.argument("path", type=console.PATH)
 @click.option(
     "--report",
+    metavar="DIR",
     type=console.PATH,
     help="Folder for inspect.json and report.html, with contact sheets.",
 )
@@ -207,6 +210,7 @@ def engines(as_json: bool) -> None:
 @click.command()
 @click.option(
     "--out",
+    metavar="DIR",
     type=console.PATH,
     default=Path("edge-sdk-demo"),
     show_default=True,

@@ -26,14 +26,16 @@ def init(folder: Path, as_json: bool) -> None:
 @click.argument("recipe", default="./recipe.toml")
 @click.option(
     "--out",
+    metavar="FILE.edge",
     type=console.PATH,
-    help="The bundle to write (FILE.edge).",
+    help="The bundle to write.",
 )
 @click.option(
     "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a key of the recipe."
 )
 @click.option(
     "--report",
+    metavar="DIR",
     type=console.PATH,
     help="Folder for build.json and report.html.",
 )
@@ -79,8 +81,9 @@ def build(
 )
 @click.option(
     "--out",
+    metavar="FILE.edge",
     type=console.PATH,
-    help="The bundle to write (FILE.edge).",
+    help="The bundle to write.",
 )
 @click.option(
     "--task",
