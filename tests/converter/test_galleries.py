@@ -71,6 +71,7 @@ def test_training_images_of_each_class_in_turn(built: Any) -> None:
     shown = tiles(sheet, 16)
     train = {p.read().pixels.tobytes(): p.label for p in data_of(built.report).train}
     assert (heading, len(shown)) == ("Training images", 30)
+    assert "A few of each class." in body
     assert [train[tile.tobytes()] for tile in shown] == [0, 1, 2] * 10
     assert len({tile.tobytes() for tile in shown}) == 30
 
@@ -99,10 +100,10 @@ def fed(pixels: NDArray[Any]) -> NDArray[Any]:
     return np.repeat(gray[:, :, None], 3, axis=2)
 
 
-def test_the_surest_mistakes_are_shown_with_truth_and_answer(guessing: BuildReport) -> None:
+def test_the_most_confident_mistakes_are_shown_with_truth_and_answer(guessing: BuildReport) -> None:
     heading, body = sections(guessing)["mistakes"]
     mistakes = guessing.document["converted"]["mistakes"]
-    assert heading == "Surest mistakes" and mistakes
+    assert heading == "Most confident mistakes" and mistakes
     captions = re.findall("<figcaption>(.+?)</figcaption>", body)
     assert captions == [
         f"{one['truth']}, taken for {one['answer']} ({one['score']:.2f})" for one in mistakes

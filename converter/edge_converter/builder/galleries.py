@@ -18,6 +18,7 @@ from edge_sdk.frames import Frame
 from edge_sdk.images.contact_sheet import contact_sheet
 from edge_sdk.images.image_files import write_image
 from edge_sdk.report.gallery import Exhibit, Gallery
+from edge_sdk.tasks import task_of
 
 _COLUMNS, _ROWS = 10, 3
 SAMPLES_PER_CLASS = 10
@@ -32,11 +33,12 @@ def galleries(
     """
     if recipe.preprocess is None:
         return []
+    middle = ", by their middle frame" if task_of(recipe).sequential else ""
     found = [
         Gallery(
             "samples",
             "Training images",
-            "Of each class in turn; of a clip the frame in the middle.",
+            f"A few of each class{middle}.",
             [Exhibit(_sheet(in_turns(data.train)[: _COLUMNS * _ROWS]))],
         )
     ]
@@ -57,7 +59,7 @@ def _mistakes(data: Dataset, mistakes: Sequence[Mapping[str, Any]]) -> Gallery:
     tested = {sample.sha256: sample for sample in data.test}
     return Gallery(
         "mistakes",
-        "Surest mistakes",
+        "Most confident mistakes",
         "Test images on which the converted model is furthest from the truth. Look for wrong "
         "labels first.",
         [
