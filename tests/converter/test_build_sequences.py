@@ -176,3 +176,4 @@ def test_only_clips_have_images_to_show(rows: Built, clips: Built) -> None:
     pages = [(one.report.folder / "build.html").read_text("utf-8") for one in (rows, clips)]
     assert ["Training images" in page for page in pages] == [False, True]
     assert ["<img " in page for page in pages] == [False, True]
+    assert "A few of each class, by their middle frame." in pages[1]
