@@ -77,7 +77,7 @@ def test_it_is_repaired_and_the_record_says_what_from_and_how(
     worst = [one["name"] for one in document["worst_layers"]]
     assert set(passed["float_layers"]) & set(worst)
     (line,) = [line for line in said if line.startswith("repair: int8 loses")]
-    assert f"worst layers: {worst[0]} (" in line and "allowed are 5.00 points" in line
+    assert f"worst layers: {worst[0]} (" in line and "5.00 points allowed" in line
 
 
 def test_it_is_not_called_int8(repaired: tuple[BuildReport, list[str]]) -> None:

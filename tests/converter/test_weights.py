@@ -360,9 +360,10 @@ def _download() -> None:
 def test_imagenet_weights_offline_kept_and_damaged(tmp_path: Path) -> None:
     nowhere = dict.fromkeys(("http_proxy", "https_proxy"), "http://127.0.0.1:9")
     code = f"import runpy; runpy.run_path({__file__!r})['_download']()"
+    fixtures = str(Path(__file__).parent.parent / "fixtures")
     done = subprocess.run(
         [sys.executable, "-c", code],
-        env={**os.environ, **nowhere, "KERAS_HOME": str(tmp_path)},
+        env={**os.environ, **nowhere, "KERAS_HOME": str(tmp_path), "PYTHONPATH": fixtures},
         capture_output=True,
         text=True,
         timeout=PATIENCE_S,

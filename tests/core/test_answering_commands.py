@@ -105,7 +105,7 @@ def test_a_label_that_cannot_be_drawn_is_said_once(
         assert main(line) == 0
         said[name] = capsys.readouterr().err
     assert said["chinese"].count("\n") == 1
-    assert "name 2 of 3 labels by their number" in said["chinese"]
+    assert "show 2 of 3 labels by their number" in said["chinese"]
     assert '"class 0" is 门' in said["chinese"]
     assert said["ascii"] == ""
     copies = [sorted((tmp_path / name).glob("*.png")) for name in said]
