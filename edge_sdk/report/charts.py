@@ -21,6 +21,9 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 16, 12, 26
 _LETTER = 7
 """Width of a letter on the canvas, in a wide font: 0.64 of 11 px."""
 
+_NOTHING = 1e-150
+"""Widths and counts of bins up to this are none: the product of two would underflow."""
+
 Bin = tuple[float, float, float]
 Point = tuple[float, float | None]
 
@@ -79,7 +82,7 @@ def histogram(title: str, bins: Sequence[Bin], marks: Mapping[str, float | None]
 
     Narrow bins are gathered into 48 bars. Marks without a value are left out. "" without counts.
     """
-    used = [one for one in bins if one[1] > one[0] >= 0 and one[2] > 0]
+    used = [one for one in bins if one[0] >= 0 and min(one[1] - one[0], one[2]) > _NOTHING]
     if not used:
         return ""
     low, high = min(one[0] for one in used), _upper(used, marks)

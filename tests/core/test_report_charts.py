@@ -119,6 +119,9 @@ def test_nothing_to_draw_is_no_chart() -> None:
 
 
 @given(bins=st.lists(st.tuples(values, values, values), max_size=8), mark=values)
+@example(bins=[(0.0, 1.0, 5e-324)], mark=0.0)
+@example(bins=[(0.0, 5e-324, 1.0)], mark=0.0)
+@example(bins=[(0.0, 5e-324, 5e-324), (1.0, 2.0, 3.0)], mark=24.0)
 def test_any_histogram_is_well_formed(bins: list[charts.Bin], mark: float) -> None:
     svg = charts.histogram("any", bins, {"p50": mark})
     assert charts.beyond(bins, {"p50": mark}) >= 0
