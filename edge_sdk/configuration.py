@@ -20,7 +20,7 @@ from edge_sdk.errors import ConfigError
 T = TypeVar("T")
 
 MAX_THREADS = 256
-"""Most CPU threads of an inference: more help nothing, and interpreters crash on absurd numbers."""
+"""Most CPU threads per inference: more do not help, and interpreters crash on absurd numbers."""
 
 
 def limits(

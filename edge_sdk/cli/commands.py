@@ -9,25 +9,13 @@ import click
 
 from edge_sdk import formatting
 from edge_sdk.cli import console
+from edge_sdk.cli.options import engine_option, prove_option, threads_option
 
 if TYPE_CHECKING:
     from edge_sdk.documents.engines import Engines
     from edge_sdk.documents.predict import ImageAnswer
 
-_ENGINE = click.option(
-    "--engine", default="auto", show_default=True, help="Interpreter (see `edge-sdk engines`)."
-)
-_THREADS = click.option(
-    "--threads",
-    type=console.THREADS,
-    default=1,
-    show_default=True,
-    help="CPU threads per inference.",
-)
-
-_PROVE = click.option(
-    "--prove", is_flag=True, help="Check all golden samples, even if they matched here before."
-)
+_THREADS = threads_option(1)
 
 
 @click.command()
@@ -39,9 +27,9 @@ _PROVE = click.option(
     type=console.PATH,
     help="Folder for annotated copies.",
 )
-@_ENGINE
+@engine_option
 @_THREADS
-@_PROVE
+@prove_option
 @console.json_option
 def predict(
     bundle: Path,
@@ -73,9 +61,9 @@ def predict(
     metavar="SOURCE",
     help="folder:PATH, digits or keras:NAME; for detectors coco:ANNOTATIONS.json.",
 )
-@_ENGINE
+@engine_option
 @_THREADS
-@_PROVE
+@prove_option
 @console.json_option
 def evaluate(
     bundle: Path, data: str, engine: str, threads: int, prove: bool, as_json: bool
@@ -115,7 +103,7 @@ def evaluate(
     type=console.PATH,
     help="Folder for compare.json and report.html, with Pareto plots.",
 )
-@_ENGINE
+@engine_option
 @_THREADS
 @console.json_option
 def compare(

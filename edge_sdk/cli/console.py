@@ -31,7 +31,7 @@ PATH = click.Path(readable=False, path_type=Path)
 """A path argument: what is wrong with the file is the command's to say, with a fix."""
 
 THREADS = click.IntRange(1, MAX_THREADS)
-"""CPU threads of an inference."""
+"""CPU threads per inference."""
 
 
 class Finite(click.FloatRange):

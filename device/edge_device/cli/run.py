@@ -11,26 +11,15 @@ import click
 from click.core import ParameterSource
 
 from edge_sdk.cli import console
+from edge_sdk.cli.options import engine_option, prove_option, threads_option
 from edge_sdk.errors import EdgeError
 
 if TYPE_CHECKING:
     from edge_device.run.stream import RunResult
     from edge_device.sinks import Sink
 
+_THREADS = threads_option(2)
 _BUNDLE = click.argument("bundle", metavar="FILE.edge", type=console.PATH)
-_ENGINE = click.option(
-    "--engine", default="auto", show_default=True, help="Interpreter (see `edge-sdk engines`)."
-)
-_PROVE = click.option(
-    "--prove", is_flag=True, help="Check all golden samples, even if they matched here before."
-)
-_THREADS = click.option(
-    "--threads",
-    type=console.THREADS,
-    default=2,
-    show_default=True,
-    help="CPU threads per inference.",
-)
 _REPORT = click.option(
     "--report",
     "folder",
@@ -58,9 +47,9 @@ _POSITIVE = console.Finite(min=0, min_open=True)
     metavar="NAME",
     help="Add an energy estimate, labelled MODEL, for a board such as rpi4.",
 )
-@_ENGINE
+@engine_option
 @_THREADS
-@_PROVE
+@prove_option
 @click.option(
     "--policy",
     type=click.Choice(("latest", "all", "block")),
@@ -161,8 +150,8 @@ def run(
 )
 @click.option("--soak", is_flag=True, help="Also record memory use and open files over time.")
 @_THREADS
-@_ENGINE
-@_PROVE
+@engine_option
+@prove_option
 @_REPORT
 @console.json_option
 def bench(bundle: Path, folder: Path | None, as_json: bool, **options: Any) -> None:
